@@ -1,0 +1,31 @@
+"""Alerts: what Headrace says when something breaks or drifts."""
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+from schemas.base import GenerationName, Identifier, Message, Score, Timestamp
+
+
+class Alert(Message):
+    """One condition through its life: firing, updated, resolved; `alert_key` stays the same."""
+
+    topic: ClassVar[str] = "alerts.v1"
+
+    alert_key: Identifier
+    """Stable: `<detector>:<subject>`, such as `canary-recall:c-17` or `offset-gap:catalogue.changes.v1-3`."""
+    status: Literal["firing", "updated", "resolved"]
+    severity: Literal["info", "warning", "critical"]
+    summary: str
+    """One sentence for a person: what is wrong, with the figures."""
+    cause: Literal["bug", "drift", "unknown"] = "unknown"
+    """`bug`: a step after a change; `drift`: a slope."""
+    action: str
+    """What we recommend to do now."""
+    evidence: Mapping[str, str | int | Score | tuple[str, ...]] = {}
+    generation: GenerationName | None = None
+    started_at: Timestamp
+    updated_at: Timestamp
+
+    def key(self) -> bytes:
+        """Return the alert's key."""
+        return self.alert_key.encode()

@@ -1,0 +1,71 @@
+"""What every message has in common: frozen, finite, tolerant of fields it does not know."""
+
+from datetime import UTC, datetime
+from typing import Annotated, ClassVar, Self
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+MAX_MESSAGE_BYTES = 256 * 1024
+MAX_DEPTH = 32
+MAX_TEXT_BYTES = 32 * 1024
+MAX_ATTRIBUTES = 100
+MAX_VERSION = 2**63 - 1
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+Timestamp = Annotated[AwareDatetime, AfterValidator(_utc)]
+"""An aware datetime, kept in UTC; a number on the wire is read as seconds or milliseconds since 1970."""
+
+Identifier = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,128}$")]
+"""1 to 128 printable ASCII characters without spaces; never used as a file name."""
+
+ProductId = Identifier
+Version = Annotated[int, Field(ge=0, le=MAX_VERSION)]
+Offset = Annotated[int, Field(ge=0, le=MAX_VERSION)]
+Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+"""The first 16 hexadecimal digits of a model's SHA-256 (weights, tokenizer, prompts, pooling, ...)."""
+
+GenerationName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+Score = Annotated[float, Field(allow_inf_nan=False)]
+
+Scalar = str | bool | Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | Score
+FieldValue = Scalar | tuple[Scalar, ...] | None
+"""A product attribute: a scalar, a list of scalars, or null (the attribute is absent)."""
+
+
+class Value(BaseModel):
+    """A frozen part of a message; unknown fields are ignored, numbers are finite."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", allow_inf_nan=False, ser_json_bytes="base64", val_json_bytes="base64"
+    )
+
+
+class Message(Value):
+    """One frozen fact on one topic; `topic` names its version, `key()` its partition and identity."""
+
+    topic: ClassVar[str]
+
+    def key(self) -> bytes:
+        """Return the Kafka key: equal keys share a partition and replace each other when compacted."""
+        raise NotImplementedError
+
+    def encode(self) -> bytes:
+        """Return the message as UTF-8 JSON; fields at their default are left out."""
+        return self.model_dump_json(exclude_defaults=True).encode()
+
+    @classmethod
+    def decode(cls, value: bytes) -> Self:
+        """Read a message from JSON; raises `pydantic.ValidationError` with what is wrong where."""
+        return cls.model_validate_json(value)
+
+
+class Coordinates(Value):
+    """Where in Kafka something was read."""
+
+    topic: str
+    partition: Annotated[int, Field(ge=0)]
+    offset: Offset

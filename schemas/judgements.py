@@ -1,0 +1,122 @@
+"""From queries and events to judgements: one outcome an action, one judgement a (query, product)."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from schemas.base import GenerationName, Message, Offset, ProductId, Score, Timestamp, Value
+
+Count = Annotated[int, Field(ge=0)]
+Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Item(Value):
+    """A product at the position (from 1; 0 when unknown) where it was shown."""
+
+    product_id: ProductId
+    position: Annotated[int, Field(ge=0, le=100_000)] = 0
+
+
+class Outcome(Message):
+    """An action joined to the query that showed the product; `impression` lists all that was shown.
+
+    `(origin, sequence)` is the outbox position of the join that wrote it: outcomes of one origin arrive
+    in sequence order, possibly again, so a reader applies one only when its sequence is new.
+    """
+
+    topic: ClassVar[str] = "search.outcomes.v1"
+
+    query: str
+    """The normalised query."""
+    user_query: str
+    query_id: str
+    action: str
+    items: tuple[Item, ...]
+    shopper: str = ""
+    """Sixteen hexadecimal digits of a keyed hash of the shopper; empty when unknown."""
+    generation: GenerationName | None = None
+    event_time: Timestamp
+    origin: Annotated[int, Field(ge=0)]
+    sequence: Offset
+
+    def key(self) -> bytes:
+        """Return the normalised query."""
+        return self.query.encode()
+
+
+class ActionStatistics(Value):
+    """One action of one (query, product) in the window.
+
+    `expected` is the sum over its impressions of the action's overall rate at the position shown at;
+    `rate` is COEC shrunk to 1: `(w + count) / (w + expected)`; `low` and `high` bound it at 95 %.
+    """
+
+    count: Count
+    expected: Rate = 0.0
+    rate: Rate = 1.0
+    low: Rate = 0.0
+    high: Rate = 0.0
+
+
+class Judgement(Message):
+    """What shoppers' behaviour in the rolling window says about one product for one query.
+
+    `value` weighs the rates by the configured objective; `grade` is `value` bounded to 0 .. 3.
+    """
+
+    topic: ClassVar[str] = "search.judgements.v1"
+
+    query: str
+    product_id: ProductId
+    window_start: date
+    window_end: date
+    impressions: Count
+    shoppers: Count
+    actions: Mapping[str, ActionStatistics] = {}
+    value: Rate
+    grade: Annotated[float, Field(ge=0, le=3, allow_inf_nan=False)]
+    updated_at: Timestamp
+
+    def key(self) -> bytes:
+        """Return query and product, separated by a tab (which neither contains)."""
+        return f"{self.query}\t{self.product_id}".encode()
+
+
+class Canary(Message):
+    """A query whose right products are known; run against every generation."""
+
+    topic: ClassVar[str] = "canaries.v1"
+
+    canary_id: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
+    query: Annotated[str, Field(min_length=1, max_length=2048)]
+    product_ids: Annotated[tuple[ProductId, ...], Field(min_length=1, max_length=1000)]
+    k: Annotated[int, Field(ge=1, le=1000)] = 10
+    minimum_recall: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Alert below this recall@k; absent: below the canary's own baseline."""
+
+    def key(self) -> bytes:
+        """Return the canary's id."""
+        return self.canary_id.encode()
+
+
+class Negative(Message):
+    """A product that ranks high for a query and is not relevant to it."""
+
+    topic: ClassVar[str] = "training.negatives.v1"
+
+    query: str
+    product_id: ProductId
+    difficulty: Annotated[str, Field(pattern="^(easy|medium|hard)$")]
+    score: Score
+    positive_score: Score
+    rank: Annotated[int, Field(ge=1)]
+    skipped: bool = False
+    generation: GenerationName
+    fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    mined_at: Timestamp
+
+    def key(self) -> bytes:
+        """Return query and product, separated by a tab."""
+        return f"{self.query}\t{self.product_id}".encode()

@@ -1,0 +1,174 @@
+"""The one list of topics: name, key, message, partitions, cleanup, retention."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Literal
+
+from schemas.alerts import Alert
+from schemas.base import Message
+from schemas.catalogue import ProductChange
+from schemas.control import Command, Model, Rollout, TrainingJob
+from schemas.index import IndexRecord
+from schemas.judgements import Canary, Judgement, Negative, Outcome
+from schemas.search import SearchEvent, SearchQuery
+
+DAY = timedelta(days=1)
+FOREVER = timedelta(milliseconds=-1)
+TOMBSTONES = 7 * DAY
+DEAD_LETTER_SUFFIX = ".dlq"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TopicSpec:
+    """A topic as it should be; `partitions` None means the configured number of shards."""
+
+    name: str
+    key: str
+    message: type[Message]
+    partitions: int | None = None
+    cleanup: Literal["delete", "compact"] = "delete"
+    retention: timedelta = 7 * DAY
+    description: str
+    dead_letters: bool = False
+    config: Mapping[str, str] = field(default_factory=dict)
+
+    def configuration(self) -> dict[str, str]:
+        """Return the topic's configuration as Kafka names it."""
+        milliseconds = {"retention.ms": self.retention, "delete.retention.ms": TOMBSTONES}
+        if self.cleanup == "delete":
+            del milliseconds["delete.retention.ms"]
+        else:
+            del milliseconds["retention.ms"]
+        named = {name: str(int(span / timedelta(milliseconds=1))) for name, span in milliseconds.items()}
+        return {"cleanup.policy": self.cleanup, **named, **self.config}
+
+
+TOPICS: tuple[TopicSpec, ...] = (
+    TopicSpec(
+        name=ProductChange.topic,
+        key="product id",
+        message=ProductChange,
+        retention=FOREVER,
+        dead_letters=True,
+        description="Products written, patched, deleted; you write it.",
+    ),
+    TopicSpec(
+        name=SearchQuery.topic,
+        key="query id",
+        message=SearchQuery,
+        retention=90 * DAY,
+        dead_letters=True,
+        description="What was asked and shown (UBI 1.3 query); the search API or your front end writes it.",
+    ),
+    TopicSpec(
+        name=SearchEvent.topic,
+        key="query id",
+        message=SearchEvent,
+        retention=90 * DAY,
+        dead_letters=True,
+        description="What shoppers did (UBI 1.3 event); you write it.",
+    ),
+    TopicSpec(
+        name=Outcome.topic,
+        key="normalised query",
+        message=Outcome,
+        retention=90 * DAY,
+        dead_letters=True,
+        description="Actions joined to the query that showed the product.",
+    ),
+    TopicSpec(
+        name=Judgement.topic,
+        key="query, tab, product id",
+        message=Judgement,
+        cleanup="compact",
+        description="Rolling relevance judgements; you read it.",
+    ),
+    TopicSpec(
+        name=Canary.topic,
+        key="canary id",
+        message=Canary,
+        partitions=1,
+        cleanup="compact",
+        dead_letters=True,
+        description="Queries whose right products are known; you write it.",
+    ),
+    TopicSpec(
+        name=Negative.topic,
+        key="query, tab, product id",
+        message=Negative,
+        cleanup="compact",
+        description="Hard negatives mined from the live index.",
+    ),
+    TopicSpec(
+        name=TrainingJob.topic,
+        key="job id",
+        message=TrainingJob,
+        partitions=1,
+        cleanup="compact",
+        description="Fine-tuning jobs and their progress.",
+    ),
+    TopicSpec(
+        name=Model.topic,
+        key="model id",
+        message=Model,
+        partitions=1,
+        cleanup="compact",
+        description="Models built, with lineage and verdict.",
+    ),
+    TopicSpec(
+        name=Rollout.topic,
+        key="generation",
+        message=Rollout,
+        partitions=1,
+        retention=FOREVER,
+        description="Which generation answers which share of the searches.",
+    ),
+    TopicSpec(
+        name=Alert.topic,
+        key="alert key",
+        message=Alert,
+        partitions=1,
+        cleanup="compact",
+        description="What broke or drifted, firing to resolved; you read it.",
+    ),
+    TopicSpec(
+        name=Command.topic,
+        key="command id",
+        message=Command,
+        partitions=1,
+        description="Orders to the workers.",
+    ),
+)
+
+
+def index_records(generation: str) -> TopicSpec:
+    """Return the topic that holds one generation's index records; its partitions are the shards."""
+    return TopicSpec(
+        name=f"{IndexRecord.topic}.{generation}",
+        key="product id",
+        message=IndexRecord,
+        cleanup="compact",
+        description="Every product of one index generation, complete; shards are built from it.",
+    )
+
+
+def dead_letters(topic: TopicSpec) -> TopicSpec:
+    """Return the topic that takes the messages of `topic` that could not be used, byte for byte."""
+    return TopicSpec(
+        name=topic.name + DEAD_LETTER_SUFFIX,
+        key=topic.key,
+        message=topic.message,
+        partitions=1,
+        retention=30 * DAY,
+        description=f"Messages of {topic.name} that could not be used, with the reason in their headers.",
+    )
+
+
+def all_topics(generation: str) -> tuple[TopicSpec, ...]:
+    """Return every topic of an installation whose live index is `generation`."""
+    return (
+        *TOPICS,
+        index_records(generation),
+        *(dead_letters(topic) for topic in TOPICS if topic.dead_letters),
+    )

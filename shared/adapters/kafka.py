@@ -1,0 +1,118 @@
+"""Kafka through aiokafka: connection settings, waiting for a broker, and the durable publisher."""
+
+import asyncio
+import ssl
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
+
+from shared.errors import FatalError, TransientError
+from shared.records import Outgoing
+from shared.settings import Settings
+
+log = structlog.get_logger()
+
+WAIT_SECONDS = 3.0
+MAX_REQUEST_BYTES = 4 * 1024 * 1024
+
+
+def connection(settings: Settings) -> dict[str, Any]:  # Any: aiokafka's keyword arguments
+    """Return the keyword arguments with which every aiokafka client reaches the broker."""
+    security = settings.kafka_security
+    arguments: dict[str, Any] = {"bootstrap_servers": settings.kafka}  # Any: as above
+    if security.tls:
+        context = ssl.create_default_context(cafile=security.ca_file)
+        if security.certificate_file:
+            context.load_cert_chain(security.certificate_file, security.key_file)
+        arguments |= {"security_protocol": "SSL", "ssl_context": context}
+    if security.sasl_mechanism:
+        arguments |= {
+            "security_protocol": "SASL_SSL",
+            "sasl_mechanism": security.sasl_mechanism,
+            "sasl_plain_username": security.username,
+            "sasl_plain_password": security.password.get_secret_value(),
+        }
+    return arguments
+
+
+async def wait_for_broker(settings: Settings, topics: Iterable[str] = ()) -> None:
+    """Return when the broker answers and has all `topics`; one log line every few seconds until then."""
+    wanted = {settings.topic_prefix + topic for topic in topics}
+    while True:
+        missing = await _missing_topics(settings, wanted)
+        if missing is not None and not missing:
+            return
+        if missing is None:
+            log.warning("broker.waiting", address=settings.kafka)
+        else:
+            log.warning("topics.waiting", missing=sorted(missing), fix="headrace topics apply")
+        await asyncio.sleep(WAIT_SECONDS)
+
+
+async def _missing_topics(settings: Settings, wanted: set[str]) -> set[str] | None:
+    """Return which topics the broker lacks; None when it does not answer."""
+    client = AIOKafkaClient(**connection(settings))
+    try:
+        await client.bootstrap()
+        metadata = await client.fetch_all_metadata()
+        return wanted - set(metadata.topics())
+    except (KafkaError, OSError):
+        return None
+    finally:
+        await client.close()
+
+
+class KafkaPublisher:
+    """The `Publisher` on a real broker: idempotent, acks=all, in order a partition."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._producer: AIOKafkaProducer | None = None
+
+    async def start(self) -> None:
+        """Connect, waiting for the broker as long as it takes."""
+        await wait_for_broker(self._settings)
+        self._producer = AIOKafkaProducer(
+            **connection(self._settings),
+            enable_idempotence=True,
+            acks="all",
+            linger_ms=1,
+            compression_type="lz4",
+            max_request_size=MAX_REQUEST_BYTES,
+            max_batch_size=256 * 1024,
+        )
+        await self._producer.start()
+
+    async def stop(self) -> None:
+        """Flush and disconnect."""
+        if self._producer is not None:
+            await self._producer.stop()
+            self._producer = None
+
+    async def publish(self, messages: Sequence[Outgoing]) -> None:
+        """Write in order; returns when all are acknowledged (see `shared.ports.Publisher`)."""
+        if self._producer is None:
+            raise FatalError("publish() before start()")
+        try:
+            futures = [await self._send(self._producer, message) for message in messages]
+            await asyncio.gather(*futures)
+        except MessageSizeTooLargeError as error:
+            raise FatalError(f"a message is too large for the broker: {error}") from error
+        except KafkaError as error:
+            if getattr(error, "retriable", False) or isinstance(error, KafkaTimeoutError):
+                raise TransientError(f"not acknowledged: {error!r}") from error
+            raise FatalError(f"the broker refused a message: {error!r}") from error
+
+    async def _send(self, producer: AIOKafkaProducer, message: Outgoing) -> "asyncio.Future[Any]":
+        return await producer.send(  # type: ignore[no-any-return]  # aiokafka is untyped here
+            self._settings.topic_prefix + message.topic,
+            message.value,
+            key=message.key,
+            partition=message.partition,
+            timestamp_ms=int(message.timestamp.timestamp() * 1000) if message.timestamp else None,
+            headers=list(message.headers),
+        )

@@ -1,0 +1,1 @@
+"""Fakes for tests; each passes the contract suite of the real thing."""
