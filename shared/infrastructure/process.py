@@ -1,0 +1,120 @@
+"""Child processes that are ready when `start` returns, and that never outlive their parent."""
+
+import ctypes
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from shared.errors import FatalError
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+_POLL_SECONDS = 0.03
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """Return a TCP port that nothing listens on, chosen by the operating system."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def exchange(address: str, request: bytes, *, seconds: float = 1.0) -> bytes:
+    """Send one request to `host:port` and return what comes back first; empty when nobody answers."""
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), timeout=seconds) as connection:
+            connection.sendall(request)
+            return connection.recv(4096)
+    except OSError:
+        return b""
+
+
+def _die_with_parent(death_signal: signal.Signals) -> None:
+    _libc.prctl(_PR_SET_PDEATHSIG, death_signal)
+
+
+class Process:
+    """One child process with its log file.
+
+    The kernel sends it `death_signal` when the thread that called `start` ends (`PR_SET_PDEATHSIG`), so
+    start it from the main thread. It has its own process group: Ctrl-C reaches the parent only.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        death_signal: signal.Signals = signal.SIGTERM,
+    ) -> None:
+        self.command = list(command)
+        self.log = log
+        self._environment = environment
+        self._death_signal = death_signal
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Return the process id, or None before the start and after the stop."""
+        return self._child.pid if self._child else None
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is alive."""
+        return self._child is not None and self._child.poll() is None
+
+    def start(self, ready: Callable[[], bool], *, within: timedelta) -> None:
+        """Start and return once `ready()`; raises `FatalError` with the end of its log when it fails."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self._child = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=self._environment,
+                process_group=0,
+                preexec_fn=lambda: _die_with_parent(self._death_signal),  # noqa: PLW1509  one prctl call
+            )
+        deadline = time.monotonic() + within.total_seconds()
+        while not ready():
+            if not self.running or time.monotonic() > deadline:
+                self.kill()
+                raise FatalError(
+                    f"{self.command[0]} did not become ready; the end of {self.log}:\n{self.tail()}"
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def stop(self, *, within: timedelta = timedelta(seconds=20)) -> None:
+        """Ask it to end (SIGTERM), kill it when it does not; stopping twice is harmless."""
+        if self._child is None:
+            return
+        self._child.terminate()
+        try:
+            self._child.wait(within.total_seconds())
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+        self._child = None
+
+    def kill(self) -> None:
+        """End it at once (SIGKILL), as a crash would."""
+        if self._child is None:
+            return
+        self._child.kill()
+        self._child.wait()
+        self._child = None
+
+    def tail(self, lines: int = 12) -> str:
+        """Return the end of its log."""
+        if not self.log.exists():
+            return "(empty)"
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])

