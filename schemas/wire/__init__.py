@@ -1,0 +1,11 @@
+"""What may arrive from outside, and how it is read: pure functions from bytes to messages.
+
+`catalogue` says which forms a catalogue change may have and how they are told apart, `search` reads UBI
+queries and events, `errors.REASONS` lists every reason for which a message is refused.
+"""
+
+from schemas.wire.catalogue import decode_change, read_change
+from schemas.wire.change import Reading, clamp_event_time
+from schemas.wire.errors import REASONS, WireError
+
+__all__ = ["REASONS", "Reading", "WireError", "clamp_event_time", "decode_change", "read_change"]

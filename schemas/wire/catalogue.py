@@ -1,0 +1,67 @@
+"""Which form a catalogue message has, and the change that it states.
+
+In this order: (1) `ce_specversion` header: CloudEvents, binary mode; (2) null value: tombstone;
+(3) content type `application/cloudevents+json`, or `specversion`, `source` and `type` in the object:
+CloudEvents, structured mode; (4) exactly `schema` and `payload`: Connect's wrapper, look inside; (5) `op`
+with `before`, `after` or `source`: Debezium; (6) `_id`, `_source` or `_op_type`: OpenSearch pull
+ingestion; (7) else our own form.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from schemas.catalogue import ProductChange
+from schemas.wire import cloudevents, connect, debezium, opensearch, plain, tombstone
+from schemas.wire.change import Draft, Envelope, Reading, complete
+from schemas.wire.strict_json import Object, parse_object
+
+
+def decode_change(
+    *,
+    key: bytes | None,
+    value: bytes | None,
+    headers: Sequence[tuple[str, bytes]],
+    timestamp: datetime,
+    offset: int,
+) -> ProductChange:
+    """Return the change that a message of any accepted form states; raises `WireError`."""
+    return read_change(key=key, value=value, headers=headers, timestamp=timestamp, offset=offset).change
+
+
+def read_change(
+    *,
+    key: bytes | None,
+    value: bytes | None,
+    headers: Sequence[tuple[str, bytes]],
+    timestamp: datetime,
+    offset: int,
+) -> Reading:
+    """Return the change, its form, and which texts were cut; raises `WireError`."""
+    envelope = Envelope.of(key, headers, timestamp=timestamp, offset=offset)
+    return complete(_read(value, envelope), envelope)
+
+
+def _read(value: bytes | None, envelope: Envelope) -> Draft:
+    if cloudevents.is_binary(envelope):
+        return cloudevents.read_binary(value, envelope, _read_data)
+    if value is None:
+        return tombstone.read(envelope)
+    message = parse_object(value)
+    if cloudevents.is_structured(message, envelope):
+        return cloudevents.read_structured(message, envelope, _read_data)
+    return _read_data(message, envelope)
+
+
+def _read_data(message: Object, envelope: Envelope) -> Draft:
+    schema = None
+    if connect.is_wrapped(message):
+        schema, message = message["schema"], message["payload"]
+        if message is None:
+            return tombstone.read(envelope)
+        if type(message) is not dict:
+            return plain.read({}, envelope)
+    if debezium.matches(message):
+        return debezium.read(message, envelope, schema)
+    if opensearch.matches(message):
+        return opensearch.read(message, envelope)
+    return plain.read(message, envelope)

@@ -1,0 +1,89 @@
+"""JSON as the bus accepts it: UTF-8, finite, within 64 bits, not too large, not too deep."""
+
+from collections.abc import Iterable
+from math import isfinite
+from typing import Any
+
+from pydantic_core import from_json
+
+from schemas.base import MAX_DEPTH, MAX_MESSAGE_BYTES
+from schemas.wire.errors import WireError
+
+LOWEST_INTEGER = -(2**63)
+HIGHEST_INTEGER = 2**63 - 1
+
+Object = dict[str, Any]  # Any: JSON from outside, checked by who reads it
+
+
+def parse_object(value: bytes, *, limit: int | None = MAX_MESSAGE_BYTES) -> Object:
+    """Return the JSON object in `value`; raises `WireError` when it is anything else.
+
+    Refused beside bad syntax: NaN and infinity (also as 1e999), a byte order mark, bad UTF-8, lone
+    surrogates, whole numbers beyond 64 bits, more than 32 levels, more than `limit` bytes. Of a key
+    that comes twice the last counts, as in every common JSON reader.
+    """
+    if limit is not None and len(value) > limit:
+        raise WireError(
+            "message.too_large", f"{len(value)} bytes; at most {limit} are read: leave large attributes out"
+        )
+    tree = parse(value)
+    if type(tree) is not dict:
+        raise WireError("json.not_object", f"the value is {_kind(tree)}; send one JSON object a message")
+    _check(tree.items(), 1)
+    return tree
+
+
+def parse(value: bytes) -> Any:  # Any: it is JSON
+    """Return what the bytes say in strict JSON (numbers are not checked); raises `WireError`."""
+    try:
+        return from_json(value, allow_inf_nan=False)
+    except ValueError as error:
+        if "recursion limit" in str(error):
+            raise too_deep() from error
+        raise WireError("json.invalid", _why_invalid(value, str(error))) from error
+
+
+def too_deep() -> WireError:
+    """Return the error for objects nested beyond the limit."""
+    return WireError("json.too_deep", f"more than {MAX_DEPTH} levels of nesting: flatten the message")
+
+
+def _check(items: Iterable[tuple[str, Any]], depth: int) -> None:
+    """Walk the tree: depth and every number. Kept to type tests, because every message passes here."""
+    if depth > MAX_DEPTH:
+        raise too_deep()
+    for name, item in items:
+        kind = type(item)
+        if kind is dict:
+            _check(item.items(), depth + 1)
+        elif kind is list:
+            _check([(name, entry) for entry in item], depth + 1)
+        elif kind is float or kind is int:
+            _check_number(name, item)
+
+
+def _check_number(name: str, number: float) -> None:
+    if type(number) is int:
+        if not LOWEST_INTEGER <= number <= HIGHEST_INTEGER:
+            raise WireError(
+                "field.number_too_large", f"{name!r} does not fit in 64 bits: send it as text if it is a code"
+            )
+    elif not isfinite(number):
+        raise WireError("field.number_not_finite", f"{name!r} is not a finite number: send null instead")
+
+
+def _kind(tree: object) -> str:
+    kinds = {list: "a list", str: "a text", bool: "a boolean", int: "a number", float: "a number"}
+    return kinds.get(type(tree), "null")
+
+
+def _why_invalid(value: bytes, error: str) -> str:
+    hints = {
+        b"": "the value is empty; to delete a product send a null value (a tombstone)",
+        b"\xef\xbb\xbf": "the value starts with a byte order mark: write UTF-8 without one",
+        b"\x00": "the value starts with a zero byte (Avro or Protobuf of a schema registry?): send JSON",
+    }
+    for start, hint in hints.items():
+        if value == start or (start and value.startswith(start)):
+            return hint
+    return f"{error}: send strict JSON in UTF-8 (no NaN, no comments, no lone surrogates)"
