@@ -1,0 +1,263 @@
+"""The process around a worker: a Faust app with our parts, its commands, its port, its signals.
+
+Faust (and mode below it) gives the life cycle, the signals, the supervised services and the agent on
+`control.commands`. Hot topics do not pass through Faust: `shared.loop` reads them, as a part.
+"""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from importlib.util import find_spec
+from os import getpid
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import faust
+import structlog
+from fastapi import FastAPI
+from faust.types import AppT, StreamT
+from mode import Service
+from pydantic import ValidationError
+
+from schemas.control import Command
+from shared import logs
+from shared.adapters.kafka import connection, wait_for_broker
+from shared.errors import ConfigurationError, HeadraceError
+from shared.http import Check, HttpServer, health_routes
+from shared.settings import Settings
+
+log = structlog.get_logger()
+
+S = TypeVar("S", bound=Settings)
+OnCommand = Callable[[Mapping[str, str]], Awaitable[None]]
+
+EXIT_FAILED = 1
+EXIT_CONFIGURATION = 2
+
+
+class Part(Protocol):
+    """Something a worker runs."""
+
+    async def start(self) -> None:
+        """Begin; returns when it works."""
+        ...
+
+    async def stop(self) -> None:
+        """End; returns when everything in hand is safe."""
+        ...
+
+
+@runtime_checkable
+class Failing(Protocol):
+    """A part that can fail after it was started."""
+
+    async def wait(self) -> None:
+        """Return when stopped; raise what made it fail."""
+        ...
+
+
+class Worker:
+    """One worker process: parts start in the order added, and stop in reverse."""
+
+    def __init__(self, name: str, settings: Settings, *, port: int) -> None:
+        self.name = name
+        self.settings = settings
+        self.instance = settings.instance or f"{socket.gethostname()}-{getpid()}"
+        self.api = FastAPI(title=f"Headrace {name}", docs_url=None, redoc_url=None)
+        self.server = HttpServer(self.api, host=settings.host, port=port)
+        self._parts: list[Part] = []
+        self._checks: dict[str, Check] = {}
+        self._commands: dict[str, OnCommand] = {}
+        self._started = False
+        self.ready("start", lambda: None if self._started else "still starting")
+        health_routes(self.api, self._checks)
+
+    def add(self, part: Part) -> None:
+        """Run `part` as a piece of this worker; if it fails, the process stops with a non-zero code."""
+        self._parts.append(part)
+
+    def ready(self, name: str, check: Check) -> None:
+        """Let `/readyz` wait for `check` to return None."""
+        self._checks[name] = check
+
+    def command(self, name: str, handler: OnCommand) -> None:
+        """Call `handler(arguments)` for each `control.commands` message of that name meant for us."""
+        self._commands[name] = handler
+
+    async def start_parts(self) -> None:
+        """Start the port first (so that `/livez` answers while we wait), then the parts."""
+        await self.server.start()
+        await wait_for_broker(self.settings, [Command.topic])
+        for part in self._parts:
+            await part.start()
+        self._started = True
+        log.info("worker.started", instance=self.instance, url=self.server.url)
+
+    async def stop_parts(self) -> None:
+        """Stop in reverse; a part that fails to stop does not keep the others from stopping."""
+        self._started = False
+        for part in (*reversed(self._parts), self.server):
+            try:
+                await part.stop()
+            except Exception as error:
+                log.exception("part.stop_failed", part=type(part).__name__, error=repr(error))
+        log.info("worker.stopped")
+
+    async def watch(self) -> None:
+        """Raise what the first failing part raises."""
+        waits = [
+            asyncio.ensure_future(part.wait())
+            for part in (*self._parts, self.server)
+            if isinstance(part, Failing)
+        ]
+        try:
+            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_EXCEPTION)
+            for wait in done:
+                wait.result()
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    async def obey(self, value: bytes) -> None:
+        """Carry out one control command; one that cannot be read or fails is logged and skipped."""
+        try:
+            command = Command.decode(value)
+        except ValidationError as error:
+            log.warning("command.invalid", error=str(error))
+            return
+        handler = self._commands.get(command.name)
+        if handler is None or command.worker not in ("", self.name):
+            return
+        log.info("command.received", name=command.name, command_id=command.command_id)
+        try:
+            await handler(command.arguments)
+        except HeadraceError as error:
+            log.error("command.failed", name=command.name, error=str(error))
+
+    def run(self) -> int:
+        """Run until a signal or a failure; return the process's exit code."""
+        if find_spec("faust._cython.streams") is None:
+            raise ConfigurationError("faust-streaming lacks its Cython extension: install its binary wheel")
+        self.server.bind()
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        root = _Root(self, loop=loop)
+        process = faust.Worker(
+            _faust_app(self, loop),
+            root,
+            loop=loop,
+            quiet=True,
+            override_logging=False,
+            redirect_stdouts=False,
+        )
+        process.spinner = None
+        code, failure = 0, None
+        try:
+            process.execute_from_commandline()
+        except SystemExit as end:
+            code, failure = end.code if isinstance(end.code, int) else EXIT_FAILED, process.crash_reason
+        except Exception as error:  # noqa: BLE001 - mode raises what crashed the worker
+            failure = error
+        return self._exit_code(code, root.failure or failure)
+
+    def _exit_code(self, code: int, failure: BaseException | None) -> int:
+        if failure is None:
+            return code
+        if isinstance(failure, HeadraceError):
+            log.error("worker.failed", error=str(failure), kind=type(failure).__name__)
+        else:
+            log.error("worker.failed", error=repr(failure), exc_info=failure)
+        return EXIT_CONFIGURATION if isinstance(failure, ConfigurationError) else EXIT_FAILED
+
+
+class _Root(Service):  # type: ignore[misc]  # mode is untyped
+    """The parts of a worker as one supervised service."""
+
+    abstract = False
+
+    def __init__(self, worker: Worker, **options: Any) -> None:  # Any: mode's options
+        self.failure: BaseException | None = None
+        self._worker = worker
+        super().__init__(**options)
+
+    async def on_start(self) -> None:
+        """Start the parts; remember why when they cannot."""
+        try:
+            await self._worker.start_parts()
+        except Exception as error:
+            self.failure = error
+            raise
+        self.add_future(self._watch())
+
+    async def on_stop(self) -> None:
+        """Drain and stop the parts."""
+        await self._worker.stop_parts()
+
+    async def _watch(self) -> None:
+        try:
+            await self._worker.watch()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it stops the process
+            self.failure = error
+            await self.crash(error)
+
+
+def _faust_app(worker: Worker, loop: asyncio.AbstractEventLoop) -> AppT:
+    """Return the Faust app: no tables, no web server, one agent on the commands, acked after the effect."""
+    settings = worker.settings
+    reach = connection(settings)
+    credentials = _credentials(reach)
+    app = faust.App(
+        f"{settings.namespace}-{worker.name}-{worker.instance}",
+        broker=[f"kafka://{address.strip()}" for address in settings.kafka.split(",")],
+        loop=loop,
+        web_enabled=False,
+        store="memory://",
+        datadir=settings.data_dir / "faust",
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        table_standby_replicas=0,
+        broker_session_timeout=10,
+        broker_heartbeat_interval=3,
+        consumer_auto_offset_reset="latest",
+        worker_redirect_stdouts=False,
+        **({"broker_credentials": credentials} if credentials else {}),
+    )
+    commands = app.topic(
+        settings.topic_prefix + Command.topic,
+        key_serializer="raw",
+        value_serializer="raw",
+        value_type=bytes,
+    )
+
+    async def obey(stream: StreamT) -> None:
+        async for event in stream.noack().events():
+            await worker.obey(event.value)
+            event.ack()
+
+    app.agent(commands, concurrency=1, name=f"{worker.name}.commands")(obey)
+    return app
+
+
+def _credentials(reach: Mapping[str, Any]) -> Any:  # Any: Faust's credentials have no common type
+    context = reach.get("ssl_context")
+    if context is None:
+        return None
+    if "sasl_mechanism" in reach:
+        return faust.SASLCredentials(
+            username=reach["sasl_plain_username"],
+            password=reach["sasl_plain_password"],
+            mechanism=reach["sasl_mechanism"],
+            ssl_context=context,
+        )
+    return faust.SSLCredentials(context)
+
+
+def run(settings_class: type[S], build: Callable[[S], Worker]) -> None:
+    """Load the settings, build the worker, run it, exit with its code (what a `__main__` calls)."""
+    try:
+        settings = settings_class.load()
+        name = build.__module__.split(".")[1]
+        logs.configure(settings.log, worker=name)
+        raise SystemExit(build(settings).run())
+    except ConfigurationError as error:
+        log.error("worker.misconfigured", error=str(error))
+        raise SystemExit(EXIT_CONFIGURATION) from None
