@@ -23,6 +23,16 @@ from shared.errors import ConfigurationError
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
+def environment() -> dict[str, str]:
+    """Return the environment of this process, to choose servers by and to hand to child processes."""
+    return dict(os.environ)
+
+
+def use_file(path: Path) -> None:
+    """Read settings from this TOML file from now on, in this process and in those that it starts."""
+    os.environ["HEADRACE_CONFIG"] = str(path.resolve())
+
+
 class Section(BaseModel):
     """A group of settings; a name that does not exist is an error, not a shrug."""
 

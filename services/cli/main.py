@@ -1,0 +1,140 @@
+"""The `headrace` command. A command's module is imported when the command is invoked, not before."""
+
+import importlib
+import sys
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+if TYPE_CHECKING:
+    from typer._click import Command, Context  # what typer's own groups are made of
+
+
+class Entry(NamedTuple):
+    """Where a command is (`module:attribute`), and one line about it."""
+
+    target: str
+    help: str
+    hidden: bool = False
+
+
+COMMANDS: dict[str, Entry] = {
+    "demo": Entry("services.cli.demo:app", "See the whole loop at work on a sample shop, on this machine."),
+    "up": Entry("services.cli.up:app", "Start broker, Redis, topics and every worker on this machine."),
+    "search": Entry("services.cli.search:app", "Search the catalogue from the terminal."),
+    "simulate": Entry("services.cli.simulate:app", "Send shoppers with a known click model to the topics."),
+    "judgements": Entry("services.cli.judgements:app", "Show or export the relevance judgements."),
+    "canaries": Entry("services.cli.canaries:app", "Add known query-product pairs, or run them now."),
+    "alerts": Entry("services.cli.alerts:app", "Follow the alerts."),
+    "topics": Entry("services.cli.topics:app", "Create the topics, or show how they differ from the plan."),
+    "schemas": Entry("services.cli.schemas:app", "Export the message schemas, or check a file against them."),
+    "dlq": Entry("services.cli.dlq:app", "List, show and replay dead letters."),
+    "config": Entry("services.cli.config:app", "Show the configuration and where each value comes from."),
+    "evaluate": Entry("services.cli.evaluate:app", "Measure search quality on a data set with grades."),
+    "verify": Entry("services.cli.verify:app", "Recompute index or judgements from the topics and compare."),
+    "bench": Entry("services.cli.bench:app", "Measure throughput and freshness on this machine."),
+    "worker": Entry("services.cli.worker:app", "Run one worker in the foreground.", hidden=True),
+}
+EXTRAS = {
+    "ir_measures": "evaluate",
+    "noida_db": "embedded",
+    "torch": "model",
+    "sentence_transformers": "model",
+}
+
+
+def load(name: str) -> "Command":
+    """Import one command; raises `ConfigurationError` when this installation lacks it."""
+    from shared.errors import ConfigurationError  # noqa: PLC0415  `--help` does without it
+
+    module, _, attribute = COMMANDS[name].target.partition(":")
+    try:
+        found: typer.Typer | Callable[..., object] = getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if error.name == module:
+            raise ConfigurationError(f"`headrace {name}` is not part of this installation") from error
+        extra = EXTRAS.get(error.name or "", "")
+        fix = f": pip install 'headrace[{extra}]'" if extra else ""
+        raise ConfigurationError(f"`headrace {name}` needs the package {error.name}{fix}") from error
+    if not isinstance(found, typer.Typer):
+        function, found = found, typer.Typer()
+        found.command()(function)
+    command = typer.main.get_command(found)
+    command.name = name
+    return command
+
+
+class LazyGroup(TyperGroup):
+    """Lists commands from the table, and imports the one that is invoked."""
+
+    def __init__(self, **attributes: Any) -> None:  # Any: typer's own
+        super().__init__(**attributes)
+        for name, entry in COMMANDS.items():  # stand-ins that know their one line of help
+            self.add_command(TyperCommand(name, help=entry.help, hidden=entry.hidden))
+
+    def resolve_command(
+        self, ctx: "Context", args: list[str]
+    ) -> "tuple[str | None, Command | None, list[str]]":
+        """Return the real command, or fail as every command line does on an unknown name."""
+        if args and args[0] in COMMANDS:
+            return args[0], load(args[0]), args[1:]
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            print(f"headrace {version('headrace')}")
+        except PackageNotFoundError:
+            print("headrace, from a source tree")
+        raise typer.Exit
+
+
+@app.callback()
+def headrace(
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", help="TOML file with settings.", exists=True, dir_okay=False, metavar="FILE"
+        ),
+    ] = None,
+    _: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Keep a neural product search fresh from Kafka: ingest, index, search, judge, watch."""
+    if config is not None:
+        from shared.settings import use_file  # noqa: PLC0415  `--help` does without it
+
+        use_file(config)
+
+
+def run() -> NoReturn:
+    """Run the command line; an expected error is one line, 2 for a wrong configuration, else 1."""
+    from shared.errors import ConfigurationError, HeadraceError  # noqa: PLC0415  as light as it gets
+
+    try:
+        app(prog_name="headrace")
+    except ConfigurationError as error:
+        print(f"headrace: {error}", file=sys.stderr)
+        sys.exit(2)
+    except HeadraceError as error:
+        print(f"headrace: {error}", file=sys.stderr)
+        sys.exit(1)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    run()

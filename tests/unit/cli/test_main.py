@@ -1,0 +1,75 @@
+"""The command line starts fast, and says in one line what is wrong."""
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from services.cli.main import COMMANDS
+
+HEAVY = ("torch", "faust", "faiss", "aiokafka", "redis", "sentence_transformers", "tantivy", "pydantic")
+
+
+def headrace(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "services.cli.main", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": "/usr/bin:/bin", "COLUMNS": "120", "NO_COLOR": "1"},
+    )
+
+
+def test_help_lists_every_command_with_its_line() -> None:
+    shown = headrace("--help").stdout
+    for name, entry in COMMANDS.items():
+        assert (f" {name} " in shown and entry.help in shown) is not entry.hidden, name
+
+
+def test_help_costs_at_most_300_ms_of_cpu() -> None:
+    def spent() -> float:
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
+    costs = []
+    for _ in range(3):
+        before = spent()
+        assert headrace("--help").returncode == 0
+        costs.append(spent() - before)
+    assert min(costs) <= 0.3
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = (
+        "import sys, services.cli.main as m\n"
+        "try: m.app(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print(*sorted(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not {module.partition(".")[0] for module in done.stderr.split()} & set(HEAVY)
+
+
+def test_an_unknown_command_is_answered_with_the_nearest_one() -> None:
+    done = headrace("topcs")
+    assert done.returncode == 2
+    assert "topics" in done.stderr
+
+
+def test_a_wrong_setting_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    file = tmp_path / "headrace.toml"
+    file.write_text("partitions = 0\n")
+    done = headrace("--config", str(file), "config", "show")
+    assert done.returncode == 2
+    assert done.stderr.startswith("headrace: configuration: partitions: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_answers_help(name: str) -> None:
+    module = COMMANDS[name].target.partition(":")[0].replace(".", "/")
+    if not (Path(__file__).parents[3] / f"{module}.py").exists():
+        pytest.skip("not written yet")
+    assert headrace(name, "--help").returncode == 0
