@@ -13,7 +13,10 @@ MAX_VERSION = 2**63 - 1
 
 
 def _utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:  # 0001-01-01T00:00+01:00 is in no year of Python's
+        raise ValueError("the time is before the year 1 or after 9999 in UTC") from error
 
 
 Timestamp = Annotated[AwareDatetime, AfterValidator(_utc)]

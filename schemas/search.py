@@ -1,14 +1,67 @@
-"""What was asked and what was shown (UBI 1.3 query), and what shoppers then did (UBI 1.3 event)."""
+"""What was asked and what was shown (UBI 1.3 query), and what shoppers then did (UBI 1.3 event).
 
+User Behavior Insights 1.3.0, https://o19s.github.io/ubi/schema/1.3.0/. Where writers in the field differ
+from it, these readers are the wider: times may be numbers or lack an offset (then UTC), null stands for
+absent, empty ids too, `event_attributes` needs no `position`.
+"""
+
+import hashlib
+import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar
+from urllib.parse import quote
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from schemas.base import Fingerprint, GenerationName, Message, ProductId, Score, Timestamp, Value
+from schemas.base import MAX_TEXT_BYTES, Fingerprint, GenerationName, Message, ProductId, Score, Value
 
-UbiText = Annotated[str, StringConstraints(min_length=1, max_length=100)]
-UserQuery = Annotated[str, StringConstraints(max_length=2048)]
+_PRODUCT_ID = re.compile(r"[\x21-\x7e]{1,128}")
+MAX_ORDINAL = 100_000
+
+
+def foreign_id(value: Any) -> Any:  # Any: pydantic judges what is neither text nor a number
+    """Return a UBI object id (any text up to 256, or an integer) as a product id.
+
+    One that can be a product id stays as it is. Another is percent-encoded, and cut with a digest when
+    that is too long: the same in a query and in its events, so they still join and positions still hold.
+    """
+    if type(value) is int:
+        return str(value)
+    if type(value) is not str or _PRODUCT_ID.fullmatch(value):
+        return value
+    encoded = quote(value, safe="!#$&'()*+,/:;=?@[]")
+    if value and len(encoded) <= 128:
+        return encoded
+    return f"{encoded[:95]}~{hashlib.sha256(value.encode()).hexdigest()[:32]}"
+
+
+def _utc(moment: datetime) -> datetime:
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("the time is before the year 1 or after 9999 in UTC") from error
+
+
+def _or_none(value: Any) -> Any:  # Any: pydantic judges the rest
+    return None if value == "" else value
+
+
+def _or_empty(value: Any) -> Any:  # Any: pydantic judges the rest
+    return {} if value is None else value
+
+
+def _in_range(ordinal: Any) -> Any:  # Any: pydantic judges the rest
+    return None if type(ordinal) is int and not 0 <= ordinal <= MAX_ORDINAL else ordinal
+
+
+UbiTimestamp = Annotated[datetime, AfterValidator(_utc)]
+"""ISO 8601, or a number of seconds or milliseconds since 1970; without an offset it is UTC."""
+
+UbiText = Annotated[str, StringConstraints(max_length=100, pattern=r"^[^\x00]*$")]
+OptionalText = Annotated[UbiText | None, BeforeValidator(_or_none)]
+UserQuery = Annotated[str, StringConstraints(max_length=MAX_TEXT_BYTES)]
+ObjectId = Annotated[ProductId, BeforeValidator(foreign_id)]
 
 
 class Ranking(Value):
@@ -23,21 +76,27 @@ class Ranking(Value):
 
 
 class SearchQuery(Message):
-    """A query and the ranked ids that answered it (UBI 1.3 query record, plus `ranking`)."""
+    """A query and the ranked ids that answered it (UBI 1.3 query record, plus `ranking`).
+
+    On the wire the ids are `query_response_hit_ids`, as UBI 1.3 calls them; the name of earlier versions,
+    `query_response_object_ids`, is read as well.
+    """
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
 
     topic: ClassVar[str] = "search.queries.v1"
 
-    query_id: UbiText
+    query_id: Annotated[UbiText, Field(min_length=1)]
     user_query: UserQuery
-    timestamp: Timestamp
-    application: UbiText | None = None
-    client_id: UbiText | None = None
-    session_id: UbiText | None = None
-    user_id: UbiText | None = None
-    object_id_field: UbiText | None = None
-    query_attributes: Mapping[str, Any] = {}  # Any: UBI leaves its content to the application
-    query_response_id: UbiText | None = None
-    query_response_object_ids: tuple[ProductId, ...] = ()
+    timestamp: UbiTimestamp
+    application: OptionalText = None
+    client_id: OptionalText = None
+    session_id: OptionalText = None
+    user_id: OptionalText = None
+    object_id_field: OptionalText = None
+    query_attributes: Annotated[Mapping[str, Any], BeforeValidator(_or_empty)] = {}  # Any: as UBI leaves it
+    query_response_id: Annotated[str | None, BeforeValidator(_or_none)] = None
+    query_response_object_ids: Annotated[tuple[ObjectId, ...], Field(alias="query_response_hit_ids")] = ()
     ranking: Ranking | None = None
 
     def key(self) -> bytes:
@@ -48,14 +107,14 @@ class SearchQuery(Message):
 class EventObject(Value):
     """The thing acted on; `object_id` is the product."""
 
-    object_id: ProductId | None = None
-    object_id_field: str | None = None
+    object_id: Annotated[ObjectId | None, BeforeValidator(_or_none)] = None
+    object_id_field: OptionalText = None
 
 
 class Position(Value):
-    """Where it was shown; `ordinal` counts from 1."""
+    """Where it was shown; `ordinal` counts from 1, and is None when it cannot be a position."""
 
-    ordinal: Annotated[int, Field(ge=0, le=100_000)] | None = None
+    ordinal: Annotated[Annotated[int, Field(ge=0, le=MAX_ORDINAL)] | None, BeforeValidator(_in_range)] = None
 
 
 class EventAttributes(Value):
@@ -71,17 +130,17 @@ class SearchEvent(Message):
     topic: ClassVar[str] = "search.events.v1"
 
     action_name: UbiText
-    timestamp: Timestamp
-    query_id: UbiText | None = None
-    event_id: UbiText | None = None
-    application: UbiText | None = None
-    client_id: UbiText | None = None
-    session_id: UbiText | None = None
-    user_id: UbiText | None = None
+    timestamp: UbiTimestamp
+    query_id: OptionalText = None
+    event_id: OptionalText = None
+    application: OptionalText = None
+    client_id: OptionalText = None
+    session_id: OptionalText = None
+    user_id: OptionalText = None
     user_query: UserQuery | None = None
-    message_type: UbiText | None = None
+    message_type: OptionalText = None
     message: str | None = None
-    event_attributes: EventAttributes = EventAttributes()
+    event_attributes: Annotated[EventAttributes, BeforeValidator(_or_empty)] = EventAttributes()
 
     def key(self) -> bytes:
         """Return the query id (the client's id for an event without a query)."""

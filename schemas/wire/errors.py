@@ -6,6 +6,7 @@ from types import MappingProxyType
 REASONS: Mapping[str, str] = MappingProxyType(
     {
         "message.too_large": "The value is longer than 256 KiB.",
+        "message.null": "The value is null on a topic where that has no meaning.",
         "json.invalid": "The value is not strict JSON in UTF-8: NaN, a byte order mark, a comment, ...",
         "json.too_deep": "Objects and lists are nested more than 32 deep.",
         "json.not_object": "The JSON is not an object.",
