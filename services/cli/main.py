@@ -1,6 +1,7 @@
 """The `headrace` command. A command's module is imported when the command is invoked, not before."""
 
 import importlib
+import logging
 import sys
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
@@ -125,6 +126,7 @@ def run() -> NoReturn:
     """Run the command line; an expected error is one line, 2 for a wrong configuration, else 1."""
     from shared.errors import ConfigurationError, HeadraceError  # noqa: PLC0415  as light as it gets
 
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # errors are raised, and said in one line
     try:
         app(prog_name="headrace")
     except ConfigurationError as error:

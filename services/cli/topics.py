@@ -1,0 +1,136 @@
+"""`headrace topics list | diff | apply`."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from shared.infrastructure.topic_plan import Difference
+    from shared.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, help="Create the topics, or show how they differ from the plan.")
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Force = Annotated[bool, typer.Option("--force", help="Also do what loses messages or moves keys.")]
+Wait = Annotated[
+    float, typer.Option("--wait", help="Wait so many seconds for the broker.", metavar="SECONDS")
+]
+STYLES = {"unchanged": "dim", "create": "green", "refuse": "bold red", "delete and create": "bold red"}
+
+
+def _settings() -> "Settings":
+    from shared.infrastructure.running import discover  # noqa: PLC0415  lazy: see main
+    from shared.settings import Settings  # noqa: PLC0415  lazy: see main
+
+    return discover(Settings.load())
+
+
+@app.command("list")
+def list_(json_: Json = False) -> None:
+    """List the topics as they should be; asks no broker."""
+    from schemas.topics import all_topics  # noqa: PLC0415  lazy: see main
+    from shared.infrastructure.topic_plan import wanted_topics  # noqa: PLC0415  lazy: see main
+
+    settings = _settings()
+    rows = [
+        {
+            "topic": wanted.name,
+            "key": spec.key,
+            "message": spec.message.__name__,
+            "partitions": wanted.partitions,
+            "cleanup": spec.cleanup,
+            "retention": "by key" if spec.cleanup == "compact" else _retention(spec.retention),
+            "description": spec.description,
+        }
+        for spec, wanted in zip(all_topics(settings.generation), wanted_topics(settings), strict=True)
+    ]
+    if json_:
+        print(json.dumps({"topics": rows}))
+        return
+    from rich.console import Console  # noqa: PLC0415  lazy: see main
+    from rich.table import Table  # noqa: PLC0415  lazy: see main
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in rows[0]:
+        table.add_column(column, overflow="fold", no_wrap=column == "topic")
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    Console().print(table)
+
+
+def _retention(span: timedelta) -> str:
+    return "for ever" if span < timedelta(0) else f"{span.days} days"
+
+
+@app.command("diff")
+def diff_(json_: Json = False, force: Force = False, wait: Wait = 0.0) -> None:
+    """Show what `apply` would do; changes nothing."""
+    from shared.infrastructure.topics import diff  # noqa: PLC0415  lazy: see main
+
+    settings = _settings()
+    _show(asyncio.run(diff(settings, force=force, wait_seconds=wait)), settings.kafka, json_=json_)
+
+
+@app.command("apply")
+def apply_(json_: Json = False, force: Force = False, wait: Wait = 0.0) -> None:
+    """Create and change topics until they are as they should be; exit 1 when something was refused."""
+    from shared.infrastructure.topics import apply  # noqa: PLC0415  lazy: see main
+
+    settings = _settings()
+    changes = asyncio.run(apply(settings, force=force, wait_seconds=wait))
+    _show(changes, settings.kafka, json_=json_)
+    if any(change.action == "refuse" for change in changes):
+        raise typer.Exit(1)
+
+
+def _show(changes: "Sequence[Difference]", broker: str, *, json_: bool) -> None:
+    if json_:
+        print(json.dumps({"broker": broker, "topics": [_row(change) for change in changes]}))
+        return
+    from rich.console import Console  # noqa: PLC0415  lazy: see main
+    from rich.table import Table  # noqa: PLC0415  lazy: see main
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("topic", "action", "partitions", "configuration", "why"):
+        table.add_column(column, overflow="fold", no_wrap=column == "topic")
+    for change in changes:
+        style = STYLES.get(change.action.value, "yellow")
+        table.add_row(
+            change.wanted.name,
+            change.action.value,
+            _partitions(change),
+            _config(change),
+            change.why,
+            style=style,
+        )
+    console = Console()
+    console.print(table)
+    changed = sum(change.action not in {"unchanged", "refuse"} for change in changes)
+    refused = sum(change.action == "refuse" for change in changes)
+    console.print(f"{broker}: {len(changes)} topics, {changed} to change, {refused} refused")
+
+
+def _row(change: "Difference") -> dict[str, object]:
+    return {
+        "topic": change.wanted.name,
+        "action": change.action.value,
+        "partitions": {"before": change.before, "after": change.wanted.partitions},
+        "config": {name: {"before": old, "after": new} for name, (old, new) in change.config.items()},
+        "why": change.why,
+    }
+
+
+def _partitions(change: "Difference") -> str:
+    if change.before in {None, change.wanted.partitions}:
+        return str(change.wanted.partitions)
+    return f"{change.before} -> {change.wanted.partitions}"
+
+
+def _config(change: "Difference") -> str:
+    return "\n".join(
+        f"{name}={new}" if old is None else f"{name}: {old} -> {new}"
+        for name, (old, new) in change.config.items()
+    )

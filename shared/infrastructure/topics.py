@@ -1,0 +1,174 @@
+"""Creates and changes the topics on a broker, as `topic_plan` decides."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, for_code
+
+from shared.adapters.kafka import connection
+from shared.errors import ConfigurationError, TransientError
+from shared.infrastructure.topic_plan import Action, Difference, Existing, Wanted, compare, wanted_topics
+from shared.settings import Settings
+
+_DYNAMIC_TOPIC_CONFIG = 1
+_VISIBLE_SECONDS = 15.0
+_POLL_SECONDS = 0.1
+
+
+class Administration:
+    """Asks and changes a broker, inside `connect(settings)`."""
+
+    def __init__(self, client: AIOKafkaAdminClient, settings: Settings) -> None:
+        self._client = client
+        self._settings = settings
+
+    async def existing(self, names: Sequence[str]) -> dict[str, Existing]:
+        """Return those of the topics that exist."""
+        # Describing an unknown topic creates it on brokers that create topics by themselves: list first.
+        there = sorted(set(names) & set(await self._client.list_topics()))
+        if not there:
+            return {}
+        described = await self._client.describe_topics(there)
+        partitions = {topic["topic"]: len(topic["partitions"]) for topic in described}
+        configs = await self._configs(there)
+        filled = await self._with_messages(partitions)
+        return {
+            name: Existing(
+                partitions[name],
+                config=configs[name][0],
+                effective=configs[name][1],
+                empty=name not in filled,
+            )
+            for name in there
+        }
+
+    async def _configs(self, names: Sequence[str]) -> dict[str, tuple[dict[str, str], dict[str, str]]]:
+        resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+        configs = {}
+        for response in await self._client.describe_configs(resources):
+            for code, message, _, name, entries in response.resources:
+                _refuse(code, f"describe the configuration of {name}", message)
+                own = {entry[0]: entry[1] for entry in entries if entry[3] == _DYNAMIC_TOPIC_CONFIG}
+                configs[name] = (own, {entry[0]: entry[1] for entry in entries})
+        return configs
+
+    async def _with_messages(self, partitions: Mapping[str, int]) -> set[str]:
+        every = [
+            TopicPartition(name, number) for name, count in partitions.items() for number in range(count)
+        ]
+        consumer = AIOKafkaConsumer(**connection(self._settings))
+        await consumer.start()
+        try:
+            first, end = await consumer.beginning_offsets(every), await consumer.end_offsets(every)
+            return {partition.topic for partition in every if end[partition] > first[partition]}
+        finally:
+            await consumer.stop()
+
+    async def carry_out(self, change: Difference, existing: Existing | None) -> None:
+        """Make one difference disappear; raises `ConfigurationError` when the broker refuses."""
+        if change.action is Action.RECREATE:
+            await self._delete(change.wanted.name)
+        if change.action in {Action.CREATE, Action.RECREATE}:
+            await self._create(change.wanted)
+            return
+        if change.action is Action.GROW:
+            grown = {change.wanted.name: NewPartitions(change.wanted.partitions)}
+            _check(await self._client.create_partitions(grown), f"add partitions to {change.wanted.name}")
+        if change.config and existing and change.action is not Action.REFUSE:
+            await self._configure(change.wanted, existing)
+
+    async def _create(self, wanted: Wanted) -> None:
+        topic = NewTopic(
+            wanted.name,
+            wanted.partitions,
+            self._settings.replication,
+            topic_configs=dict(wanted.config),
+        )
+        _check(await self._client.create_topics([topic]), f"create {wanted.name}")
+
+    async def _configure(self, wanted: Wanted, existing: Existing) -> None:
+        # This request replaces all that is set on the topic: what an operator set stays.
+        config = {**existing.config, **wanted.config}
+        resource = ConfigResource(ConfigResourceType.TOPIC, wanted.name, config)
+        for response in await self._client.alter_configs([resource]):
+            for code, message, *_ in response.resources:
+                _refuse(code, f"configure {wanted.name}", message)
+
+    async def _delete(self, name: str) -> None:
+        response = await self._client.delete_topics([name])
+        for _, code in response.topic_error_codes:
+            _refuse(code, f"delete {name}", None)
+        await self.until(lambda there: name not in there)
+
+    async def until(self, holds: Callable[[set[str]], bool]) -> None:
+        """Return when a condition on the names of all topics holds; raises `TransientError` after a while."""
+        deadline = time.monotonic() + _VISIBLE_SECONDS
+        while not holds(set(await self._client.list_topics())):
+            if time.monotonic() > deadline:
+                raise TransientError("the broker has not carried out a change of topics yet: try again")
+            await asyncio.sleep(_POLL_SECONDS)
+
+
+def _check(response: Any, what: str) -> None:  # Any: aiokafka's untyped responses
+    for _, code, message in response.topic_errors:
+        _refuse(code, what, message)
+
+
+def _refuse(code: int, what: str, message: str | None) -> None:
+    if code:
+        error = for_code(code)
+        raise ConfigurationError(
+            f"the broker refuses to {what}: {message or error.description or error.__name__}"
+        )
+
+
+@asynccontextmanager
+async def connect(settings: Settings, *, wait_seconds: float = 0.0) -> AsyncIterator[Administration]:
+    """Connect to the broker, waiting for it if told; raises `TransientError` when it does not answer."""
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        client = AIOKafkaAdminClient(**connection(settings))
+        try:
+            await client.start()
+            break
+        except (KafkaError, OSError) as error:
+            await client.close()
+            if time.monotonic() >= deadline:
+                raise TransientError(
+                    f"no broker answers at {settings.kafka}: start one (`headrace up`), or set HEADRACE_KAFKA"
+                ) from error
+            await asyncio.sleep(_POLL_SECONDS)
+    try:
+        yield Administration(client, settings)
+    finally:
+        await client.close()
+
+
+async def diff(settings: Settings, *, force: bool = False, wait_seconds: float = 0.0) -> list[Difference]:
+    """Return what distinguishes the broker's topics from the wanted ones; changes nothing."""
+    wanted = wanted_topics(settings)
+    async with connect(settings, wait_seconds=wait_seconds) as administration:
+        existing = await administration.existing([topic.name for topic in wanted])
+    return compare(wanted, existing, force=force)
+
+
+async def apply(settings: Settings, *, force: bool = False, wait_seconds: float = 0.0) -> list[Difference]:
+    """Create and change topics until they are as wanted; return what was done, and what was refused.
+
+    Applying twice changes nothing the second time. When this returns, every created topic is visible.
+    """
+    wanted = wanted_topics(settings)
+    async with connect(settings, wait_seconds=wait_seconds) as administration:
+        existing = await administration.existing([topic.name for topic in wanted])
+        changes = compare(wanted, existing, force=force)
+        for change in changes:
+            await administration.carry_out(change, existing.get(change.wanted.name))
+        names = {topic.name for topic in wanted}
+        await administration.until(lambda there: names <= there)
+    return changes
