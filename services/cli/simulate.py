@@ -1,0 +1,142 @@
+"""`headrace simulate`: shoppers whose behaviour is known send queries and events to the real topics."""
+
+import asyncio
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import orjson
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from services.cli.simulation import catalogue, delivery, shop
+from services.cli.simulation.delivery import SearchApi, Written
+from services.cli.simulation.shoppers import ClickModel
+from services.cli.simulation.traffic import Ranker, Simulation, Traffic, stream
+from shared.adapters.kafka import KafkaPublisher
+from shared.clock import SystemClock
+from shared.infrastructure.running import discover, read
+from shared.settings import Settings
+
+app = typer.Typer()
+
+SEARCH_PORT = 8800
+HASTE = 100.0
+"""Live shoppers do in a second what takes others minutes, so that their events follow at once."""
+
+
+@app.command()
+def simulate(
+    sessions: Annotated[int, typer.Option(help="Sessions, each of one to four queries.", min=1)] = 500,
+    rate: Annotated[
+        float | None,
+        typer.Option(help="Messages (with --live: searches) a second; absent: as fast as it goes.", min=0.1),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed and --until write the same messages.")] = 1,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Directory with docs.jsonl.gz, queries.tsv, qrels.tsv; absent: the sample shop."),
+    ] = None,
+    live: Annotated[bool, typer.Option("--live", help="Shoppers use the search API, now.")] = False,
+    url: Annotated[str | None, typer.Option(help="The search API; absent: the one that runs here.")] = None,
+    days: Annotated[float, typer.Option(help="Sessions are spread over so many days.", min=0)] = 7,
+    until: Annotated[datetime | None, typer.Option(help="When sessions end (UTC); absent: now.")] = None,
+    duplicates: Annotated[float, typer.Option(help="Share of messages sent twice.", min=0, max=1)] = 0.1,
+    disorder: Annotated[float, typer.Option(help="Share of messages held up.", min=0, max=1)] = 0.2,
+    late: Annotated[float, typer.Option(help="Share of events up to two days late.", min=0, max=1)] = 0.01,
+    robots: Annotated[float, typer.Option(help="Share of sessions of robots.", min=0, max=1)] = 0.005,
+    truth: Annotated[Path | None, typer.Option(help="Write what really happened to this file.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object, not a table.")] = False,
+) -> None:
+    """Send shoppers with a known click model to the topics (UBI 1.3 queries and events)."""
+    traffic = Traffic(
+        sessions=sessions,
+        until=until.replace(tzinfo=UTC) if until else SystemClock().now(),
+        span=timedelta(days=days),
+        seed=seed,
+        robots=robots,
+        duplicates=duplicates,
+        disorder=disorder,
+        late=late,
+        haste=HASTE if live else 1.0,
+    )
+    simulation = Simulation(catalogue.load(data) if data else shop.sample(), ClickModel(), traffic)
+    settings = discover(Settings.load())
+    url = (url or search_url(settings)) if live else None
+    written, seconds = asyncio.run(_run(settings, simulation, url=url, rate=rate))
+    if truth is not None:
+        _save(simulation, truth)
+    _report(simulation, written, seconds, as_json=json)
+
+
+def search_url(settings: Settings) -> str:
+    """Return where the search API of this installation listens."""
+    running = read(settings.data_dir)
+    port = running.ports.get("search", SEARCH_PORT) if running else SEARCH_PORT
+    return f"http://{settings.host}:{port}"
+
+
+async def _run(
+    settings: Settings, simulation: Simulation, *, url: str | None, rate: float | None
+) -> tuple[Written, float]:
+    publisher, loop = KafkaPublisher(settings), asyncio.get_running_loop()
+    await publisher.start()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    began = loop.time()
+    try:
+        with Progress(*columns, console=Console(stderr=True)) as bars:
+            bar = bars.add_task("searches" if url else "messages", total=None)
+
+            def progress(done: int) -> None:
+                bars.advance(bar, done)
+
+            if url is None:
+                arrivals = stream(simulation, Ranker(simulation.catalogue, seed=simulation.traffic.seed))
+                written = await delivery.write(arrivals, publisher, rate=rate, progress=progress)
+            else:
+                written = await _live(simulation, publisher, url=url, rate=rate, progress=progress)
+            bars.update(bar, total=bars.tasks[bar].completed)
+    finally:
+        await publisher.stop()
+    return written, loop.time() - began
+
+
+async def _live(
+    simulation: Simulation,
+    publisher: KafkaPublisher,
+    *,
+    url: str,
+    rate: float | None,
+    progress: delivery.Progress,
+) -> Written:
+    clock = SystemClock()
+    async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+        search = SearchApi(client, clock)
+        return await delivery.live(simulation, search, publisher, clock=clock, rate=rate, progress=progress)
+
+
+def _save(simulation: Simulation, file: Path) -> None:
+    traffic = asdict(simulation.traffic)
+    traffic["span"] = simulation.traffic.span.total_seconds()
+    traffic["hold_up"] = simulation.traffic.hold_up.total_seconds()
+    traffic["lateness"] = simulation.traffic.lateness.total_seconds()
+    content = {"traffic": traffic, "model": asdict(simulation.model), "pairs": simulation.truth.table()}
+    file.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
+
+
+def _report(simulation: Simulation, written: Written, seconds: float, *, as_json: bool) -> None:
+    actions = dict(simulation.truth.totals().most_common())
+    robots = sum(sum(tally.values()) for tally in simulation.truth.robots.values())
+    if as_json:
+        figures = {**asdict(written), "seconds": seconds, "actions": actions, "robot_actions": robots}
+        print(orjson.dumps(figures).decode())
+        return
+    table = Table("shoppers' actions", "count", title=f"{written.messages:,} messages in {seconds:.1f} s")
+    for action, count in actions.items():
+        table.add_row(action, f"{count:,}")
+    table.add_row("[dim]robots' impressions and clicks", f"[dim]{robots:,}")
+    Console().print(table)
