@@ -1,11 +1,13 @@
 """A compacted topic as a dictionary: read to its end, then followed."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from shared.adapters.kafka import connection, wait_for_broker
+from shared.records import Partition, Record
 from shared.settings import Settings
 
 log = structlog.get_logger()
@@ -16,6 +18,8 @@ class CompactedTopic:
 
     def __init__(self, settings: Settings, topic: str) -> None:
         self.items: dict[bytes, bytes] = {}
+        self.records: dict[bytes, Record] = {}
+        """The whole record behind each item, for those who must say where it lies."""
         self._settings = settings
         self._topic = topic
         self._changed = asyncio.Event()
@@ -72,5 +76,14 @@ class CompactedTopic:
             log.warning("compacted.no_key", topic=self._topic, offset=record.offset)
         elif record.value is None:
             self.items.pop(record.key, None)
+            self.records.pop(record.key, None)
         else:
             self.items[record.key] = record.value
+            self.records[record.key] = Record(
+                Partition(self._topic, record.partition),
+                record.offset,
+                record.key,
+                record.value,
+                datetime.fromtimestamp(max(0, record.timestamp) / 1000, UTC),
+                tuple(record.headers),
+            )

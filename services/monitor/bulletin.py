@@ -1,0 +1,32 @@
+"""The open alerts as the topic has them, of every worker; the topic is compared with the store."""
+
+import structlog
+from prometheus_client import Gauge
+
+from schemas.alerts import Alert
+from services.monitor.alerts import AlertBook, open_alerts
+from shared.compacted import CompactedTopic
+
+open_now = Gauge("headrace_open_alerts", "Alerts that are not resolved", ("severity",))
+log = structlog.get_logger()
+
+
+class Bulletin:
+    """What `GET /alerts` shows."""
+
+    def __init__(self, topic: CompactedTopic, alerts: AlertBook) -> None:
+        self._topic = topic
+        self._alerts = alerts
+
+    def open(self) -> list[Alert]:
+        """Return the alerts that are not resolved, most severe and oldest first."""
+        return open_alerts(self._topic.items)
+
+    async def look(self, epoch: int) -> None:
+        """Publish what a kill left in the outbox, then what the topic lost; count what is open."""
+        await self._alerts.publish(epoch=epoch)
+        if repaired := await self._alerts.repair(self._topic.items, epoch=epoch):
+            log.warning("alerts.repaired", keys=repaired)
+        severities = [alert.severity for alert in self.open()]
+        for severity in ("info", "warning", "critical"):
+            open_now.labels(severity).set(severities.count(severity))

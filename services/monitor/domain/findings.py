@@ -1,0 +1,138 @@
+"""Verdicts on canaries put into words: the observations, each with the action it recommends."""
+
+from services.monitor.domain.observation import Observation, alert_key
+from services.monitor.domain.verdict import Circumstances, Overall, Verdict
+
+RECALL = "canary-recall"
+RANK = "canary-rank"
+OVERALL = "canaries-overall"
+LISTED = 20
+"""Identifiers in an alert's evidence; the rest are counted only."""
+
+
+def recall(verdict: Verdict, seen: Circumstances) -> Observation:
+    """Put a canary's recall into an observation."""
+    canary, result, past = verdict.canary, verdict.result, verdict.past
+    found = len(set(canary.product_ids)) - len(result.missing)
+    known = len(set(canary.product_ids))
+    collapsed = result.recall == 0 and past.before is not None
+    return Observation(
+        key=alert_key(RECALL, canary.canary_id),
+        breached=result.breached,
+        severity="critical" if canary.minimum_recall is not None or collapsed else "warning",
+        summary=(
+            f"canary {canary.canary_id} “{_short(canary.query)}” finds {found} of {known} known products "
+            f"in its top {canary.k} (recall {result.recall:.2f}, limit {result.limit:.2f})"
+        ),
+        cause=verdict.memory.cause or "unknown",
+        action=_recall_action(verdict),
+        evidence={
+            "query": canary.query,
+            "recall": result.recall,
+            "limit": result.limit,
+            "k": canary.k,
+            "missing": result.missing[:LISTED],
+            **({} if past.before is None else {"recall_before": past.before}),
+        },
+        signature=f"{found}/{known}",
+        generation=seen.generation,
+    )
+
+
+def rank(verdict: Verdict, seen: Circumstances) -> Observation | None:
+    """Put a canary's reciprocal rank into an observation; None while its recall is the news."""
+    canary, result = verdict.canary, verdict.result
+    if result.breached:
+        return None
+    breached = result.reciprocal_rank < verdict.rank_limit
+    at = _position(result.reciprocal_rank)
+    return Observation(
+        key=alert_key(RANK, canary.canary_id),
+        breached=breached,
+        severity="info",
+        summary=(
+            f"canary {canary.canary_id} “{_short(canary.query)}”: its first known product is at rank {at}, "
+            f"usually at {_position(verdict.past.rank.reference)}"
+        ),
+        action=(
+            "compare with the last change of model, fusion weights or catalogue; GET /why on the search API "
+            f"explains the rank of {canary.product_ids[0]}"
+        )
+        if breached
+        else "nothing to do",
+        evidence={
+            "query": canary.query,
+            "reciprocal_rank": result.reciprocal_rank,
+            "limit": verdict.rank_limit,
+        },
+        signature=at,
+        generation=seen.generation,
+    )
+
+
+def together(overall: Overall, seen: Circumstances) -> Observation:
+    """Put the mean over all canaries into an observation."""
+    listed = ", ".join(overall.low[:5]) or "none below its own limit: many fell a little"
+    return Observation(
+        key=alert_key(OVERALL, seen.generation),
+        breached=overall.breached,
+        severity="critical" if overall.recall < overall.reference / 2 else "warning",
+        summary=(
+            f"mean canary recall on {seen.generation} is {overall.recall:.3f}, usually "
+            f"{overall.reference:.3f}, over {overall.canaries} canaries"
+        ),
+        cause=overall.cause,
+        action=(
+            f"canaries breached: {listed}; undo the release or import that came just before, or roll back "
+            f"generation {seen.generation}"
+        )
+        if overall.breached
+        else "nothing to do",
+        evidence={
+            "recall": overall.recall,
+            "reference": overall.reference,
+            "canaries": overall.canaries,
+            "breached": overall.low[:LISTED],
+        },
+        signature=f"{overall.recall:.1f}",
+        generation=seen.generation,
+    )
+
+
+def gone(canary_id: str) -> tuple[Observation, ...]:
+    """Return what closes the alerts of a canary that was removed."""
+    return tuple(
+        Observation(
+            key=alert_key(detector, canary_id),
+            breached=False,
+            summary=f"canary {canary_id} was removed",
+            action="nothing to do",
+            final=True,
+        )
+        for detector in (RECALL, RANK)
+    )
+
+
+def _recall_action(verdict: Verdict) -> str:
+    canary, missing = verdict.canary, verdict.result.missing
+    if not verdict.result.breached:
+        return "nothing to do"
+    first = missing[0] if missing else canary.product_ids[0]
+    if verdict.past.before is None:
+        return (
+            f"check that {first} is in the catalogue (GET /product/{first} on the search API) and that the "
+            f"canary names the right products (`headrace canaries add --id {canary.canary_id}` changes it)"
+        )
+    return (
+        f"GET /product/{first} on the search API: if it was deleted by mistake, publish it again; if it is "
+        f"gone for good, name other products or run `headrace canaries remove {canary.canary_id}`; if it is "
+        f"there, GET /why says why it ranks below {canary.k}"
+    )
+
+
+def _position(reciprocal_rank: float | None) -> str:
+    return str(round(1 / reciprocal_rank)) if reciprocal_rank else "none"
+
+
+def _short(query: str) -> str:
+    return query if len(query) <= 60 else query[:59] + "…"

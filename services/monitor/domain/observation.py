@@ -1,0 +1,48 @@
+"""What a detector saw once, breached or not: the only thing an alert's life is made of."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from schemas.base import GenerationName, Identifier, Score
+
+Severity = Literal["info", "warning", "critical"]
+Cause = Literal["bug", "drift", "unknown"]
+Evidence = Mapping[str, str | int | Score | tuple[str, ...]]
+
+KEY_LENGTH = 128
+SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
+
+
+class Observation(BaseModel):
+    """One look of one detector at one subject.
+
+    `signature` is the coarse form of what was seen: an open alert is updated when it changes, and not
+    when a figure moves in its last digit. `final` closes the alert without waiting for a second look (its
+    subject is gone).
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    key: Identifier
+    breached: bool
+    severity: Severity = "warning"
+    summary: str
+    action: str
+    cause: Cause = "unknown"
+    evidence: Evidence = {}
+    signature: str = ""
+    generation: GenerationName | None = None
+    final: bool = False
+
+
+def alert_key(detector: str, subject: str) -> str:
+    """Return `<detector>:<subject>`, stable, printable, at most 128 characters (a digest ends a cut one)."""
+    plain = "".join(c if "!" <= c <= "~" else "_" for c in subject)
+    key = f"{detector}:{plain}"
+    if plain == subject and len(key) <= KEY_LENGTH:
+        return key
+    digest = hashlib.sha256(subject.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return f"{key[: KEY_LENGTH - 13]}-{digest}"

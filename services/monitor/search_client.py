@@ -1,0 +1,97 @@
+"""Asks the search API what a shopper would see, without leaving a trace in the query log."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from schemas.judgements import Canary
+from shared.errors import TransientError
+
+BUSY = 429
+PATIENCE = 3
+"""Times a canary is asked again when search is busy."""
+PAUSE = timedelta(milliseconds=250)
+MAX_REASON = 200
+
+
+class SearchFailedError(TransientError):
+    """The search could not be made; the message says why in a few words."""
+
+
+class _Hit(BaseModel):
+    product_id: str
+
+
+class _Found(BaseModel):
+    hits: tuple[_Hit, ...]
+    partial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Ranked product ids; `partial` when a shard did not take part."""
+
+    product_ids: tuple[str, ...]
+    partial: bool
+
+
+class SearchClient:
+    """`POST /search`, a bounded number at a time, each within a deadline."""
+
+    def __init__(self, url: str, *, token: str = "", timeout: timedelta, concurrency: int) -> None:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._client = httpx.AsyncClient(
+            base_url=url, headers=headers, timeout=timeout.total_seconds(), trust_env=False
+        )
+        self._seats = asyncio.Semaphore(concurrency)
+
+    async def start(self) -> None:
+        """Nothing to prepare: connections are made when needed."""
+
+    async def stop(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def ask_all(
+        self, canaries: Sequence[Canary], *, generation: str
+    ) -> list[Answer | SearchFailedError]:
+        """Ask every canary; one result each, in order, a failure in its place."""
+        return await asyncio.gather(*(self._attempt(canary, generation) for canary in canaries))
+
+    async def ask(self, canary: Canary, *, generation: str) -> Answer:
+        """Ask one canary of one generation; raises `SearchFailedError`."""
+        body = {"text": canary.query, "k": canary.k, "generation": generation, "log": False}
+        async with self._seats:
+            response = await self._post(body)
+        if response.status_code != httpx.codes.OK:
+            raise SearchFailedError(f"HTTP {response.status_code}: {response.text[:MAX_REASON]}")
+        try:
+            found = _Found.model_validate_json(response.content)
+        except ValidationError as error:
+            raise SearchFailedError(
+                f"the answer is not a search answer: {error.errors()[0]['msg']}"
+            ) from error
+        return Answer(tuple(hit.product_id for hit in found.hits), found.partial)
+
+    async def _attempt(self, canary: Canary, generation: str) -> Answer | SearchFailedError:
+        try:
+            return await self.ask(canary, generation=generation)
+        except SearchFailedError as error:
+            return error
+
+    async def _post(self, body: dict[str, object]) -> httpx.Response:
+        for attempt in range(1, PATIENCE + 1):
+            try:
+                response = await self._client.post("/search", json=body)
+            except httpx.TimeoutException as error:
+                raise SearchFailedError("no answer within the time limit") from error
+            except httpx.HTTPError as error:
+                raise SearchFailedError(f"{type(error).__name__}: {error}"[:MAX_REASON]) from error
+            if response.status_code != BUSY or attempt == PATIENCE:
+                break
+            await asyncio.sleep(attempt * PAUSE.total_seconds())
+        return response
