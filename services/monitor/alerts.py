@@ -79,7 +79,7 @@ class AlertBook:
                 waiting = await self._redis.lrange(self._outbox, 0, PUBLISHED_AT_ONCE - 1)
             if not waiting:
                 return
-            await self._publisher.publish([outgoing(Alert.decode(text)) for text in waiting])
+            await self._publisher.publish([outgoing(Alert.decode(raw(entry))) for entry in waiting])
             await self._trim(keys=[self._fence, self._outbox], args=[epoch, len(waiting)])
 
     async def lives(self, keys: Sequence[str] | None = None) -> dict[str, Life]:

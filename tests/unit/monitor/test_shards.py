@@ -1,0 +1,98 @@
+"""Service, lag and freshness of the shards, and whether search can be reached."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.monitor.domain.reach import partial, reach
+from services.monitor.domain.shards import Objective, behind, position, stale, unserved
+
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Owner:
+    partition: int
+    partitions: int = 4
+    next_offset: int = 100
+    end_offset: int = 100
+    ready: bool = True
+    freshness_p50: float | None = 0.1
+    freshness_p99: float | None = 0.5
+    updated_at: datetime = NOW
+
+
+owners = st.lists(
+    st.builds(
+        Owner,
+        partition=st.integers(0, 3),
+        next_offset=st.integers(0, 50_000),
+        end_offset=st.integers(0, 50_000),
+        ready=st.booleans(),
+        freshness_p99=st.none() | st.floats(0, 100),
+    ),
+    max_size=10,
+)
+
+
+@given(owners)
+def test_a_shard_is_missing_exactly_when_no_owner_is_ready(announced):
+    seen = unserved(announced, partitions=4, generation="g1")
+    assert len(seen) == 4
+    for shard, observation in enumerate(seen):
+        assert observation.breached == (not any(o.ready and o.partition == shard for o in announced))
+        assert observation.key == f"shard-missing:g1-{shard}"
+
+
+def test_a_loading_owner_and_no_owner_are_told_apart():
+    seen = unserved([Owner(0, ready=False)], partitions=2, generation="g1")
+    assert "still loading" in seen[0].summary
+    assert "has no owner" in seen[1].summary
+
+
+def test_owners_say_how_many_shards_there_are():
+    assert len(unserved([Owner(0, partitions=8)], partitions=4, generation="g1")) == 8
+
+
+def test_the_best_replica_counts():
+    slow, fast = Owner(0, next_offset=0, end_offset=50_000), Owner(0, next_offset=49_999, end_offset=50_000)
+    assert [o.breached for o in behind([slow, fast], objective=Objective(), generation="g1")] == [False]
+    assert [o.breached for o in behind([slow], objective=Objective(), generation="g1")] == [True]
+
+
+@given(owners)
+def test_freshness_is_breached_exactly_when_a_serving_owner_is_late(announced):
+    seen = stale(announced, objective=Objective(), generation="g1")
+    if seen is None:
+        assert not any(o.ready and o.freshness_p99 is not None and o.freshness_p99 > 100 for o in announced)
+    else:
+        assert seen.breached == (seen.evidence["p99_seconds"] > 5)
+
+
+def test_the_advice_tells_a_slow_shard_from_a_slow_embedder():
+    behind_itself = Owner(0, next_offset=1, end_offset=90, freshness_p99=60.0)
+    waiting = Owner(0, freshness_p99=60.0)
+    advice = [stale([o], objective=Objective(), generation="g1").action for o in (behind_itself, waiting)]
+    assert "shards worker" in advice[0]
+    assert "embedder" in advice[1]
+
+
+def test_positions_are_the_furthest_of_each_shard():
+    assert position([Owner(0, next_offset=5), Owner(0, next_offset=9), Owner(1)]) == {0: 9, 1: 100}
+
+
+def test_a_search_that_fails_is_a_finding_of_its_own():
+    seen = reach(10, ["no answer within the time limit"] * 6 + ["HTTP 500: oops"], generation="g1")
+    assert seen is not None
+    assert seen.breached
+    assert seen.severity == "critical"
+    assert "7 of 10 canary searches failed: no answer" in seen.summary
+    assert reach(0, [], generation="g1") is None
+    healthy = reach(10, [], generation="g1")
+    assert healthy is not None
+    assert not healthy.breached
+    half = partial(10, 3, generation="g1")
+    assert half is not None
+    assert half.breached
