@@ -1,0 +1,107 @@
+"""From a shard's memory to a manifest on disk, and back."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import orjson
+
+from services.shards.contents import Contents
+from services.shards.domain.apply import Origin
+from services.shards.domain.bitmap import pack
+from services.shards.domain.manifest import Manifest, SegmentEntry, StoredFile
+from services.shards.rows import Part
+from services.shards.store import (
+    DELETED,
+    LEXICAL,
+    SEGMENTS,
+    SNAPSHOTS,
+    Store,
+    live_products,
+    load_parts,
+    read_deleted,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frozen:
+    """A shard as it was under the writer's lock; nothing in it changes any more."""
+
+    snapshot: str
+    next_offset: int | None
+    fingerprint: str | None
+    dimensions: int | None
+    topics: tuple[str, ...]
+    parts: Sequence[Part]
+    deleted: Mapping[str, Origin]
+    pinned: Sequence[Path]
+    """The text index's files, held against removal."""
+
+
+def save(store: Store, frozen: Frozen, *, previous: Manifest, now: datetime) -> Manifest:
+    """Write everything that is not on disk yet, then publish the manifest that names it all.
+
+    Files that the previous manifest has (they are immutable) are linked and keep their checksums.
+    """
+    known = {file.path: file for file in previous.files()}
+    directory = store.files.directory(store.path(SNAPSHOTS, frozen.snapshot) / LEXICAL)
+    lexical = tuple(_bring(store, path, directory / path.name, previous=previous) for path in frozen.pinned)
+    deleted = directory.parent / DELETED
+    store.files.write(deleted, orjson.dumps(frozen.deleted))
+    for each in (directory, directory.parent, directory.parent.parent):
+        store.files.sync(each)
+    manifest = previous.model_copy(
+        update={
+            "snapshot": frozen.snapshot,
+            "next_offset": frozen.next_offset,
+            "fingerprint": frozen.fingerprint,
+            "dimensions": frozen.dimensions,
+            "written_at": now,
+            "topics": frozen.topics,
+            "segments": tuple(_segment(store, part, known) for part in frozen.parts),
+            "lexical": lexical,
+            "deleted": store.stored(deleted),
+        }
+    )
+    store.publish(manifest)
+    return manifest
+
+
+def _bring(store: Store, path: Path, target: Path, *, previous: Manifest) -> StoredFile:
+    """Link the text index's file from the previous checkpoint, else bring it from where it is pinned."""
+    for file in previous.lexical:
+        if Path(file.path).name == path.name and path.suffix != ".json":
+            store.files.copy(store.root / file.path, target)
+            return file.model_copy(update={"path": target.relative_to(store.root).as_posix()})
+    store.files.copy(path, target)
+    return store.stored(target)
+
+
+def _segment(store: Store, part: Part, known: Mapping[str, StoredFile]) -> SegmentEntry:
+    directory = store.path(SEGMENTS, part.unit.name)
+    paths = sorted(directory.iterdir())
+    files = [known.get(path.relative_to(store.root).as_posix()) or store.stored(path) for path in paths]
+    live = pack(part.live).tobytes()
+    return SegmentEntry(name=part.unit.name, rows=len(part.live), live=live, files=tuple(files))
+
+
+def load(store: Store, name: str, *, now: datetime, oldest: timedelta) -> tuple[Manifest, Contents]:
+    """Return a state that verifies, in memory; raises `RefusedError` with the reason when it does not."""
+    manifest = store.verified(name, now=now, oldest=oldest)
+    contents = Contents()
+    contents.next_offset = manifest.next_offset
+    contents.fingerprint, contents.dimensions = manifest.fingerprint, manifest.dimensions
+    contents.topics = list(manifest.topics)
+    contents.parts = load_parts(store, manifest)
+    living = live_products(contents.parts, manifest.topics)
+    contents.offsets = {product_id: offset for product_id, (offset, _) in living.items()}
+    contents.origins = {product_id: origin for product_id, (_, origin) in living.items()}
+    if manifest.deleted is not None:
+        contents.origins |= read_deleted(store.root / manifest.deleted.path)
+    return manifest, contents
+
+
+def lexical_directory(store: Store, manifest: Manifest) -> Path | None:
+    """Return where the snapshot of the text index lies; None: there is none."""
+    return store.path(SNAPSHOTS, manifest.snapshot) / LEXICAL if manifest.snapshot else None

@@ -1,0 +1,138 @@
+"""Attribute filters: what they mean, and the index terms that stand for an attribute's values.
+
+Numbers compare as IEEE doubles, strings by code point, booleans only by equality; a list matches when one
+of its values does. Strings longer than `MAX_TERM_CHARACTERS` are not filterable (they are text).
+"""
+
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from schemas.base import FieldValue, Scalar, Value
+
+MAX_TERM_CHARACTERS = 256
+FieldName = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+NUMBER, STRING, FLAG = "n", "s", "v"
+
+
+class TermFilter(Value):
+    """The attribute has this value."""
+
+    op: Literal["term"]
+    field: FieldName
+    value: Scalar
+
+
+class InFilter(Value):
+    """The attribute has one of these values."""
+
+    op: Literal["in"]
+    field: FieldName
+    values: Annotated[tuple[Scalar, ...], Field(max_length=1000)]
+
+
+class RangeFilter(Value):
+    """The attribute lies between bounds, which are all numbers or all strings."""
+
+    op: Literal["range"]
+    field: FieldName
+    gte: Scalar | None = None
+    gt: Scalar | None = None
+    lte: Scalar | None = None
+    lt: Scalar | None = None
+
+    @model_validator(mode="after")
+    def _bounds_are_of_one_kind(self) -> Self:
+        kinds = {kind(bound) for _, bound in self.bounds()}
+        if len(kinds) != 1 or FLAG in kinds:
+            raise ValueError("a range needs at least one bound, and all bounds numbers or all strings")
+        return self
+
+    def bounds(self) -> Iterator[tuple[str, Scalar]]:
+        """Give the bounds that are set, by name."""
+        for name in ("gte", "gt", "lte", "lt"):
+            bound: Scalar | None = getattr(self, name)
+            if bound is not None:
+                yield name, bound
+
+
+Filter = Annotated[TermFilter | InFilter | RangeFilter, Field(discriminator="op")]
+
+
+def kind(value: Scalar) -> str:
+    """Return which of the three kinds a scalar is; values of different kinds are never equal."""
+    if isinstance(value, bool):
+        return FLAG
+    return STRING if isinstance(value, str) else NUMBER
+
+
+def scalars(value: FieldValue) -> tuple[Scalar, ...]:
+    """Return the values of an attribute; none for null."""
+    if value is None:
+        return ()
+    return tuple(value) if isinstance(value, (tuple, list)) else (value,)
+
+
+def sortable(number: float) -> str:
+    """Return 16 hexadecimal digits that sort as the doubles do (sign and magnitude made monotone)."""
+    (bits,) = struct.unpack(">Q", struct.pack(">d", number + 0.0))
+    return f"{bits ^ (2**64 - 1) if bits >> 63 else bits | 1 << 63:016x}"
+
+
+def prefix(field: str) -> str:
+    """Return how every term of that attribute starts; hexadecimal, so that no query syntax is in it."""
+    return "x" + field.encode().hex()
+
+
+def term(field: str, value: Scalar) -> str | None:
+    """Return the index term for the attribute having that value; None when it is too long to filter by."""
+    if isinstance(value, bool):
+        return f"{prefix(field)}{FLAG}{int(value)}"
+    if isinstance(value, str):
+        if len(value) > MAX_TERM_CHARACTERS:
+            return None
+        return f"{prefix(field)}{STRING}{value.encode().hex()}"
+    return f"{prefix(field)}{NUMBER}{sortable(float(value))}"
+
+
+def terms(fields: Mapping[str, FieldValue]) -> list[str]:
+    """Return all index terms of a product's attributes."""
+    found = (term(field, value) for field, values in fields.items() for value in scalars(values))
+    return [each for each in found if each is not None]
+
+
+def matches(condition: Filter, fields: Mapping[str, FieldValue]) -> bool:
+    """Say whether a product with these attributes passes; the meaning that the index must agree with."""
+    values = scalars(fields.get(condition.field))
+    if isinstance(condition, RangeFilter):
+        return any(_within(condition, value) for value in values)
+    wanted = (condition.value,) if isinstance(condition, TermFilter) else condition.values
+    return not _terms(condition.field, wanted).isdisjoint(_terms(condition.field, values))
+
+
+def excluded_by(filters: Sequence[Filter], fields: Mapping[str, FieldValue]) -> list[Filter]:
+    """Return the filters that this product does not pass."""
+    return [condition for condition in filters if not matches(condition, fields)]
+
+
+def _terms(field: str, values: Iterable[Scalar]) -> set[str]:
+    return {each for each in (term(field, value) for value in values) if each is not None}
+
+
+def _within(condition: RangeFilter, value: Scalar) -> bool:
+    found = term(condition.field, value)
+    if found is None:
+        return False
+    for name, bound in condition.bounds():
+        limit = term(condition.field, bound)
+        if limit is None or kind(bound) != kind(value) or not _compares(name, found, limit):
+            return False
+    return True
+
+
+def _compares(name: str, found: str, limit: str) -> bool:
+    if name in {"gte", "gt"}:
+        return found > limit or (name == "gte" and found == limit)
+    return found < limit or (name == "lte" and found == limit)

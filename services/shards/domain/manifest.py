@@ -1,0 +1,89 @@
+"""The manifest: what makes up one consistent state of a shard, and how long it is kept."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from schemas.base import Fingerprint, GenerationName, Offset, Timestamp, Value
+
+FORMAT: Literal[1] = 1
+KEPT_CHECKPOINTS = 2
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][0-9]{6,}-[0-9]{6,}$")]
+
+
+class StoredFile(Value):
+    """A file of the shard, relative to its directory, with what it must contain."""
+
+    path: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._/-]*$")]
+    size: Annotated[int, Field(ge=0)]
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class SegmentEntry(Value):
+    """An immutable segment and which of its rows live."""
+
+    name: Name
+    rows: Annotated[int, Field(ge=0)]
+    live: bytes
+    files: tuple[StoredFile, ...]
+
+
+class Manifest(Value):
+    """One consistent state: everything up to `next_offset` is in these files, and nothing else."""
+
+    format: Literal[1] = FORMAT
+    engine: str
+    """Version of the text index's format; another one is refused and rebuilt from the log."""
+    generation: GenerationName
+    partition: Annotated[int, Field(ge=0)]
+    epoch: Annotated[int, Field(ge=0)]
+    snapshot: Name | None = None
+    """The checkpoint that wrote the files; None: an empty shard, claimed by `epoch`."""
+    next_offset: Offset | None = None
+    fingerprint: Fingerprint | None = None
+    dimensions: int | None = None
+    written_at: Timestamp
+    """When the state was current; claiming it for a new epoch does not make it younger."""
+    topics: tuple[str, ...] = ()
+    segments: tuple[SegmentEntry, ...] = ()
+    lexical: tuple[StoredFile, ...] = ()
+    deleted: StoredFile | None = None
+
+    def files(self) -> tuple[StoredFile, ...]:
+        """Return every file that this state needs."""
+        own = (*self.lexical, *((self.deleted,) if self.deleted else ()))
+        return (*own, *(file for segment in self.segments for file in segment.files))
+
+
+def name(letter: str, epoch: int, sequence: int) -> str:
+    """Return a file name that no other owner uses: the epoch is in it."""
+    return f"{letter}{epoch:06d}-{sequence:06d}"
+
+
+def parsed(text: str) -> tuple[int, int]:
+    """Return (epoch, sequence) of a name; raises ValueError for anything else."""
+    epoch, sequence = text[1:].split("-")
+    return int(epoch), int(sequence)
+
+
+def kept(newest_first: Sequence[tuple[str, Manifest]]) -> set[str]:
+    """Return which manifests stay: the newest of each of the last two checkpoints."""
+    names: dict[str | None, str] = {}
+    for each, manifest in newest_first:
+        names.setdefault(manifest.snapshot, each)
+    return set(list(names.values())[:KEPT_CHECKPOINTS])
+
+
+def refusal(manifest: Manifest, *, engine: str, now: datetime, oldest: timedelta) -> str | None:
+    """Return why this state must not be used, judged without its files; None: it may be.
+
+    Older than `oldest` (the retention of tombstones), the log may have forgotten deletes that the state
+    has not seen, and they would come back to life.
+    """
+    if manifest.engine != engine:
+        return f"written by text engine {manifest.engine}, this is {engine}"
+    if now - manifest.written_at > oldest:
+        return f"written at {manifest.written_at.isoformat()}, longer ago than tombstones are kept"
+    return None

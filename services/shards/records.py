@@ -1,0 +1,105 @@
+"""From a message on the bus to what a shard applies; what can never be indexed is poison."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+from pydantic import ValidationError
+
+from schemas.index import IndexRecord
+from services.shards.domain.apply import Change, Origin
+from services.shards.lexical import Text
+from services.shards.rows import Halves
+from shared.errors import FatalError, PoisonError
+from shared.records import Record
+
+NORM_TOLERANCE = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One record of the shard's log, checked; `record` None is a raw tombstone."""
+
+    product_id: str
+    offset: int
+    record: IndexRecord | None
+    vectors: Halves
+
+    @property
+    def deleted(self) -> bool:
+        """Whether the product is gone after this."""
+        return self.record is None or self.record.deleted
+
+    def change(self) -> Change:
+        """Return what the apply rule looks at."""
+        return Change(self.product_id, self.offset, self.origin(), self.deleted)
+
+    def origin(self) -> Origin | None:
+        """Return where the record's last change came from; None for a raw tombstone."""
+        if self.record is None:
+            return None
+        source = self.record.source
+        return Origin(source.topic, source.partition, self.record.epoch, source.offset)
+
+    def text(self) -> Text:
+        """Return the product for the text index, with everything that is stored beside it."""
+        if self.record is None:
+            raise FatalError("a tombstone has no text")
+        fields = dict(self.record.document.fields)
+        return Text(self.product_id, self.offset, fields, orjson.dumps(_stored(self.record, fields)))
+
+
+def entry(record: Record) -> Entry:
+    """Decode and check one record; raises `PoisonError` with what is wrong."""
+    if record.value is None:
+        return _tombstone(record)
+    try:
+        decoded = IndexRecord.decode(record.value)
+    except ValidationError as error:
+        raise PoisonError("record.invalid", str(error)) from error
+    return Entry(decoded.product_id, record.offset, decoded, _vectors(decoded))
+
+
+def _tombstone(record: Record) -> Entry:
+    try:
+        product_id = (record.key or b"").decode("ascii")
+    except UnicodeDecodeError as error:
+        raise PoisonError("key.invalid", "the key of a tombstone is not a product id") from error
+    return Entry(product_id, record.offset, None, np.empty((0, 1), np.float16))
+
+
+def _vectors(record: IndexRecord) -> Halves:
+    """Return the passages' vectors: as many as passages, finite, of unit length."""
+    rows, dimensions = len(record.passages), record.dimensions
+    if len(record.vectors) != rows * dimensions * 2:
+        raise PoisonError(
+            "vectors.size", f"{len(record.vectors)} bytes for {rows} passages of {dimensions} dimensions"
+        )
+    vectors = np.frombuffer(record.vectors, "<f2").reshape(rows, dimensions)
+    norms = np.linalg.norm(vectors.astype(np.float32), axis=1)
+    if not np.isfinite(norms).all():
+        raise PoisonError("vectors.not_finite", "a vector has a NaN or an infinity")
+    if rows and float(np.abs(norms - 1).max()) > NORM_TOLERANCE:
+        raise PoisonError(
+            "vectors.norm", f"a vector has length {norms[np.abs(norms - 1).argmax()]:.4f}, not 1"
+        )
+    return vectors
+
+
+def _stored(record: IndexRecord, fields: dict[str, Any]) -> dict[str, Any]:  # Any: attribute values
+    document = record.document
+    return {
+        "product_id": record.product_id,
+        "fields": fields,
+        "versions": dict(document.versions),
+        "upserted": document.upserted,
+        "deleted": document.deleted,
+        "content_hash": record.content_hash,
+        "vectors_sha256": hashlib.sha256(record.vectors).hexdigest(),
+        "passages": [[passage.start, passage.end] for passage in record.passages],
+        "source": record.source.model_dump(),
+        "epoch": record.epoch,
+        "event_time": record.event_time.isoformat(),
+    }

@@ -1,0 +1,231 @@
+"""A shard: what one partition of index records amounts to, searchable at every moment.
+
+One thread applies, one (maintenance) checkpoints and merges, any number search. Searches take the current
+`View` and never wait: every change makes a new view and puts it in place of the old one.
+"""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import structlog
+
+from services.shards.checkpoint import Frozen, lexical_directory, load, save
+from services.shards.contents import Contents, merged_rows
+from services.shards.domain import compaction
+from services.shards.domain.apply import decide
+from services.shards.domain.manifest import Manifest
+from services.shards.files import Files
+from services.shards.head import NAME as HEAD
+from services.shards.lexical import ENGINE, LexicalIndex, restore
+from services.shards.records import Entry
+from services.shards.rows import Rows
+from services.shards.segment import Segment, write_segment
+from services.shards.settings import ShardsSettings
+from services.shards.store import SEGMENTS, RefusedError, Store
+from services.shards.view import View
+from services.shards.workspace import workspace
+from shared.errors import FatalError
+from shared.records import Applied
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Which shard, and under which lease it is held."""
+
+    generation: str
+    partition: int
+    epoch: int
+
+
+class Shard:
+    """Apply records, search views, checkpoint, merge. Made by `Shard.open`."""
+
+    def __init__(
+        self, store: Store, contents: Contents, manifest: Manifest, *, lexical: LexicalIndex, seal_rows: int
+    ) -> None:
+        self.refusals: tuple[str, ...] = ()
+        self._store = store
+        self._contents = contents
+        self._saved = manifest
+        self._lexical = lexical
+        self._policy = compaction.Policy(seal_rows=seal_rows)
+        self._writing = threading.Lock()
+        self._maintaining = threading.Lock()
+        self._merged = False
+        self._view = self._look()
+
+    @classmethod
+    def open(
+        cls, root: Path, identity: Identity, *, settings: ShardsSettings, now: datetime, files: Files
+    ) -> "Shard":
+        """Take the shard over: the newest state that verifies, claimed for our epoch, else an empty one.
+
+        Raises `FencedError` when a newer epoch has claimed it. `refusals` says which states were not used.
+        """
+        store = Store(root, epoch=identity.epoch, files=files)
+        store.refuse_if_fenced()
+        refused: dict[str, str] = {}
+        manifest, contents = _empty(identity, now), Contents()
+        for name in store.manifests():
+            try:
+                manifest, contents = load(store, name, now=now, oldest=settings.oldest_snapshot)
+                break
+            except RefusedError as error:
+                refused[name] = str(error)
+                log.warning("snapshot.refused", root=str(root), manifest=name, reason=str(error))
+        claimed = manifest.model_copy(update={"epoch": identity.epoch})
+        store.publish(claimed)
+        for name in refused:
+            store.discard(name)
+        lexical = _lexical(store, claimed, settings=settings)
+        shard = cls(store, contents, claimed, lexical=lexical, seal_rows=settings.seal_rows)
+        shard.refusals = tuple(f"{name}: {reason}" for name, reason in refused.items())
+        return shard
+
+    @property
+    def view(self) -> View:
+        """The shard as of the last applied batch."""
+        return self._view
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether a checkpoint would store something new."""
+        return self._merged or self._saved.next_offset != self._view.next_offset
+
+    def apply(self, entries: Sequence[Entry], next_offset: int) -> Applied:
+        """Apply a batch in log order; on return every search sees all of it and `next_offset` with it.
+
+        Raises `FingerprintError` for another model's record and `PoisonError` for one of other dimensions,
+        before anything is changed. Entries below the shard's offset were applied before: no-ops.
+        """
+        with self._writing:
+            done = self._contents.next_offset or 0
+            fresh = [entry for entry in entries if entry.offset >= done]
+            self._contents.check(fresh)
+            decision = decide([entry.change() for entry in fresh], self._contents.origins)
+            effective = [fresh[position] for position in decision.effective]
+            if effective:
+                self._change(effective)
+            self._contents.next_offset = max(done, next_offset)
+            self._view = self._look()
+            return Applied(decision.applied, decision.no_op + len(entries) - len(fresh))
+
+    def checkpoint(self, now: datetime) -> bool:
+        """Store the present state durably; False when there is nothing new. Searches and writes go on.
+
+        Raises `FencedError` when a newer epoch has claimed the shard: nothing was published then.
+        """
+        with self._maintaining:
+            if not self.unsaved:
+                return False
+            pins = self._lexical.directory.with_name(f"{self._lexical.directory.name}-pins")
+            self._store.files.remove(pins)
+            with self._writing:
+                frozen = self._freeze(pins)
+            self._saved = save(self._store, frozen, previous=self._saved, now=now)
+            self._merged = False
+            self._store.files.remove(pins)
+            with self._writing:
+                in_use, made = set(self._contents.segments), self._store.sequence
+            self._store.sweep(in_use, made=made)
+            log.info("shard.saved", root=str(self._store.root), next_offset=frozen.next_offset)
+            return True
+
+    def merge(self) -> bool:
+        """Merge what the policy picks; False when there is nothing to do. Searches and writes go on."""
+        with self._maintaining:
+            before = {part.unit.name: part for part in self._view.parts if part.unit.name != HEAD}
+            sizes = [
+                compaction.SegmentSize(name, len(part.live), int(part.live.sum()))
+                for name, part in before.items()
+            ]
+            chosen = compaction.merge_candidates(self._policy, sizes)
+            if not chosen:
+                return False
+            rows = merged_rows([before[name] for name in chosen])
+            merged = self._write(rows) if len(rows.ids) else None
+            with self._writing:
+                self._contents.swap({name: before[name] for name in chosen}, merged)
+                self._view = self._look()
+                self._merged = True
+            log.info("segments.merged", root=str(self._store.root), merged=list(chosen), rows=len(rows.ids))
+            return True
+
+    def close(self) -> None:
+        """Let go of the files; what was not saved is read from the log again."""
+        with self._maintaining, self._writing:
+            self._lexical.close()
+            self._store.files.remove(self._lexical.directory)
+
+    def _change(self, entries: Sequence[Entry]) -> None:
+        """Replace these products: text index first (it can fail), then memory (it cannot)."""
+        gone = [entry.product_id for entry in entries if entry.product_id in self._contents.offsets]
+        alive = [entry.text() for entry in entries if not entry.deleted]
+        if gone or alive:
+            self._lexical.replace(gone, alive)
+        self._contents.replace(entries)
+        if compaction.must_seal(self._policy, rows=self._contents.head_rows):
+            self._contents.seal(self._write)
+
+    def _freeze(self, pins: Path) -> Frozen:
+        """Seal the head and hold everything that makes up this moment (under the writer's lock)."""
+        contents = self._contents
+        contents.seal(self._write)
+        self._view = self._look()
+        return Frozen(
+            snapshot=self._store.new_name("c"),
+            next_offset=contents.next_offset,
+            fingerprint=contents.fingerprint,
+            dimensions=contents.dimensions,
+            topics=tuple(contents.topics),
+            parts=tuple(contents.parts),
+            deleted=contents.deleted(),
+            pinned=self._lexical.pin(pins),
+        )
+
+    def _write(self, rows: Rows) -> Segment:
+        name = self._store.new_name("s")
+        segment = write_segment(self._store.path(SEGMENTS, name), rows, self._store.files)
+        log.info("segment.written", root=str(self._store.root), segment=name, rows=len(rows.ids))
+        return segment
+
+    def _look(self) -> View:
+        contents = self._contents
+        return View(
+            tuple(contents.parts),
+            self._lexical.reader(),
+            contents.next_offset,
+            contents.fingerprint,
+            contents.dimensions,
+        )
+
+
+def _empty(identity: Identity, now: datetime) -> Manifest:
+    return Manifest(
+        engine=ENGINE,
+        generation=identity.generation,
+        partition=identity.partition,
+        epoch=identity.epoch,
+        written_at=now,
+    )
+
+
+def _lexical(store: Store, manifest: Manifest, *, settings: ShardsSettings) -> LexicalIndex:
+    """Open the text index in a fresh working directory, from the manifest's snapshot when it has one."""
+    work = workspace(
+        store.root, epoch=manifest.epoch, configured=settings.lexical.work_dir, files=store.files
+    )
+    snapshot = lexical_directory(store, manifest)
+    if snapshot is None:
+        store.files.directory(work)
+    else:
+        restore(snapshot, work, store.files)
+    try:
+        return LexicalIndex(work, settings.lexical)
+    except (ValueError, OSError) as error:
+        raise FatalError(f"the text index in {snapshot} was verified, yet does not open: {error}") from error

@@ -1,0 +1,86 @@
+"""Shards, records and a model of a shard for the tests of this folder."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import orjson
+
+from schemas.base import Coordinates
+from schemas.catalogue import Document
+from schemas.index import IndexRecord, Passage
+from services.shards.files import Files
+from services.shards.records import Entry, entry
+from services.shards.settings import LexicalSettings, ShardsSettings
+from services.shards.shard import Identity, Shard
+from shared.records import Partition, Record
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+LOG = Partition("index.records.g1", 0)
+FINGERPRINT = "0123456789abcdef"
+
+
+def unit(*values: float) -> np.ndarray:
+    vector = np.array(values, np.float32)
+    return vector / np.linalg.norm(vector)
+
+
+NORTH, EAST, SOUTH = unit(0, 1, 0, 0), unit(1, 0, 0, 0), unit(0, -1, 0, 0)
+
+
+def message(product_id, *vectors, fields=None, source=0, epoch=1, deleted=False, **other) -> IndexRecord:
+    stacked = np.array(vectors, np.float16) if vectors else np.empty((0, 4), np.float16)
+    document = Document(fields=fields or {}, upserted=-1 if deleted else 1, deleted=2 if deleted else -1)
+    return IndexRecord(
+        **{
+            "product_id": product_id,
+            "document": document,
+            "fingerprint": FINGERPRINT,
+            "dimensions": stacked.shape[1],
+            "passages": tuple(Passage(start=0, end=1) for _ in stacked),
+            "vectors": stacked.tobytes(),
+            "source": Coordinates(topic="catalogue.changes.v1", partition=0, offset=source),
+            "epoch": epoch,
+            "event_time": NOW,
+            **other,
+        }
+    )
+
+
+def raw(offset: int, value: IndexRecord | None, key: str = "") -> Record:
+    key = value.product_id if value is not None else key
+    return Record(LOG, offset, key.encode(), value.encode() if value is not None else None, NOW)
+
+
+def log(*values: IndexRecord | str, start: int = 0) -> list[Entry]:
+    """Entries at consecutive offsets; a plain string is a tombstone of that product."""
+    return [
+        entry(raw(offset, None, value) if isinstance(value, str) else raw(offset, value))
+        for offset, value in enumerate(values, start)
+    ]
+
+
+def configured(work: Path, **other) -> ShardsSettings:
+    return ShardsSettings(lexical=LexicalSettings(heap_mib=15, work_dir=work), **other)
+
+
+def opened(
+    root: Path, *, epoch: int = 1, files: Files | None = None, now: datetime = NOW, **settings
+) -> Shard:
+    identity = Identity(generation="g1", partition=0, epoch=epoch)
+    return Shard.open(
+        root / "shard",
+        identity,
+        settings=configured(root / "work", **settings),
+        now=now,
+        files=files or Files(),
+    )
+
+
+def stored(shard: Shard) -> dict[str, dict]:
+    """Every living product as the shard's store has it."""
+    found = (orjson.loads(each) for _, each in shard.view.reader.everything())
+    return {each["product_id"]: each for each in found}
+
+
+WEEK = timedelta(days=7)
