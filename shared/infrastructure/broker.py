@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import subprocess
 from collections.abc import Mapping
 from datetime import timedelta
@@ -58,6 +59,11 @@ class EmbeddedBroker:
             log=self._directory.path / "broker.log",
         )
 
+    @property
+    def running(self) -> bool:
+        """Whether the process is alive."""
+        return self._process.running
+
     def start(self) -> str:
         """Start and return `host:port` once it serves."""
         self._process.start(lambda: answers_kafka(self.address), within=timedelta(seconds=20))
@@ -98,13 +104,18 @@ class KafkaHomeBroker:
             "LOG_DIR": str(self._directory.path / "log"),
         }
         self.address = f"127.0.0.1:{port or free_port()}"
-        self._controller = free_port()
         self._file = self._directory.path / "server.properties"
+        self._controller = self._known_controller() or free_port()
         self._process = Process(
             [str(home / "bin" / "kafka-server-start.sh"), str(self._file)],
             log=self._directory.path / "broker.log",
             environment=self._environment,
         )
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is alive."""
+        return self._process.running
 
     def start(self) -> str:
         """Format the directory when it is new, start, and return `host:port` once it serves."""
@@ -115,6 +126,11 @@ class KafkaHomeBroker:
             self._format()
         self._process.start(lambda: answers_kafka(self.address), within=timedelta(seconds=60))
         return self.address
+
+    def _known_controller(self) -> int | None:
+        # The quorum remembers its voters by their port: keep the one that the directory was formatted with.
+        known = re.search(r"127\.0\.0\.1:(\d+)", self._file.read_text()) if self._file.exists() else None
+        return int(known[1]) if known else None
 
     def _format(self) -> None:
         command = [str(self._home / "bin" / "kafka-storage.sh"), "format", "--standalone", "--config"]

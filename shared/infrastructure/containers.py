@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.errors import FatalError
@@ -53,9 +52,17 @@ class _Container:
                 raise FatalError(f"container {self._container.image} did not become ready:\n{logs[-2000:]}")
             time.sleep(0.1)
 
+    @property
+    def running(self) -> bool:
+        if not self._created:
+            return False
+        container = self._container.get_wrapped_container()
+        container.reload()
+        return bool(container.status == "running")
+
     def stop(self) -> None:
         if self._created:
-            self._container.get_wrapped_container().stop(timeout=int(timedelta(seconds=20).total_seconds()))
+            self._container.get_wrapped_container().stop(timeout=20)
 
     def kill(self) -> None:
         if self._created:
@@ -100,6 +107,11 @@ class DockerBroker:
             container = container.with_env(f"KAFKA_{name}", value)
         self._container = _Container(container, lambda: answers_kafka(self.address))
 
+    @property
+    def running(self) -> bool:
+        """Whether the container is up."""
+        return self._container.running
+
     def start(self) -> str:
         """Start and return `host:port` once it serves."""
         self._container.start()
@@ -122,6 +134,11 @@ class DockerValkey:
         self.address = f"redis://127.0.0.1:{port}/0"
         container = _container(image).with_bind_ports(6379, port).with_command("--appendonly yes")
         self._container = _Container(container, lambda: answers_redis(f"127.0.0.1:{port}"))
+
+    @property
+    def running(self) -> bool:
+        """Whether the container is up."""
+        return self._container.running
 
     def start(self) -> str:
         """Start and return the URL once it serves."""

@@ -4,10 +4,12 @@ import ctypes
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import IO
 
 from shared.errors import FatalError
 
@@ -23,6 +25,17 @@ def free_port(host: str = "127.0.0.1") -> int:
         listener.bind((host, 0))
         port: int = listener.getsockname()[1]
         return port
+
+
+def is_free(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether nothing listens on the port."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError:
+            return False
+        return True
 
 
 def exchange(address: str, request: bytes, *, seconds: float = 1.0) -> bytes:
@@ -41,7 +54,7 @@ def _die_with_parent(death_signal: signal.Signals) -> None:
 
 
 class Process:
-    """One child process with its log file.
+    """One child process with its log file; `lines`, when given, gets every line of its output too.
 
     The kernel sends it `death_signal` when the thread that called `start` ends (`PR_SET_PDEATHSIG`), so
     start it from the main thread. It has its own process group: Ctrl-C reaches the parent only.
@@ -54,12 +67,15 @@ class Process:
         log: Path,
         environment: Mapping[str, str] | None = None,
         death_signal: signal.Signals = signal.SIGTERM,
+        lines: Callable[[str], None] | None = None,
     ) -> None:
         self.command = list(command)
         self.log = log
         self._environment = environment
         self._death_signal = death_signal
+        self._lines = lines
         self._child: subprocess.Popen[bytes] | None = None
+        self._reader: threading.Thread | None = None
 
     @property
     def pid(self) -> int | None:
@@ -71,19 +87,33 @@ class Process:
         """Whether the process is alive."""
         return self._child is not None and self._child.poll() is None
 
-    def start(self, ready: Callable[[], bool], *, within: timedelta) -> None:
-        """Start and return once `ready()`; raises `FatalError` with the end of its log when it fails."""
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended by itself (negative: the signal that killed it); None while it runs or was stopped."""
+        return self._child.poll() if self._child else None
+
+    def launch(self) -> None:
+        """Start it, and return at once."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._child = subprocess.Popen(
                 self.command,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=subprocess.PIPE if self._lines else log,
                 stderr=subprocess.STDOUT,
                 env=self._environment,
                 process_group=0,
                 preexec_fn=lambda: _die_with_parent(self._death_signal),  # noqa: PLW1509  one prctl call
             )
+        if self._lines and self._child.stdout:
+            self._reader = threading.Thread(
+                target=_copy, args=(self._child.stdout, self.log, self._lines), daemon=True
+            )
+            self._reader.start()
+
+    def start(self, ready: Callable[[], bool], *, within: timedelta) -> None:
+        """Start and return once `ready()`; raises `FatalError` with the end of its log when it fails."""
+        self.launch()
         deadline = time.monotonic() + within.total_seconds()
         while not ready():
             if not self.running or time.monotonic() > deadline:
@@ -93,28 +123,40 @@ class Process:
                 )
             time.sleep(_POLL_SECONDS)
 
-    def stop(self, *, within: timedelta = timedelta(seconds=20)) -> None:
-        """Ask it to end (SIGTERM), kill it when it does not; stopping twice is harmless."""
+    def stop(self, *, within: timedelta = timedelta(seconds=20)) -> int | None:
+        """Ask it to end (SIGTERM), kill it when it does not; return its exit code, None if it did not run."""
         if self._child is None:
-            return
+            return None
         self._child.terminate()
         try:
             self._child.wait(within.total_seconds())
         except subprocess.TimeoutExpired:
             self._child.kill()
-            self._child.wait()
-        self._child = None
+        return self._ended()
 
     def kill(self) -> None:
         """End it at once (SIGKILL), as a crash would."""
-        if self._child is None:
-            return
-        self._child.kill()
-        self._child.wait()
-        self._child = None
+        if self._child is not None:
+            self._child.kill()
+            self._ended()
+
+    def _ended(self) -> int | None:
+        code = self._child.wait() if self._child else None
+        if self._reader:
+            self._reader.join(timeout=1)
+        self._child = self._reader = None
+        return code
 
     def tail(self, lines: int = 12) -> str:
         """Return the end of its log."""
         if not self.log.exists():
             return "(empty)"
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _copy(pipe: IO[bytes], log: Path, lines: Callable[[str], None]) -> None:
+    with pipe, log.open("ab") as file:
+        for line in pipe:
+            file.write(line)
+            file.flush()
+            lines(line.decode(errors="replace").rstrip("\n"))

@@ -14,6 +14,11 @@ class Server(Protocol):
         """Where clients connect: `host:port` of a broker, a URL of a Redis; the same after a restart."""
         ...
 
+    @property
+    def running(self) -> bool:
+        """Whether it is up, as far as we can tell."""
+        ...
+
     def start(self) -> str:
         """Start and return the address once clients are served; data of an earlier run is still there."""
         ...
@@ -32,6 +37,7 @@ class External:
     """A server that somebody else runs: it is used, never started, stopped or killed."""
 
     address: str
+    running: bool = True
 
     def start(self) -> str:
         """Return the address; whether it answers is found out by those who connect."""

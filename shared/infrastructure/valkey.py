@@ -42,6 +42,11 @@ class EmbeddedValkey:
         """Its URL."""
         return f"redis://127.0.0.1:{self._port}/0"
 
+    @property
+    def running(self) -> bool:
+        """Whether the process is alive."""
+        return self._process.running
+
     def start(self) -> str:
         """Start and return the URL once it serves."""
         self._process.start(lambda: answers_redis(f"127.0.0.1:{self._port}"), within=timedelta(seconds=60))

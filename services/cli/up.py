@@ -1,0 +1,166 @@
+"""`headrace up`: everything on this machine, one readable log, until Ctrl-C."""
+
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from services.cli.log_view import LogView, show_own_events
+from shared.errors import ConfigurationError
+from shared.infrastructure.ladder import Rung, choose_broker, choose_redis
+from shared.infrastructure.process import free_port, is_free
+from shared.infrastructure.stack import WORKERS, Stack, WorkerSpec
+from shared.settings import Settings, environment
+
+app = typer.Typer()
+log = structlog.get_logger()
+KAFKA_PORT, REDIS_PORT = 9092, 6379
+WATCH_SECONDS = 0.2
+
+
+@app.command()
+def up(
+    broker: Annotated[
+        Rung | None, typer.Option(help="Where the broker comes from; absent: embedded, or HEADRACE_KAFKA.")
+    ] = None,
+    redis: Annotated[
+        Rung | None, typer.Option(help="Where Redis comes from; absent: embedded, or HEADRACE_REDIS.")
+    ] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where everything is kept.")] = None,
+    worker: Annotated[list[str] | None, typer.Option(help="Only these workers; absent: all.")] = None,
+) -> None:
+    """Start broker, Redis, topics and every worker; Ctrl-C stops them, the next start goes on from there."""
+    settings = Settings.load(data_dir=data_dir)
+    kinds = [spec.kind for spec in WORKERS if not worker or spec.kind in worker]
+    console = Console(highlight=False, soft_wrap=True)
+    view = LogView([*kinds, "up"])
+
+    def lines(name: str, line: str) -> None:
+        console.print(view.line(name, line))
+
+    show_own_events(lambda line: lines("up", line))
+    stack = local_stack(settings, kinds, broker=broker, redis=redis, lines=lines)
+    run(stack, console)
+
+
+def local_stack(
+    settings: Settings,
+    kinds: Sequence[str],
+    *,
+    broker: Rung | None = None,
+    redis: Rung | None = None,
+    lines: Callable[[str, str], None] | None = None,
+) -> Stack:
+    """Return an installation kept in the data directory: usual ports where free, embedded unless told."""
+    env, directory = environment(), settings.data_dir
+    broker = broker or (Rung.EXTERNAL if env.get("HEADRACE_KAFKA") else Rung.EMBEDDED)
+    redis = redis or (Rung.EXTERNAL if env.get("HEADRACE_REDIS") else Rung.EMBEDDED)
+    _belongs_together(directory, f"{broker.value} broker, {redis.value} Redis")
+    return Stack(
+        settings,
+        broker=choose_broker(env, rung=broker, data_dir=directory / broker.value, port=_port(KAFKA_PORT)),
+        redis=choose_redis(env, rung=redis, data_dir=directory / "valkey", port=_port(REDIS_PORT)),
+        workers=[WorkerSpec(kind, port=_port(configured_port(kind))) for kind in kinds],
+        lines=lines,
+    )
+
+
+def _belongs_together(directory: Path, servers: str) -> None:
+    """Refuse servers other than those that the directory's state was made with: its offsets are theirs."""
+    file = directory / "servers"
+    if file.exists() and (before := file.read_text()) != servers:
+        raise ConfigurationError(
+            f"{directory} was made with {before}, not {servers}: use those, or give another --data-dir"
+        )
+    directory.mkdir(parents=True, exist_ok=True)
+    file.write_text(servers)
+
+
+def configured_port(kind: str) -> int:
+    """Return the HTTP port that a worker's settings give it."""
+    worker: Settings = import_module(f"services.{kind}.settings").Settings.load()
+    port: int = getattr(worker, kind).port
+    return port
+
+
+def _port(usual: int) -> int:
+    return usual if usual and is_free(usual) else free_port()
+
+
+def run(stack: Stack, console: Console, *, ready: Callable[[], None] | None = None) -> None:
+    """Start, say where everything is, watch over it until a signal, stop. A second signal kills at once."""
+    end = threading.Event()
+    interrupted = _on_signals(end, stack)
+    try:
+        stack.start()
+        _wait_ready(stack, end)
+        if not end.is_set():
+            _show(stack, console)
+            if ready:
+                ready()
+        while not end.wait(WATCH_SECONDS):
+            stack.tend()
+    finally:
+        log.info("stopping", order="workers in reverse, then Redis and broker")
+        with suppress(KeyboardInterrupt):
+            stack.stop()
+        interrupted()
+        log.info("stopped", data=str(stack.settings.data_dir))
+
+
+def _on_signals(end: threading.Event, stack: Stack) -> Callable[[], None]:
+    def handle(number: int, _: object) -> None:
+        if end.is_set():
+            log.warning("killing", signal=signal.Signals(number).name)
+            stack.kill_workers()
+        end.set()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    return restore
+
+
+def _wait_ready(stack: Stack, end: threading.Event) -> None:
+    """Wait until all are ready or a signal comes, restarting what dies meanwhile."""
+    said = 0
+    while not end.wait(WATCH_SECONDS) and (waiting := stack.not_ready()):
+        stack.tend()
+        said += 1
+        if said % 50 == 0:
+            log.info("waiting", **waiting)
+
+
+def _show(stack: Stack, console: Console) -> None:
+    addresses = Table(box=None, show_header=False, pad_edge=False)
+    addresses.add_row("Kafka", stack.settings.kafka)
+    addresses.add_row("Redis", stack.redis.address.rpartition("@")[2])
+    for name in stack.ports:
+        addresses.add_row(name, stack.url(name))
+    addresses.add_row("data, logs", f"{stack.settings.data_dir}, {stack.logs()}")
+    console.rule("ready")
+    console.print(addresses)
+    console.print("In another terminal, in this directory:", style="bold")
+    for command in NEXT:
+        console.print(f"  {command}", style="green")
+    console.rule("Ctrl-C stops everything; the next `headrace up` goes on from here")
+
+
+NEXT = (
+    "headrace simulate --sessions 200",
+    'headrace search "waterproof jacket"',
+    "headrace judgements --help",
+    "headrace alerts tail",
+    "headrace topics diff",
+)
