@@ -23,7 +23,9 @@ class Outcome(Message):
     """An action joined to the query that showed the product; `impression` lists all that was shown.
 
     `(origin, sequence)` is the outbox position of the join that wrote it: outcomes of one origin arrive
-    in sequence order, possibly again, so a reader applies one only when its sequence is new.
+    in sequence order, possibly again, so a reader applies one only when its sequence is new. When the
+    joins' state was lost, everything is joined again under a new `incarnation`; a reader counts those of
+    the current incarnation only.
     """
 
     topic: ClassVar[str] = "search.outcomes.v1"
@@ -38,6 +40,7 @@ class Outcome(Message):
     """Sixteen hexadecimal digits of a keyed hash of the shopper; empty when unknown."""
     generation: GenerationName | None = None
     event_time: Timestamp
+    incarnation: Offset = 0
     origin: Annotated[int, Field(ge=0)]
     sequence: Offset
 

@@ -1,0 +1,74 @@
+"""Wires judgements: two loops (join, window), one ticker that expires and publishes, one page."""
+
+from fastapi import FastAPI, Query
+from redis.asyncio import Redis
+
+from schemas.judgements import Outcome
+from schemas.search import SearchEvent, SearchQuery
+from services.judgements.domain.judgement import Yardstick, judge
+from services.judgements.domain.query import normalise
+from services.judgements.engine import Engine, build_engine
+from services.judgements.settings import Settings
+from shared.adapters.kafka import KafkaPublisher
+from shared.adapters.redis import connect
+from shared.clock import SystemClock
+from shared.loop import PartitionLoop, Reading
+from shared.partition_reader import BatchLimits
+from shared.ports import Clock
+from shared.worker import Worker
+
+NAME = "judgements"
+JOIN_BATCH = BatchLimits(messages=2000)
+WINDOW_BATCH = BatchLimits(messages=1000)
+
+
+def build(settings: Settings) -> Worker:
+    """Return the judgements worker, ready to run."""
+    worker = Worker(NAME, settings, port=settings.judgements.port)
+    redis, clock, publisher = connect(settings), SystemClock(), KafkaPublisher(settings)
+    engine = build_engine(settings, redis, publisher=publisher, clock=clock)
+    joining = Reading(name=f"{NAME}-join", topics=(SearchQuery.topic, SearchEvent.topic), limits=JOIN_BATCH)
+    counting = Reading(name=f"{NAME}-window", topics=(Outcome.topic,), limits=WINDOW_BATCH)
+    for part in (
+        _Connection(redis),
+        publisher,
+        engine.ticker,
+        PartitionLoop(settings, engine.window, reading=counting, publisher=publisher, clock=clock),
+        PartitionLoop(settings, engine.join, reading=joining, publisher=publisher, clock=clock),
+    ):
+        worker.add(part)
+    add_page(worker.api, engine, settings=settings, clock=clock)
+    return worker
+
+
+def add_page(api: FastAPI, engine: Engine, *, settings: Settings, clock: Clock) -> None:
+    """Add `GET /judgements?query=`: what is counted now, as it would be published now; best first."""
+
+    @api.get("/judgements")
+    async def judgements(query: str = Query(min_length=1, max_length=2048)) -> dict[str, object]:
+        now, first, text = clock.now(), engine.window.first, normalise(query)
+        incarnation = await engine.incarnations.current()
+        by = Yardstick(
+            rates=await engine.counts.rates(incarnation),
+            objective=settings.judgements.worth(),
+            first=first,
+            today=engine.window.today(now),
+            now=now,
+        )
+        found = await engine.counts.of_query(text, incarnation, first=first)
+        judged = sorted((judge(pair, counts, by) for pair, counts in found.items()), key=lambda it: -it.value)
+        return {"query": text, "judgements": [it.model_dump(mode="json") for it in judged]}
+
+
+class _Connection:
+    """Closes the Redis client last."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def start(self) -> None:
+        """Nothing to prepare: it connects when needed."""
+
+    async def stop(self) -> None:
+        """Close."""
+        await self._redis.aclose()

@@ -1,0 +1,1 @@
+"""What judgements decides, as pure functions: admit, join, count, estimate, recount."""

@@ -1,0 +1,152 @@
+"""Which queries and events count at all: time, lateness, robots' marks, actions, identity.
+
+Everything here depends on the message, its Kafka timestamp and the *stream's clock*: the latest event
+time seen before it in its own partition. All three are the same when a partition is read again, so a
+replay (and the offline recount) decides as the first reading did.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import NamedTuple
+
+from schemas.search import SearchEvent, SearchQuery
+from services.judgements.domain.query import normalise
+from services.judgements.domain.rules import Rules
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
+HOUR = timedelta(hours=1)
+AHEAD = timedelta(minutes=5)
+
+
+class Shown(NamedTuple):
+    """A query as far as a join needs it: what was asked, what was shown, to whom, when (ms)."""
+
+    query: str
+    user_query: str
+    query_id: str
+    generation: str | None
+    moment: int
+    shopper: str
+    product_ids: tuple[str, ...]
+
+
+class Action(NamedTuple):
+    """An event as far as a join needs it; `ordinal` is the position that the event itself claims."""
+
+    action: str
+    product_id: str
+    ordinal: int
+    moment: int
+    shopper: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdmittedQuery:
+    """A query to remember. `mark` says why its events do not count: robot, blank, or empty."""
+
+    shown: Shown
+    mark: str
+    late: bool
+    hour: int
+
+
+@dataclass(frozen=True, slots=True)
+class AdmittedEvent:
+    """An event to join; `identity` is equal for deliveries of the same event of one query."""
+
+    query_id: str
+    identity: str
+    action: Action
+    hour: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An event that does not count, and why: late, robot, ignored, no_query, no_product."""
+
+    reason: str
+
+
+def milliseconds(moment: datetime) -> int:
+    """Return milliseconds since 1970."""
+    return (moment - EPOCH) // MILLISECOND
+
+
+def event_time(claimed: datetime, written: datetime, rules: Rules) -> int:
+    """Return the event's time in ms, within [written - retention, written + 5 minutes]."""
+    return milliseconds(min(max(claimed, written - rules.retention), written + AHEAD))
+
+
+class StreamClock:
+    """The latest event time seen in one partition, in ms; lateness is measured against it."""
+
+    def __init__(self, rules: Rules, now: int = 0) -> None:
+        self._grace = rules.grace // MILLISECOND
+        self.now = now
+
+    def late(self, moment: int) -> bool:
+        """Advance to `moment`, and return whether it came later than the grace allows."""
+        self.now = max(self.now, moment)
+        return self.now - moment > self._grace
+
+    @property
+    def hour(self) -> int:
+        """The hour since 1970 in which a shopper's events are counted against the robots' limit."""
+        return self.now * MILLISECOND // HOUR
+
+
+def admit_query(query: SearchQuery, written: datetime, *, rules: Rules, clock: StreamClock) -> AdmittedQuery:
+    """Return what to remember of a query; advances the clock."""
+    moment = event_time(query.timestamp, written, rules)
+    late = clock.late(moment)
+    text = normalise(query.user_query)
+    robot = rules.is_robot(query.client_id, query.user_id, query.application)
+    shown = Shown(
+        query=text,
+        user_query=query.user_query,
+        query_id=query.query_id,
+        generation=query.ranking.generation if query.ranking else None,
+        moment=moment,
+        shopper=rules.shopper(query.client_id, query.user_id, query.session_id),
+        product_ids=tuple(dict.fromkeys(query.query_response_object_ids[: rules.depth])),
+    )
+    return AdmittedQuery(shown, "robot" if robot else "" if text else "blank", late, clock.hour)
+
+
+def admit_event(
+    event: SearchEvent, written: datetime, *, rules: Rules, clock: StreamClock
+) -> AdmittedEvent | Refused:
+    """Return the event ready to be joined, or why it does not count; advances the clock."""
+    moment = event_time(event.timestamp, written, rules)
+    if clock.late(moment):
+        return Refused("late")
+    if rules.is_robot(event.client_id, event.user_id, event.application):
+        return Refused("robot")
+    if event.query_id is None:
+        return Refused("no_query")
+    if (action := rules.action_of(event.action_name)) is None:
+        return Refused("ignored")
+    attributes = event.event_attributes
+    if attributes.object is None or attributes.object.object_id is None:
+        return Refused("no_product")
+    ordinal = (attributes.position.ordinal if attributes.position else None) or 0
+    shopper = rules.shopper(event.client_id, event.user_id, event.session_id)
+    done = Action(action, attributes.object.object_id, ordinal, moment, shopper)
+    return AdmittedEvent(event.query_id, identity(event, done), done, clock.hour)
+
+
+def identity(event: SearchEvent, action: Action) -> str:
+    """Return what tells a second delivery from a second event, among the events of one query.
+
+    The producer's `event_id`; without one, client, action, product and time together.
+    """
+    if event.event_id is not None:
+        return _digest("id", event.event_id)
+    client = event.client_id or event.session_id or event.user_id or ""
+    return _digest("of", client, action.action, action.product_id, str(action.moment))
+
+
+def _digest(*parts: str) -> str:
+    return blake2b("\0".join(parts).encode(), digest_size=8).hexdigest()

@@ -1,0 +1,140 @@
+"""The same counts from nothing but the two topics, in memory: what the stream must agree with.
+
+A plain fold over each partition in offset order. It shares the rules with the stream (what a robot
+is, which action counts) and none of its machinery: no Redis, no outbox, no batches, no expiry.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from schemas.judgements import Judgement
+from schemas.search import SearchEvent, SearchQuery
+from services.judgements.domain.admission import (
+    Action,
+    AdmittedQuery,
+    Refused,
+    StreamClock,
+    admit_event,
+    admit_query,
+)
+from services.judgements.domain.counts import Pair, PairCounts, Tally
+from services.judgements.domain.join import Joined, day_of, impressions, join
+from services.judgements.domain.rules import Rules
+
+
+class Written(NamedTuple):
+    """A message of a topic: partition number, Kafka timestamp, content. Offset order within a partition."""
+
+    partition: int
+    timestamp: datetime
+    message: SearchQuery | SearchEvent
+
+
+@dataclass(slots=True)
+class Recount:
+    """The tally, and how many queries and events did not count for which reason."""
+
+    tally: Tally = field(default_factory=Tally)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+class _Limit:
+    """How many a shopper may send within one hour of the stream's clock."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._hour = -1
+        self._sent: Counter[str] = Counter()
+
+    def exceeded(self, shopper: str, hour: int) -> bool:
+        if not shopper or not self._most:
+            return False
+        if hour != self._hour:
+            self._hour = hour
+            self._sent.clear()
+        self._sent[shopper] += 1
+        return self._sent[shopper] > self._most
+
+
+def recount(queries: Iterable[Written], events: Iterable[Written], rules: Rules) -> Recount:
+    """Join and count everything that was written; partitions may be interleaved in any way."""
+    result = Recount()
+    shown = _queries(queries, rules, result)
+    for query_id, action in _events(events, rules, result):
+        if (query := shown.get(query_id)) is None:
+            result.left_out["orphan"] += 1
+        elif query.mark:
+            result.left_out[query.mark] += 1
+        elif (joined := join(query.shown, action, rules)) is None:
+            result.left_out["unattributed"] += 1
+        else:
+            _count(result.tally, joined)
+    return result
+
+
+def _queries(queries: Iterable[Written], rules: Rules, result: Recount) -> dict[str, AdmittedQuery]:
+    clocks: defaultdict[int, StreamClock] = defaultdict(lambda: StreamClock(rules))
+    limits: defaultdict[int, _Limit] = defaultdict(lambda: _Limit(rules.robot_queries))
+    known: dict[str, AdmittedQuery] = {}
+    for partition, timestamp, message in queries:
+        assert isinstance(message, SearchQuery)  # noqa: S101 - narrows the type
+        query = admit_query(message, timestamp, rules=rules, clock=clocks[partition])
+        if message.query_id in known:
+            result.left_out["duplicate"] += 1
+            continue
+        if limits[partition].exceeded(query.shown.shopper, query.hour):
+            query = AdmittedQuery(query.shown, "robot", query.late, query.hour)
+        known[message.query_id] = query
+        if query.mark or query.late:
+            result.left_out[query.mark or "late"] += 1
+        elif (joined := impressions(query.shown, rules)) is not None:
+            _count(result.tally, joined)
+    return known
+
+
+def _events(events: Iterable[Written], rules: Rules, result: Recount) -> Iterable[tuple[str, Action]]:
+    clocks: defaultdict[int, StreamClock] = defaultdict(lambda: StreamClock(rules))
+    limits: defaultdict[int, _Limit] = defaultdict(lambda: _Limit(rules.robot_events))
+    seen: set[tuple[str, str]] = set()
+    for partition, timestamp, message in events:
+        assert isinstance(message, SearchEvent)  # noqa: S101 - narrows the type
+        event = admit_event(message, timestamp, rules=rules, clock=clocks[partition])
+        if isinstance(event, Refused):
+            result.left_out[event.reason] += 1
+        elif (event.query_id, event.identity) in seen:
+            result.left_out["duplicate"] += 1
+        else:
+            seen.add((event.query_id, event.identity))
+            if limits[partition].exceeded(event.action.shopper, event.hour):
+                result.left_out["robot"] += 1
+            else:
+                yield event.query_id, event.action
+
+
+def _count(tally: Tally, joined: Joined) -> None:
+    day = day_of(joined.moment)
+    tally.add(joined.shown.query, joined.items, action=joined.action, shopper=joined.shopper, day=day)
+
+
+def differences(expected: Mapping[Pair, PairCounts], published: Iterable[Judgement]) -> list[str]:
+    """Say, pair by pair, where the published judgements' counts are not the recounted ones."""
+    found = {Pair(it.query, it.product_id): it for it in published}
+    lines = [f"{pair}: judged, but nothing counts for it" for pair in sorted(found.keys() - expected.keys())]
+    for pair, counts in sorted(expected.items()):
+        if (judgement := found.get(pair)) is None:
+            lines.append(f"{pair}: not judged, but {counts}")
+        elif (theirs := _counts(judgement)) != (ours := _totals(counts)):
+            lines.append(f"{pair}: judged from {theirs}, recounted {ours}")
+    return lines
+
+
+def _counts(judgement: Judgement) -> tuple[int, int, dict[str, int]]:
+    actions = {action: it.count for action, it in judgement.actions.items() if it.count}
+    return judgement.impressions, judgement.shoppers, actions
+
+
+def _totals(counts: PairCounts) -> tuple[int, int, dict[str, int]]:
+    return sum(counts.impressions.values()), counts.shoppers, counts.actions

@@ -1,0 +1,74 @@
+"""What was joined and not yet written to the bus: sent in order, then forgotten.
+
+The loop works on the queries and the events of one partition at the same time, and a slow predecessor
+may still be sending. Order survives both: whoever sends begins at the oldest entry that nobody has had
+acknowledged, so no entry is ever on the bus before a copy of the one before it.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from redis.asyncio import Redis
+
+from schemas.judgements import Outcome
+from services.judgements import lua, metrics
+from services.judgements.domain.admission import Action, Shown
+from services.judgements.domain.join import Joined, encode_outcome, impressions, join
+from services.judgements.domain.rules import Rules
+from services.judgements.state import States
+from shared.adapters.redis import Script
+from shared.ports import Publisher
+from shared.records import Outgoing
+
+AT_ONCE = 500
+
+
+class Outbox:
+    """The outboxes of all joins; a partition's is sent by one task at a time."""
+
+    def __init__(self, redis: Redis, states: States, *, publisher: Publisher, rules: Rules) -> None:
+        self._states = states
+        self._publisher = publisher
+        self._rules = rules
+        self._locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._peek = Script(redis, lua.source("peek", guarded=False))
+        self._trim = Script(redis, lua.source("trim", guarded=False))
+
+    async def flush(self, number: int, incarnation: int) -> None:
+        """Send everything; returns when the bus has acknowledged it."""
+        keys = [self._states.key(number, incarnation)]
+        async with self._locks[number]:
+            left = 1
+            while left:
+                first, text = await self._peek(keys=keys, args=[AT_ONCE])
+                entries = orjson.loads(text)
+                if not entries:
+                    return
+                messages = self._messages(entries, first, number=number, incarnation=incarnation)
+                await self._publisher.publish(messages)
+                left = await self._trim(keys=keys, args=[first + len(entries) - 1])
+
+    def _messages(
+        self,
+        entries: Sequence[Any],  # Any: JSON of our own
+        first: int,
+        *,
+        number: int,
+        incarnation: int,
+    ) -> list[Outgoing]:
+        """Return the outcomes; a number whose event was not owed to its query stays unused."""
+        messages = []
+        for sequence, (query, action) in enumerate(entries, first):
+            joined = self._joined(Shown(*query), Action(*action) if action else None)
+            if joined is None:
+                metrics.unattributed.inc()
+                continue
+            value = encode_outcome(joined, incarnation=incarnation, origin=number, sequence=sequence)
+            messages.append(Outgoing(Outcome.topic, joined.shown.query.encode(), value))
+        return messages
+
+    def _joined(self, shown: Shown, action: Action | None) -> Joined | None:
+        return impressions(shown, self._rules) if action is None else join(shown, action, self._rules)

@@ -1,0 +1,142 @@
+"""Says what is known about every touched pair, at most once a second.
+
+Read the touches and the counts, write the judgement (or the tombstone) and wait for the broker, then
+forget the touches unless there were new ones: a kill anywhere in between publishes once more, never once
+too few.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import timedelta
+
+import orjson
+import structlog
+from redis.asyncio import Redis
+
+from schemas.judgements import Judgement
+from services.judgements import metrics
+from services.judgements.counts import WindowCounts
+from services.judgements.domain.counts import Pair, PairCounts
+from services.judgements.domain.judgement import Yardstick, judge
+from services.judgements.domain.statistics import Objective
+from services.judgements.state import GuardedScript, Held, text
+from services.judgements.window import Window
+from shared.adapters.redis import transient
+from shared.errors import FencedError, TransientError
+from shared.ports import Clock, Publisher
+from shared.records import Outgoing
+
+log = structlog.get_logger()
+
+EVERY = timedelta(seconds=1)
+AT_ONCE = 500
+
+Check = Callable[[], Awaitable[None]]
+
+
+class JudgementPublisher:
+    """Publishes what the windows that this process owns have touched."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        window: Window,
+        *,
+        counts: WindowCounts,
+        publisher: Publisher,
+        objective: Objective,
+    ) -> None:
+        self._redis = redis
+        self._window = window
+        self._counts = counts
+        self._publisher = publisher
+        self._objective = objective
+        self._fetch = GuardedScript(redis, "guard", "fetch")
+        self._clear = GuardedScript(redis, "guard", "clear")
+
+    async def publish(self, number: int, clock: Clock) -> None:
+        """Publish every pair of the partition that is marked now."""
+        held = self._window.held[number]
+        rates = await self._counts.rates(held.incarnation)
+        now = clock.now()
+        today = self._window.today(now)
+        by = Yardstick(rates=rates, objective=self._objective, first=self._window.first, today=today, now=now)
+        done: set[str] = set()
+        cursor = -1
+        while cursor:
+            with transient():
+                cursor, marked = await self._redis.hscan(
+                    held.key.removesuffix("state") + "dirty", max(cursor, 0), count=AT_ONCE
+                )
+            fresh = [pair for pair in map(text, marked) if pair not in done]
+            done.update(fresh)
+            for start in range(0, len(fresh), AT_ONCE):
+                await self._publish(number, held, pairs=fresh[start : start + AT_ONCE], by=by)
+
+    async def _publish(self, number: int, held: Held, *, pairs: Sequence[str], by: Yardstick) -> None:
+        found = orjson.loads(await self._fetch(held, pairs=pairs))
+        messages = [_message(name, fields, by) for name, (_, *fields) in zip(pairs, found, strict=True)]
+        await self._publisher.publish(messages)
+        published = [(name, touches) for name, (touches, *_) in zip(pairs, found, strict=True)]
+        left = await self._clear(held, published=published)
+        tombstones = sum(message.value is None for message in messages)
+        metrics.published.labels("tombstone").inc(tombstones)
+        metrics.published.labels("judgement").inc(len(messages) - tombstones)
+        metrics.dirty.labels(str(number)).set(left)
+
+
+def _message(name: str, fields: Sequence[str], by: Yardstick) -> Outgoing:
+    pair = Pair(*name.rsplit("\t", 1))
+    numbers = dict(zip(fields[::2], map(int, fields[1::2]), strict=True))
+    counts = PairCounts.of(numbers, by.first)
+    value = None if counts.empty else judge(pair, counts, by).encode()
+    return Outgoing(Judgement.topic, name.encode(), value)
+
+
+class Ticker:
+    """Once a second: days that are over leave, touched pairs are published, the incarnation is checked."""
+
+    def __init__(
+        self, window: Window, publisher: JudgementPublisher, *, clock: Clock, checks: Iterable[Check] = ()
+    ) -> None:
+        self._window = window
+        self._publisher = publisher
+        self._clock = clock
+        self._checks = tuple(checks)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin ticking."""
+        self._task = asyncio.create_task(self._run(), name="judgements ticker")
+
+    async def stop(self) -> None:
+        """End; what is marked stays marked, for the next owner."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def wait(self) -> None:
+        """Raise what made it fail."""
+        if self._task is not None:
+            await asyncio.shield(self._task)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self.tick()
+            except TransientError as error:
+                log.warning("tick.failed", error=str(error))
+            await asyncio.sleep(EVERY.total_seconds())
+
+    async def tick(self) -> None:
+        """Do it once, for every partition that is held."""
+        for check in self._checks:
+            await check()
+        for number, held in list(self._window.held.items()):
+            try:
+                await self._window.expire(number)
+                await self._publisher.publish(number, self._clock)
+            except (FencedError, KeyError):
+                if self._window.held.get(number) is held:
+                    raise
+                log.info("partition.gone", partition=number)  # it was revoked while we worked on it
