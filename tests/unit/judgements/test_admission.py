@@ -1,0 +1,120 @@
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.search import SearchEvent, SearchQuery
+from services.judgements.domain.admission import (
+    AdmittedEvent,
+    Refused,
+    StreamClock,
+    admit_event,
+    admit_query,
+    milliseconds,
+)
+from services.judgements.domain.rules import Rules
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+RULES = Rules()
+
+
+def event(action="click", product="p1", at=NOON, **fields):
+    return SearchEvent(
+        action_name=action,
+        timestamp=at,
+        **{"query_id": "q1", "client_id": "c1", **fields},
+        event_attributes={"object": {"object_id": product}} if product else {},
+    )
+
+
+def admit(message, rules=RULES, written=NOON, clock=None):
+    return admit_event(message, written, rules=rules, clock=clock or StreamClock(rules))
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (event("brand_filter"), "ignored"),
+        (event("impression"), "ignored"),
+        (event(product=None), "no_product"),
+        (event(query_id=None), "no_query"),
+        (event(client_id="my-crawler"), "robot"),
+        (event(user_id="price bot 7"), "robot"),
+    ],
+)
+def test_an_event_that_does_not_count_says_why(message, reason):
+    assert admit(message) == Refused(reason)
+
+
+def test_a_person_called_abbott_is_no_robot():
+    assert isinstance(admit(event(user_id="abbott", client_id="robotham")), AdmittedEvent)
+
+
+@pytest.mark.parametrize(
+    ("name", "action"),
+    [
+        ("favorite", "favourite"),
+        ("Add_To_Cart", "add_to_cart"),
+        ("in_store_visit", "store_visit"),
+        ("buy", "purchase"),
+    ],
+)
+def test_names_of_one_action_are_one_action(name, action):
+    assert admit(event(name)).action.action == action
+
+
+def test_unknown_actions_count_under_their_own_name_when_the_shop_wants_it():
+    assert admit(event("Try_On"), Rules(keep_unknown_actions=True)).action.action == "try_on"
+
+
+def test_impression_events_count_when_answers_do_not():
+    assert admit(event("impression"), Rules(impressions="events")).action.action == "impression"
+
+
+@given(early=st.integers(0, 10**9), offset=st.integers(-(10**10), 10**10))
+def test_event_time_stays_near_the_time_of_writing(early, offset):
+    written = NOON - timedelta(seconds=early)
+    claimed = written + timedelta(seconds=offset)
+    moment = admit(event(at=claimed), Rules(grace=timedelta(days=36500)), written=written).action.moment
+    assert milliseconds(written - RULES.retention) <= moment <= milliseconds(written + timedelta(minutes=5))
+
+
+def test_an_event_after_the_grace_is_late_and_one_within_is_not():
+    clock = StreamClock(RULES)
+    assert isinstance(admit(event(at=NOON), clock=clock), AdmittedEvent)
+    assert isinstance(admit(event(at=NOON - RULES.grace), clock=clock), AdmittedEvent)
+    assert admit(event(at=NOON - RULES.grace - timedelta(milliseconds=1)), clock=clock) == Refused("late")
+
+
+def test_deliveries_of_one_event_are_the_same_and_two_clicks_are_not():
+    same = [admit(event(event_id="e1")), admit(event(event_id="e1", at=NOON - timedelta(seconds=3)))]
+    assert same[0].identity == same[1].identity
+    assert admit(event()).identity == admit(event()).identity
+    assert admit(event()).identity != admit(event(at=NOON + timedelta(milliseconds=1))).identity
+    assert admit(event()).identity != admit(event(client_id="c2")).identity
+    assert admit(event()).identity != admit(event(product="p2")).identity
+    assert admit(event()).identity != admit(event(event_id="e1")).identity
+
+
+@pytest.mark.parametrize(
+    ("fields", "mark"),
+    [({}, ""), ({"user_query": " "}, "blank"), ({"client_id": "googlebot"}, "robot")],
+)
+def test_a_query_is_marked_when_its_events_do_not_count(fields, mark):
+    query = SearchQuery(
+        **{"query_id": "q1", "user_query": "Red  Shoes", "timestamp": NOON, **fields},
+        query_response_object_ids=("a", "b", "a"),
+    )
+    admitted = admit_query(query, NOON, rules=RULES, clock=StreamClock(RULES))
+    assert admitted.mark == mark
+    assert admitted.shown.product_ids == ("a", "b")
+
+
+def test_the_shopper_is_a_keyed_hash():
+    rules = Rules(salt=b"one")
+    assert re.fullmatch("[0-9a-f]{16}", rules.shopper("c1", None))
+    assert rules.shopper("c1") != Rules(salt=b"two").shopper("c1")
+    assert rules.shopper(None, "c1") == rules.shopper("c1")
+    assert rules.shopper(None, None) == ""
