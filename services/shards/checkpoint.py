@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import orjson
@@ -10,7 +10,7 @@ import orjson
 from services.shards.contents import Contents
 from services.shards.domain.apply import Origin
 from services.shards.domain.bitmap import pack
-from services.shards.domain.manifest import Manifest, SegmentEntry, StoredFile
+from services.shards.domain.manifest import Manifest, Recovery, SegmentEntry, StoredFile
 from services.shards.rows import Part
 from services.shards.store import (
     DELETED,
@@ -86,9 +86,9 @@ def _segment(store: Store, part: Part, known: Mapping[str, StoredFile]) -> Segme
     return SegmentEntry(name=part.unit.name, rows=len(part.live), live=live, files=tuple(files))
 
 
-def load(store: Store, name: str, *, now: datetime, oldest: timedelta) -> tuple[Manifest, Contents]:
+def load(store: Store, name: str, recovery: Recovery) -> tuple[Manifest, Contents]:
     """Return a state that verifies, in memory; raises `RefusedError` with the reason when it does not."""
-    manifest = store.verified(name, now=now, oldest=oldest)
+    manifest = store.verified(name, recovery)
     contents = Contents()
     contents.next_offset = manifest.next_offset
     contents.fingerprint, contents.dimensions = manifest.fingerprint, manifest.dimensions

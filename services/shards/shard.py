@@ -16,7 +16,7 @@ from services.shards.checkpoint import Frozen, lexical_directory, load, save
 from services.shards.contents import Contents, merged_rows
 from services.shards.domain import compaction
 from services.shards.domain.apply import decide
-from services.shards.domain.manifest import Manifest
+from services.shards.domain.manifest import Manifest, Recovery
 from services.shards.files import Files
 from services.shards.head import NAME as HEAD
 from services.shards.lexical import ENGINE, LexicalIndex, restore
@@ -57,11 +57,12 @@ class Shard:
         self._writing = threading.Lock()
         self._maintaining = threading.Lock()
         self._merged = False
+        self._closed = False
         self._view = self._look()
 
     @classmethod
     def open(
-        cls, root: Path, identity: Identity, *, settings: ShardsSettings, now: datetime, files: Files
+        cls, root: Path, identity: Identity, *, settings: ShardsSettings, recovery: Recovery, files: Files
     ) -> "Shard":
         """Take the shard over: the newest state that verifies, claimed for our epoch, else an empty one.
 
@@ -70,10 +71,10 @@ class Shard:
         store = Store(root, epoch=identity.epoch, files=files)
         store.refuse_if_fenced()
         refused: dict[str, str] = {}
-        manifest, contents = _empty(identity, now), Contents()
+        manifest, contents = _empty(identity, recovery.now), Contents()
         for name in store.manifests():
             try:
-                manifest, contents = load(store, name, now=now, oldest=settings.oldest_snapshot)
+                manifest, contents = load(store, name, recovery)
                 break
             except RefusedError as error:
                 refused[name] = str(error)
@@ -121,7 +122,7 @@ class Shard:
         Raises `FencedError` when a newer epoch has claimed the shard: nothing was published then.
         """
         with self._maintaining:
-            if not self.unsaved:
+            if self._closed or not self.unsaved:
                 return False
             pins = self._lexical.directory.with_name(f"{self._lexical.directory.name}-pins")
             self._store.files.remove(pins)
@@ -145,7 +146,7 @@ class Shard:
                 for name, part in before.items()
             ]
             chosen = compaction.merge_candidates(self._policy, sizes)
-            if not chosen:
+            if self._closed or not chosen:
                 return False
             rows = merged_rows([before[name] for name in chosen])
             merged = self._write(rows) if len(rows.ids) else None
@@ -159,6 +160,7 @@ class Shard:
     def close(self) -> None:
         """Let go of the files; what was not saved is read from the log again."""
         with self._maintaining, self._writing:
+            self._closed = True
             self._lexical.close()
             self._store.files.remove(self._lexical.directory)
 

@@ -9,7 +9,6 @@ older epoch is refused before it publishes and before it removes anything.
 import hashlib
 import threading
 from collections.abc import Iterator
-from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from pydantic import ValidationError
 
 from services.shards.domain.apply import Origin
 from services.shards.domain.bitmap import unpack
-from services.shards.domain.manifest import Manifest, StoredFile, kept, name, parsed, refusal
+from services.shards.domain.manifest import Manifest, Recovery, StoredFile, kept, name, parsed, refusal
 from services.shards.files import Files, described, exclusive, fault
 from services.shards.lexical import ENGINE
 from services.shards.rows import Part
@@ -79,10 +78,10 @@ class Store:
         except ValidationError as error:
             raise RefusedError(f"manifest {each} cannot be read: {error}") from error
 
-    def verified(self, each: str, *, now: datetime, oldest: timedelta) -> Manifest:
+    def verified(self, each: str, recovery: Recovery) -> Manifest:
         """Return a manifest whose every file is what was written; raises `RefusedError` with the reason."""
         manifest = self.read(each)
-        reason = refusal(manifest, engine=ENGINE, now=now, oldest=oldest)
+        reason = refusal(manifest, engine=ENGINE, recovery=recovery)
         faults = (fault(self.root, file) for file in manifest.files())
         reason = reason or next((each for each in faults if each is not None), None)
         if reason is not None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, StringConstraints
 
@@ -76,14 +76,24 @@ def kept(newest_first: Sequence[tuple[str, Manifest]]) -> set[str]:
     return set(list(names.values())[:KEPT_CHECKPOINTS])
 
 
-def refusal(manifest: Manifest, *, engine: str, now: datetime, oldest: timedelta) -> str | None:
-    """Return why this state must not be used, judged without its files; None: it may be.
+class Recovery(NamedTuple):
+    """What a stored state is judged by, besides its checksums."""
 
-    Older than `oldest` (the retention of tombstones), the log may have forgotten deletes that the state
-    has not seen, and they would come back to life.
-    """
+    now: datetime
+    oldest: timedelta
+    """The retention of tombstones: of deletes before it, the log may know nothing any more."""
+    edges: tuple[int, int] | None = None
+    """First and next offset of the log; None: not known."""
+
+
+def refusal(manifest: Manifest, *, engine: str, recovery: Recovery) -> str | None:
+    """Return why this state must not be used, judged without its files; None: it may be."""
     if manifest.engine != engine:
         return f"written by text engine {manifest.engine}, this is {engine}"
-    if now - manifest.written_at > oldest:
+    if recovery.now - manifest.written_at > recovery.oldest:
         return f"written at {manifest.written_at.isoformat()}, longer ago than tombstones are kept"
+    if recovery.edges is not None and manifest.next_offset is not None:
+        begin, end = recovery.edges
+        if not begin <= manifest.next_offset <= end:
+            return f"goes on at offset {manifest.next_offset}, the log has {begin} to {end}"
     return None

@@ -9,12 +9,14 @@ import orjson
 from schemas.base import Coordinates
 from schemas.catalogue import Document
 from schemas.index import IndexRecord, Passage
+from services.shards.domain.manifest import Recovery
 from services.shards.files import Files
 from services.shards.records import Entry, entry
 from services.shards.settings import LexicalSettings, ShardsSettings
 from services.shards.shard import Identity, Shard
 from shared.records import Partition, Record
 
+WEEK = timedelta(days=7)
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 LOG = Partition("index.records.g1", 0)
 FINGERPRINT = "0123456789abcdef"
@@ -65,14 +67,13 @@ def configured(work: Path, **other) -> ShardsSettings:
 
 
 def opened(
-    root: Path, *, epoch: int = 1, files: Files | None = None, now: datetime = NOW, **settings
+    root: Path, *, epoch: int = 1, files: Files | None = None, now: datetime = NOW, edges=None, **settings
 ) -> Shard:
-    identity = Identity(generation="g1", partition=0, epoch=epoch)
     return Shard.open(
         root / "shard",
-        identity,
+        Identity(generation="g1", partition=0, epoch=epoch),
         settings=configured(root / "work", **settings),
-        now=now,
+        recovery=Recovery(now=now, oldest=WEEK, edges=edges),
         files=files or Files(),
     )
 
@@ -81,6 +82,3 @@ def stored(shard: Shard) -> dict[str, dict]:
     """Every living product as the shard's store has it."""
     found = (orjson.loads(each) for _, each in shard.view.reader.everything())
     return {each["product_id"]: each for each in found}
-
-
-WEEK = timedelta(days=7)

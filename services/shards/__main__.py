@@ -1,0 +1,8 @@
+"""`python -m services.shards`: run the shards worker."""
+
+from services.shards.app import build
+from services.shards.settings import Settings
+from shared.worker import run
+
+if __name__ == "__main__":
+    run(Settings, build)

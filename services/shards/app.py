@@ -1,0 +1,110 @@
+"""Wires the shards worker: leases decide what is read, the loop applies it, HTTP answers from it."""
+
+import secrets
+
+import faiss
+
+from schemas.topics import index_records
+from services.shards.api import Answers, router
+from services.shards.handler import ShardHandler
+from services.shards.ownership import Ownership, Terms
+from services.shards.records import Entry
+from services.shards.settings import Settings
+from services.shards.upkeep import ANNOUNCE_EVERY, MERGE_EVERY, Announcer, BrokerLog, Every, Upkeep
+from shared.adapters.kafka import KafkaPublisher, wait_for_broker
+from shared.adapters.redis import connect
+from shared.alerts import BusAlerts
+from shared.clock import SystemClock
+from shared.loop import PartitionLoop, Reading
+from shared.records import Partition
+from shared.registry import Registry
+from shared.worker import Worker
+
+
+class Topic:
+    """The part that waits until this generation's topic is there."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    async def start(self) -> None:
+        """Wait for the broker and the topic."""
+        await wait_for_broker(self._settings, [index_records(self._settings.generation).name])
+
+    async def stop(self) -> None:
+        """Nothing to end."""
+
+
+class LoopHolder:
+    """Lets leases steer the loop."""
+
+    def __init__(self, loop: PartitionLoop[Entry], handler: ShardHandler, topic: str) -> None:
+        self._loop = loop
+        self._handler = handler
+        self._topic = topic
+
+    def seen_epoch(self, partition: int) -> int:
+        """Return what the disk knows."""
+        return self._handler.seen_epoch(partition)
+
+    async def take(self, partition: int, epoch: int) -> None:
+        """Read the partition from where its state is."""
+        self._handler.epochs[partition] = epoch
+        await self._loop.assign(Partition(self._topic, partition))
+
+    async def drop(self, partition: int) -> None:
+        """Stop reading it; its state is saved."""
+        await self._loop.release(Partition(self._topic, partition))
+
+
+def build(settings: Settings) -> Worker:
+    """Return the worker, ready to run."""
+    faiss.omp_set_num_threads(1)  # searches run side by side in threads of their own
+    worker = Worker("shards", settings, port=settings.shards.port)
+    clock, publisher, log_edges = SystemClock(), KafkaPublisher(settings), BrokerLog(settings)
+    handler = ShardHandler(settings, alerts=BusAlerts(publisher), edges=log_edges, clock=clock)
+    loop = PartitionLoop(settings, handler, reading=Reading(name="shards"), publisher=publisher, clock=clock)
+    redis = connect(settings)
+    ownership = Ownership(
+        redis,
+        Terms(
+            base=f"{settings.namespace}:shards:{settings.generation}",
+            member=f"{worker.instance}-{secrets.token_hex(4)}",
+            partitions=settings.partitions,
+            ttl=settings.shards.lease,
+        ),
+        LoopHolder(loop, handler, index_records(settings.generation).name),
+    )
+    upkeep = Upkeep(handler, clock=clock, drop=ownership.let_go)
+    announcer = Announcer(
+        Registry(redis, settings.namespace, settings.generation), handler, worker=worker, clock=clock
+    )
+    answers = Answers(
+        handler.serving.get,
+        generation=settings.generation,
+        partitions=settings.partitions,
+        threads=settings.shards.search_threads,
+    )
+    worker.api.include_router(router(answers))
+    for part in (
+        publisher,
+        Topic(settings),
+        log_edges,
+        loop,
+        announcer,
+        Every("announce", ANNOUNCE_EVERY, lambda: announcer.announce(log_edges)),
+        Every("checkpoint", settings.shards.checkpoint_every, upkeep.save),
+        Every("merge", MERGE_EVERY, upkeep.merge),
+        ownership,
+    ):
+        worker.add(part)
+    worker.ready("shards", lambda: _missing(handler))
+    worker.command("shards.snapshot", lambda _: upkeep.save())
+    return worker
+
+
+def _missing(handler: ShardHandler) -> str | None:
+    """Say which owned shards have not caught up."""
+    reasons = [reason for each in handler.serving.values() if (reason := each.waiting_for)]
+    opening = sorted(handler.epochs.keys() - handler.serving.keys())
+    return "; ".join(reasons + [f"shard {number} is opening" for number in opening]) or None

@@ -1,0 +1,129 @@
+"""What the partition loop drives: open a shard on assignment, apply its batches, save it on the way out."""
+
+import asyncio
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from schemas.alerts import Alert
+from services.shards.contents import FingerprintError
+from services.shards.domain.manifest import Recovery
+from services.shards.files import Files
+from services.shards.records import Entry, entry
+from services.shards.serving import Serving
+from services.shards.settings import Settings
+from services.shards.shard import Identity, Shard
+from services.shards.store import highest_epoch
+from shared.errors import FatalError, FencedError, TransientError
+from shared.ports import AlertSink, Clock
+from shared.records import Applied, Batch, Partition, Record
+
+log = structlog.get_logger()
+
+
+class LogEdges(Protocol):
+    """Asks the broker where a log begins and ends."""
+
+    async def edges(self, partition: Partition) -> tuple[int, int]:
+        """Return (first, next) offset; raises `TransientError` when the broker is away."""
+        ...
+
+
+class ShardHandler:
+    """The `PartitionHandler` of the shards worker; `epochs` is filled by whoever holds the leases."""
+
+    def __init__(self, settings: Settings, *, alerts: AlertSink, edges: LogEdges, clock: Clock) -> None:
+        self.serving: dict[int, Serving] = {}
+        self.epochs: dict[int, int] = {}
+        self._settings = settings
+        self._alerts = alerts
+        self._edges = edges
+        self._clock = clock
+
+    def root(self, partition: int) -> Path:
+        """Return where a shard is kept."""
+        return self._settings.data_dir / "shards" / self._settings.generation / str(partition)
+
+    def seen_epoch(self, partition: int) -> int:
+        """Return the highest epoch that the shard's state on this disk knows of."""
+        return highest_epoch(self.root(partition))
+
+    async def assigned(self, partition: Partition) -> int | None:
+        """Open the shard under our lease; a state that the log no longer continues is left behind."""
+        epoch = self.epochs.get(partition.number)
+        if epoch is None:
+            raise TransientError(f"no lease for {partition}")
+        begin, end = await self._edges.edges(partition)
+        shard = await asyncio.to_thread(self._open, partition.number, epoch, (begin, end))
+        stored = shard.view.next_offset
+        start = max(stored or 0, begin)
+        self.serving[partition.number] = Serving(
+            shard, partition=partition.number, epoch=epoch, start=start, target=end
+        )
+        log.info("shard.opened", shard=partition.number, epoch=epoch, next_offset=stored, end_offset=end)
+        if shard.refusals:
+            await self._say_refused(partition.number, shard.refusals)
+        return stored
+
+    def decode(self, record: Record) -> Entry:
+        """Decode and check one index record."""
+        return entry(record)
+
+    async def handle(self, partition: Partition, batch: Batch[Entry]) -> Applied:
+        """Apply the batch; on return it is searchable, and `next_offset` is in the same state."""
+        serving = self.serving.get(partition.number)
+        if serving is None:
+            raise FatalError(f"{partition} is not open here")
+        entries = [each for _, each in batch.messages]
+        try:
+            done = await asyncio.to_thread(serving.shard.apply, entries, batch.next_offset)
+        except FingerprintError as error:
+            await self._alerts.raise_alert(self._alert("fingerprint", partition.number, str(error)))
+            raise
+        times = [each.record.event_time for each in entries if each.record is not None]
+        await serving.moved(times, self._clock.now())
+        return done
+
+    async def revoked(self, partition: Partition) -> None:
+        """Save the shard for its next owner and let go of it."""
+        serving = self.serving.pop(partition.number, None)
+        self.epochs.pop(partition.number, None)
+        if serving is None:
+            return
+        try:
+            await asyncio.to_thread(serving.shard.checkpoint, self._clock.now())
+        except (FencedError, TransientError) as error:
+            log.warning("shard.not_saved", shard=partition.number, reason=str(error))
+        await asyncio.to_thread(serving.shard.close)
+        log.info("shard.closed", shard=partition.number, epoch=serving.epoch)
+
+    def _open(self, number: int, epoch: int, edges: tuple[int, int]) -> Shard:
+        shards, now = self._settings.shards, self._clock.now()
+        identity = Identity(generation=self._settings.generation, partition=number, epoch=epoch)
+        recovery = Recovery(now=now, oldest=shards.oldest_snapshot, edges=edges)
+        return Shard.open(self.root(number), identity, settings=shards, recovery=recovery, files=Files())
+
+    async def _say_refused(self, number: int, refusals: tuple[str, ...]) -> None:
+        log.error("shard.snapshots_refused", shard=number, reasons=refusals)
+        await self._alerts.raise_alert(self._alert("snapshot", number, "; ".join(refusals)))
+
+    def _alert(self, detector: str, number: int, explanation: str) -> Alert:
+        now: datetime = self._clock.now()
+        advice = {
+            "fingerprint": "one generation holds one model: give the new model a generation of its own",
+            "snapshot": "nothing to do now, the shard was rebuilt from what is sound; check the disk",
+        }
+        return Alert(
+            alert_key=f"{detector}:{self._settings.generation}-{number}",
+            status="firing",
+            severity="critical" if detector == "fingerprint" else "warning",
+            summary=f"shard {number}: {explanation}"[:2000],
+            cause="bug",
+            action=advice[detector],
+            evidence={"partition": number},
+            generation=self._settings.generation,
+            started_at=now,
+            updated_at=now,
+        )
