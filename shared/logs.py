@@ -12,7 +12,7 @@ from shared.settings import LogSettings
 if TYPE_CHECKING:
     from structlog.typing import Processor
 
-REPEAT_SECONDS = 5.0
+REPEAT_SECONDS = 10.0
 
 
 class RateLimit(logging.Filter):
@@ -42,7 +42,9 @@ def configure(settings: LogSettings, *, worker: str) -> None:
     renderer: Processor = (
         structlog.processors.JSONRenderer()
         if settings.format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24)
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), pad_event_to=24, exception_formatter=structlog.dev.plain_traceback
+        )
     )
     handler = logging.StreamHandler(sys.stderr)
     final = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
@@ -55,8 +57,9 @@ def configure(settings: LogSettings, *, worker: str) -> None:
         handler_filter = RateLimit()
         for name in (library, *(n for n in logging.root.manager.loggerDict if n.startswith(f"{library}."))):
             logging.getLogger(name).addFilter(handler_filter)
-    for chatty in ("faust", "mode", "httpx", "httpcore", "uvicorn.access"):
+    for chatty in ("faust", "httpx", "httpcore", "uvicorn"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("mode").setLevel(logging.CRITICAL)  # the worker itself says what made it crash
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

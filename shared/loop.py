@@ -1,9 +1,10 @@
-"""The one loop for all hot topics: whose partitions, and a reader for each.
+"""The one loop for all hot topics: which partitions are ours, and a reader for each.
 
-Two ways to own partitions. `subscribe` joins a consumer group, for workers whose state lives outside
-the process; `assign` and `release` follow a lease, for shards, whose loaded state must not be dropped
-because a neighbour left (aiokafka rebalances revoke everything). Either way the *state* says where to
-begin: committed offsets are written as a hint for dashboards and never read.
+Partitions are owned by lease, spread over the workers of a kind by rendezvous hashing, and not by a
+Kafka consumer group: aiokafka's rebalances revoke everything each time, and a crashed member holds
+its group up until its session ends. Partition `n` of every topic of a loop has one owner, so topics
+that are joined arrive together. The *state* says where to begin: committed offsets are written as a
+hint for dashboards and never read.
 """
 
 import asyncio
@@ -13,13 +14,14 @@ from datetime import timedelta
 from typing import Generic, TypeVar
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from shared.adapters.kafka import connection, wait_for_broker
+from shared.adapters.redis import connect
 from shared.alerts import BusAlerts
 from shared.dead_letters import DeadLetters
+from shared.ownership import Claim, Ownership
 from shared.partition_reader import BatchLimits, Context, PartitionReader
 from shared.ports import Clock, PartitionHandler, Publisher
 from shared.records import Partition
@@ -30,17 +32,11 @@ log = structlog.get_logger()
 
 DRAIN = timedelta(seconds=25)
 HINT_EVERY = timedelta(seconds=5)
-SESSION = timedelta(seconds=10)
-HEARTBEAT = timedelta(seconds=3)
-
-
-def _milliseconds(span: timedelta) -> int:
-    return int(span / timedelta(milliseconds=1))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What a loop reads: with `topics` it joins the group `<namespace>-<name>` when it starts."""
+    """What a loop reads; without `topics`, only what `assign` gives it."""
 
     name: str
     topics: tuple[str, ...] = ()
@@ -60,8 +56,8 @@ class PartitionLoop(Generic[M]):
         clock: Clock,
     ) -> None:
         self._settings = settings
-        self._group = f"{settings.namespace}-{reading.name}"
-        self._topics = reading.topics
+        self._reading = reading
+        self._redis = connect(settings)
         self._context = Context(
             handler=handler,
             dead_letters=DeadLetters(publisher, worker=reading.name),
@@ -72,8 +68,8 @@ class PartitionLoop(Generic[M]):
             limits=reading.limits,
         )
         self._readers: dict[Partition, PartitionReader[M]] = {}
-        self._own_consumers: dict[Partition, AIOKafkaConsumer] = {}
-        self._member: AIOKafkaConsumer | None = None
+        self._consumers: dict[Partition, AIOKafkaConsumer] = {}
+        self._ownership: Ownership | None = None
         self._hints: asyncio.Task[None] | None = None
         self._failure: asyncio.Future[None] | None = None
 
@@ -87,126 +83,123 @@ class PartitionLoop(Generic[M]):
         }
 
     async def start(self) -> None:
-        """Connect (waiting for the broker and the topics) and, with topics, join the group."""
+        """Wait for the broker and the topics, then begin to take partitions."""
         self._failure = asyncio.get_running_loop().create_future()
-        await wait_for_broker(self._settings, self._topics)
-        if not self._topics:
-            return
-        self._member = AIOKafkaConsumer(
-            group_id=self._group,
-            session_timeout_ms=_milliseconds(SESSION),
-            heartbeat_interval_ms=_milliseconds(HEARTBEAT),
-            partition_assignment_strategy=(RangePartitionAssignor,),
-            **self._consumer_options(),
-        )
-        await self._member.start()
-        self._member.subscribe(
-            [self._settings.topic_prefix + topic for topic in self._topics], listener=_Membership(self)
-        )
-        self._hints = asyncio.create_task(self._hint(self._member), name="commit hints")
+        await wait_for_broker(self._settings, self._reading.topics)
+        self._hints = asyncio.create_task(self._hint(), name="commit hints")
+        if self._reading.topics:
+            counts = await self._partition_counts()
+            claim = Claim(
+                base=f"{self._settings.namespace}:lease:{self._reading.name}",
+                member=self._settings.member,
+                partitions=max(counts.values()),
+            )
+            self._ownership = Ownership(self._redis, claim, _Holder(self, counts))
+            await self._ownership.start()
 
     async def stop(self) -> None:
-        """Drain what is in hand, let go of every partition, leave the group."""
+        """Drain what is in hand and let go of every partition."""
         if self._hints is not None:
             self._hints.cancel()
-        await self.stop_reading(list(self._readers))
-        if self._member is not None:
-            await self._commit(self._member)
-            await self._member.stop()
+        if self._ownership is not None:
+            await self._ownership.stop()
+        await asyncio.gather(*(self.release(partition) for partition in list(self._readers)))
+        await self._redis.aclose()
         if self._failure is not None and not self._failure.done():
             self._failure.set_result(None)
 
     async def wait(self) -> None:
         """Return when the loop was stopped; raise what made it fail."""
-        if self._failure is not None:
-            await asyncio.shield(self._failure)
+        waits = [asyncio.ensure_future(self._ended())]
+        if self._ownership is not None:
+            waits.append(asyncio.ensure_future(self._ownership.wait()))
+        done, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_EXCEPTION)
+        for each in pending:
+            each.cancel()
+        for each in done:
+            each.result()
 
     async def assign(self, partition: Partition) -> None:
         """Read one partition that this process holds the lease of."""
-        consumer = AIOKafkaConsumer(**self._consumer_options())
-        self._own_consumers[partition] = consumer
+        consumer = AIOKafkaConsumer(
+            **connection(self._settings),
+            group_id=f"{self._settings.namespace}-{self._reading.name}",
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            max_partition_fetch_bytes=4 * 1024 * 1024,
+            fetch_max_wait_ms=500,
+        )
+        self._consumers[partition] = consumer
         await consumer.start()
-        consumer.assign([TopicPartition(self._settings.topic_prefix + partition.topic, partition.number)])
-        self.begin_reading(partition, consumer)
+        consumer.assign([self._at(partition)])
+        reader = PartitionReader(partition, consumer, self._context)
+        self._readers[partition] = reader
+        reader.start(self._fail)
 
     async def release(self, partition: Partition) -> None:
         """Stop reading it; returns when the handler has let go."""
-        await self.stop_reading([partition])
+        reader = self._readers.get(partition)
+        if reader is None:
+            return
+        await reader.stop(DRAIN)
+        await self._commit(partition)
+        await self._consumers.pop(partition).stop()
+        del self._readers[partition]
 
-    def begin_reading(self, partition: Partition, consumer: AIOKafkaConsumer) -> None:
-        """Start the reader of one partition."""
-        reader = PartitionReader(partition, consumer, self._context)
-        self._readers[partition] = reader
-        reader.start(self.fail)
+    def _at(self, partition: Partition) -> TopicPartition:
+        return TopicPartition(self._settings.topic_prefix + partition.topic, partition.number)
 
-    async def stop_reading(self, partitions: Iterable[Partition]) -> None:
-        """Drain the readers of these partitions, all at once."""
-        known = [partition for partition in partitions if partition in self._readers]
-        await asyncio.gather(*(self._readers[partition].stop(DRAIN) for partition in known))
-        for partition in known:
-            if (consumer := self._own_consumers.pop(partition, None)) is not None:
-                await consumer.stop()
-        if self._member is not None:
-            await self._commit(self._member)
-        for partition in known:
-            del self._readers[partition]
-
-    def resume_reading(self, assigned: Iterable[TopicPartition]) -> None:
-        """Start a reader for each partition that the group gave us."""
-        for at in sorted(assigned):
-            self.begin_reading(self.partition_of(at), self._member)
-
-    def fail(self, error: BaseException) -> None:
+    def _fail(self, error: BaseException) -> None:
         """Make `wait()` raise `error` (the first one counts)."""
         if self._failure is not None and not self._failure.done():
             self._failure.set_exception(error)
 
-    def partition_of(self, at: TopicPartition) -> Partition:
-        """Return Kafka's partition without the configured prefix."""
-        return Partition(at.topic.removeprefix(self._settings.topic_prefix), at.partition)
+    async def _ended(self) -> None:
+        if self._failure is not None:
+            await asyncio.shield(self._failure)
 
-    def _consumer_options(self) -> dict[str, object]:
-        return {
-            **connection(self._settings),
-            "enable_auto_commit": False,
-            "auto_offset_reset": "none",
-            "max_partition_fetch_bytes": 4 * 1024 * 1024,
-            "fetch_max_wait_ms": 500,
-        }
+    async def _partition_counts(self) -> dict[str, int]:
+        async with AIOKafkaConsumer(**connection(self._settings)) as consumer:
+            await consumer.topics()
+            prefix = self._settings.topic_prefix
+            return {
+                topic: len(consumer.partitions_for_topic(prefix + topic) or ())
+                for topic in self._reading.topics
+            }
 
-    async def _hint(self, member: AIOKafkaConsumer) -> None:
+    async def _hint(self) -> None:
         while True:
             await asyncio.sleep(HINT_EVERY.total_seconds())
-            await self._commit(member)
+            for partition in list(self._readers):
+                await self._commit(partition)
 
-    async def _commit(self, member: AIOKafkaConsumer) -> None:
-        """Commit the positions for dashboards; nobody depends on them."""
-        prefix = self._settings.topic_prefix
-        offsets = {
-            TopicPartition(prefix + at.topic, at.number): next_ for at, next_ in self.positions.items()
-        }
-        if not offsets:
+    async def _commit(self, partition: Partition) -> None:
+        """Commit the position for dashboards; nobody depends on it."""
+        consumer, offset = self._consumers.get(partition), self.positions.get(partition)
+        if consumer is None or offset is None:
             return
         try:
-            await member.commit(offsets)
-        except KafkaError as error:
-            log.debug("hint.failed", error=repr(error))
+            await asyncio.wait_for(consumer.commit({self._at(partition): offset}), timeout=2)
+        except (KafkaError, TimeoutError) as error:
+            log.debug("hint.failed", partition=str(partition), error=repr(error))
 
 
-class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
-    """Follows the group's assignment; aiokafka swallows what a listener raises, so we report it."""
+class _Holder:
+    """Reads partition `n` of every topic while this process holds lease `n`."""
 
-    def __init__(self, loop: "PartitionLoop[M]") -> None:
+    def __init__(self, loop: "PartitionLoop[M]", counts: dict[str, int]) -> None:
         self._loop = loop
+        self._counts = counts
 
-    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        try:
-            await self._loop.stop_reading([self._loop.partition_of(at) for at in revoked])
-        except Exception as error:  # noqa: BLE001 - it would be swallowed
-            self._loop.fail(error)
+    def seen_epoch(self, partition: int) -> int:  # noqa: ARG002 - the handler's state has its own epoch
+        return 0
 
-    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        try:
-            self._loop.resume_reading(assigned)
-        except Exception as error:  # noqa: BLE001 - it would be swallowed
-            self._loop.fail(error)
+    async def take(self, partition: int, epoch: int) -> None:  # noqa: ARG002 - as above
+        for each in self._each(partition):
+            await self._loop.assign(each)
+
+    async def drop(self, partition: int) -> None:
+        await asyncio.gather(*(self._loop.release(each) for each in self._each(partition)))
+
+    def _each(self, number: int) -> Iterable[Partition]:
+        return (Partition(topic, number) for topic, count in self._counts.items() if number < count)

@@ -5,6 +5,7 @@ double underscore: `HEADRACE_SEARCH__PORT=9000`, or in `headrace.toml` `[search]
 """
 
 import os
+import socket
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -72,7 +73,7 @@ class ModelSettings(Section):
     query_prompt: str = ""
     document_prompt: str = ""
     max_tokens: Annotated[int, Field(ge=8, le=8192)] = 256
-    token_budget: Annotated[int, Field(ge=64)] = 4096
+    token_budget: Annotated[int, Field(ge=64)] = 2048
     """Tokens (padding counted) in one forward pass."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -107,6 +108,11 @@ class Settings(BaseSettings):
     """Address that servers bind to."""
     log: LogSettings = LogSettings()
     model: ModelSettings = ModelSettings()
+
+    @property
+    def member(self) -> str:
+        """The name of this process among the workers of its kind."""
+        return self.instance or f"{socket.gethostname()}-{os.getpid()}"
 
     @classmethod
     def settings_customise_sources(  # noqa: PLR0917 - pydantic-settings names the arguments

@@ -5,10 +5,9 @@ Faust (and mode below it) gives the life cycle, the signals, the supervised serv
 """
 
 import asyncio
-import socket
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from importlib.util import find_spec
-from os import getpid
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import faust
@@ -61,7 +60,7 @@ class Worker:
     def __init__(self, name: str, settings: Settings, *, port: int) -> None:
         self.name = name
         self.settings = settings
-        self.instance = settings.instance or f"{socket.gethostname()}-{getpid()}"
+        self.instance = settings.member
         self.api = FastAPI(title=f"Headrace {name}", docs_url=None, redoc_url=None)
         self.server = HttpServer(self.api, host=settings.host, port=port)
         self._parts: list[Part] = []
@@ -173,6 +172,7 @@ class _Root(Service):  # type: ignore[misc]  # mode is untyped
     """The parts of a worker as one supervised service."""
 
     abstract = False
+    logger = logging.getLogger("mode.parts")
 
     def __init__(self, worker: Worker, **options: Any) -> None:  # Any: mode's options
         self.failure: BaseException | None = None

@@ -1,0 +1,149 @@
+"""Which partitions this process works on: leases in Redis, spread by rendezvous hashing over the living.
+
+A partition moves one step at a time: its owner lets go (saving it), the lease is free, the new owner
+takes it with a higher epoch. A dead owner's lease runs out instead.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+import structlog
+from redis.asyncio import Redis
+
+from shared.adapters.redis import Script
+from shared.errors import TransientError
+from shared.leases import Lease
+from shared.placement import place
+
+log = structlog.get_logger()
+
+TICKS_A_LEASE = 4
+
+MEET = """
+local clock = redis.call('TIME')
+local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - tonumber(ARGV[2]))
+redis.call('ZADD', KEYS[1], now, ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return redis.call('ZRANGE', KEYS[1], 0, -1)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What is shared out: `partitions` pieces of work named `base`, among members like `member`."""
+
+    base: str
+    member: str
+    partitions: int
+    ttl: timedelta = timedelta(seconds=10)
+
+
+class Holder(Protocol):
+    """Who begins and ends the work on a partition when its lease comes and goes."""
+
+    def seen_epoch(self, partition: int) -> int:
+        """Return the highest epoch its state knows of."""
+        ...
+
+    async def take(self, partition: int, epoch: int) -> None:
+        """Begin to work on the partition under this epoch."""
+        ...
+
+    async def drop(self, partition: int) -> None:
+        """Stop working on it; returns when its state is safe."""
+        ...
+
+
+class Ownership:
+    """Keeps the right leases; `wait()` raises when something unknown went wrong."""
+
+    def __init__(self, redis: Redis, claim: Claim, holder: Holder) -> None:
+        self._redis = redis
+        self._base = claim.base
+        self._member = claim.member
+        self._partitions = claim.partitions
+        self._ttl = claim.ttl
+        self._holder = holder
+        self._meet = Script(redis, MEET)
+        self._held: dict[int, Lease] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Join the owners."""
+        self._task = asyncio.create_task(self._run(), name="ownership")
+
+    async def stop(self) -> None:
+        """Give every partition and the membership back."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        await asyncio.gather(*(self.let_go(partition) for partition in list(self._held)))
+        await self._quietly(lambda: self._redis.zrem(self._members, self._member))
+
+    async def wait(self) -> None:
+        """Return when stopped; raise what made it fail."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+            if not self._task.cancelled():
+                self._task.result()
+
+    async def let_go(self, partition: int) -> None:
+        """Stop working on a partition and free its lease."""
+        lease = self._held.pop(partition, None)
+        if lease is None:
+            return
+        await self._holder.drop(partition)
+        await self._quietly(lease.release)
+
+    async def tick(self) -> None:
+        """Look once: who lives, what is ours, what is to be let go or taken."""
+        width = int(self._ttl / timedelta(milliseconds=1))
+        members = [_text(each) for each in await self._meet(keys=[self._members], args=[self._member, width])]
+        wanted = {each for each, owner in place(self._partitions, members).items() if owner == self._member}
+        await asyncio.gather(*(self._keep(each) for each in list(self._held)))
+        surplus = sorted(self._held.keys() - wanted)
+        if surplus:
+            await self.let_go(surplus[0])
+        for partition in sorted(wanted - self._held.keys()):
+            await self._take(partition)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self.tick()
+            except TransientError as error:
+                log.warning("ownership.waiting", reason=str(error))
+            await asyncio.sleep(self._ttl.total_seconds() / TICKS_A_LEASE)
+
+    async def _keep(self, partition: int) -> None:
+        if not await self._held[partition].renew():
+            log.warning("lease.lost", lease=self._base, partition=partition)
+            await self.let_go(partition)
+
+    async def _take(self, partition: int) -> None:
+        lease = Lease(self._redis, f"{self._base}:{partition}", owner=self._member, ttl=self._ttl)
+        epoch = await lease.acquire(seen_epoch=self._holder.seen_epoch(partition))
+        if epoch is None:
+            return
+        log.info("lease.taken", lease=self._base, partition=partition, epoch=epoch)
+        self._held[partition] = lease
+        await self._holder.take(partition, epoch)
+
+    @property
+    def _members(self) -> str:
+        return f"{self._base}:members"
+
+    async def _quietly(self, action: Callable[[], Awaitable[object]]) -> None:
+        """Do something that only saves others from waiting."""
+        try:
+            await action()
+        except (TransientError, OSError) as error:
+            log.warning("ownership.left_open", reason=str(error))
+
+
+def _text(name: bytes | str) -> str:
+    return name.decode() if isinstance(name, bytes) else name
