@@ -19,5 +19,3 @@ def golden(topic: str) -> bytes:
 def golden_of(topic: TopicSpec) -> bytes:
     """Return the golden value of a topic of the list."""
     return golden(topic.message.topic)
-
-

@@ -14,6 +14,8 @@ from schemas.wire.errors import WireError, shown
 from schemas.wire.strict_json import Object, parse
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_MICROSECOND = timedelta(microseconds=1)
 _WRAPPER = {"schema", "payload"}
 
 
@@ -62,7 +64,7 @@ def from_milliseconds(value: object) -> datetime | None:
     """Return milliseconds since 1970 as a time, None for None."""
     if value is None:
         return None
-    return _moment(value, timedelta(milliseconds=1), "time.invalid")
+    return _moment(value, _MILLISECOND, "time.invalid")
 
 
 def field_schema(schema: object, name: str) -> Object | None:
@@ -120,15 +122,18 @@ def _time(unit: timedelta) -> Callable[[object, Object], str]:
 
 
 def _timestamp(unit: timedelta) -> Callable[[object, Object], str]:
-    return lambda value, schema: _iso(_moment(value, unit))  # noqa: ARG005 - as above
+    digits = "milliseconds" if unit == _MILLISECOND else "microseconds"
+    return lambda value, schema: _iso(_moment(value, unit), digits)  # noqa: ARG005 - as above
 
 
 def _nanoseconds(value: object, schema: Object) -> str:  # noqa: ARG001 - as above
-    return _iso(_moment(value // 1000 if type(value) is int else value, timedelta(microseconds=1)))
+    moment = _moment(value // 1000 if type(value) is int else value, timedelta(microseconds=1))
+    return _iso(moment, "microseconds")
 
 
-def _iso(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")
+def _iso(moment: datetime, digits: str) -> str:
+    """Return the text that Debezium itself writes with `time.precision.mode=isostring`."""
+    return moment.isoformat(timespec=digits).replace("+00:00", "Z")
 
 
 def _moment(value: object, unit: timedelta, reason: str = "connect.invalid") -> datetime:
@@ -144,8 +149,6 @@ def _misfit(value: object, what: str) -> WireError:
     return WireError("connect.invalid", f"{shown(value)} is not {what}, which its schema says it is")
 
 
-_MILLISECOND = timedelta(milliseconds=1)
-_MICROSECOND = timedelta(microseconds=1)
 _SEMANTIC: Mapping[str, Callable[[Any, Object], Any]] = {
     "org.apache.kafka.connect.data.Decimal": _decimal,
     "io.debezium.data.VariableScaleDecimal": _variable_decimal,

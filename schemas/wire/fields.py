@@ -48,6 +48,15 @@ def cut_text(text: str) -> str:
     return text if len(encoded) <= MAX_TEXT_BYTES else encoded[:MAX_TEXT_BYTES].decode(errors="ignore")
 
 
+def _checked(name: str) -> str:
+    if not name or len(name) > MAX_NAME or not name.isprintable():
+        raise WireError(
+            "field.name_invalid",
+            f"the attribute name {shown(name)}: use 1 to {MAX_NAME} printable characters",
+        )
+    return name
+
+
 class _Flattening:
     """Attributes found so far, and the names of those that were cut."""
 
@@ -59,11 +68,7 @@ class _Flattening:
 
     def add(self, prefix: str, source: Mapping[str, Any]) -> None:
         for key, value in source.items():
-            if not key or len(key) > MAX_NAME or not key.isprintable():
-                raise WireError(
-                    "field.name_invalid", f"the attribute name {shown(key)}: use 1 to {MAX_NAME} characters"
-                )
-            name = prefix + key
+            name = prefix + _checked(key)
             kind = type(value)
             if kind is str:
                 self.values[name] = value if len(value) <= _SURELY_SHORT else self._cut(name, value)
@@ -94,7 +99,7 @@ def _collect(name: str, items: list[Any], columns: dict[str, list[Any]]) -> None
     for item in items:
         if type(item) is dict:
             for key, value in item.items():
-                _collect(f"{name}.{key}", value if type(value) is list else [value], columns)
+                _collect(f"{name}.{_checked(key)}", value if type(value) is list else [value], columns)
         elif type(item) is list:
             _collect(name, item, columns)
         elif item is not None:

@@ -9,6 +9,7 @@ from schemas.wire.fields import NONE, Fields, read_fields
 from schemas.wire.strict_json import Object
 
 OPERATIONS: Mapping[str, Operation] = {"upsert": "upsert", "patch": "patch", "delete": "delete"}
+_NAMES = {"product_id", "op", "version", "event_time"}
 
 
 def read(message: Object, envelope: Envelope) -> Draft:
@@ -25,10 +26,15 @@ def read(message: Object, envelope: Envelope) -> Draft:
         "plain",
         key_identity(envelope.key) if product_id is None else product_id,
         op,
-        NONE if op == "delete" else written(message.get("fields"), "fields"),
+        NONE if op == "delete" or _is_bare(message) else written(message.get("fields"), "fields"),
         message.get("version"),
         message.get("event_time"),
     )
+
+
+def _is_bare(message: Object) -> bool:
+    """Whether the product simply has no attributes (ours is encoded so), rather than misplaced ones."""
+    return "fields" not in message and message.keys() <= _NAMES
 
 
 def written(source: object, name: str) -> Fields:
