@@ -1,0 +1,41 @@
+"""`headrace config show`."""
+
+import json
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Show the configuration and where each value comes from.")
+
+
+@app.callback()
+def config() -> None:
+    """Show the configuration and where each value comes from."""
+
+
+@app.command()
+def show(
+    worker: Annotated[str, typer.Argument(help="Only this section, such as `search`; absent: all.")] = "",
+    changed: Annotated[bool, typer.Option("--changed", help="Only what is not at its default.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show every setting; passwords and tokens are never printed."""
+    from services.cli.configuration import rows  # noqa: PLC0415  lazy: see main
+
+    chosen = [
+        row
+        for row in rows()
+        if (not worker or row.name.startswith(f"{worker}.")) and not (changed and row.source == "default")
+    ]
+    if json_:
+        print(json.dumps({row.name: {"value": row.value, "source": row.source} for row in chosen}))
+        return
+    from rich.console import Console  # noqa: PLC0415  lazy: see main
+    from rich.table import Table  # noqa: PLC0415  lazy: see main
+    from rich.text import Text  # noqa: PLC0415  lazy: see main
+
+    table = Table("setting", "value", "from", "variable", box=None, pad_edge=False)
+    for row in chosen:
+        style = "dim" if row.source == "default" else ""
+        table.add_row(row.name, Text(row.value), row.source, row.variable, style=style)
+    Console().print(table)
