@@ -114,7 +114,7 @@ class Join:
             shown = query.shown
             refused["late"] += query.late
             send = not query.late and impressions(shown, self._rules) is not None
-            content = orjson.dumps(shown).decode()
+            content = orjson.dumps(tuple(shown)).decode()
             items.append((shown.query_id, content, query.mark, int(send), shown.shopper, query.hour))
         reply = await self._put_queries.apply(
             held,
@@ -138,7 +138,7 @@ class Join:
             if isinstance(event, Refused):
                 refused[event.reason] += 1
                 continue
-            action = orjson.dumps(event.action).decode()
+            action = orjson.dumps(tuple(event.action)).decode()
             items.append((event.query_id, event.identity, action, event.action.shopper, event.hour))
         reply = await self._put_events.apply(
             held,

@@ -1,0 +1,91 @@
+import asyncio
+import random
+import uuid
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+
+from tests.connected.judgements.stage import (
+    NOON,
+    Bus,
+    Kill,
+    LosingReplies,
+    ManualClock,
+    Process,
+    all_partitions,
+    assert_published_is_recounted,
+    fill,
+    patiently,
+    recounted,
+    settings_of,
+)
+
+pytestmark = pytest.mark.connected
+
+
+def killing(rng, bus, share):
+    """Let the process die before or after some writes: unwritten, half written, written and not trimmed."""
+
+    def maybe():
+        if rng.random() < share:
+            raise Kill
+
+    bus.before = bus.after = maybe
+
+
+async def live_through(redis, rng, *, kills, lost_replies):
+    """Run the stages in random steps under trouble until all is read; returns bus, settings and deaths."""
+    bus, deaths, alive = Bus(), 0, True
+    chosen = settings_of(f"t{uuid.uuid4().hex[:12]}", robot_events_per_hour=6, robot_queries_per_hour=4)
+    fill(bus, rng)
+    killing(rng, bus, kills)
+    client = LosingReplies(redis, rng, lost_replies)
+    while alive:
+        try:
+            process = Process(client, bus, ManualClock(), settings=chosen)
+            await process.assign()
+            await wander(process, rng)
+            await process.run_dry()
+            alive = False
+        except Kill:
+            deaths += 1
+    return bus, chosen, deaths
+
+
+async def wander(process, rng):
+    """Take steps of any size in any order, until nothing was found for a while."""
+    idle = 0
+    while idle < 5:
+        read = await process.step(rng.choice(all_partitions()), rng.randint(1, 40))
+        idle = 0 if read else idle + 1
+        if rng.random() < 0.1:
+            await patiently(process.engine.ticker.tick)
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(seed=st.integers(0, 2**32))
+def test_any_order_and_any_kill_give_the_recount(redis_url, seed):
+    async def run():
+        rng = random.Random(seed)
+        async with Redis.from_url(redis_url) as redis:
+            bus, chosen, _ = await live_through(redis, rng, kills=0.01, lost_replies=0.05)
+            assert recounted(bus, chosen, NOON)
+            assert_published_is_recounted(bus, chosen, NOON)
+
+    asyncio.run(run())
+
+
+async def test_hundreds_of_kills_lose_and_double_nothing(redis_url):
+    deaths = 0
+    async with Redis.from_url(redis_url) as redis:
+        for seed in range(20):
+            bus, chosen, died = await live_through(redis, random.Random(seed), kills=0.05, lost_replies=0.0)
+            assert_published_is_recounted(bus, chosen, NOON)
+            deaths += died
+    assert deaths >= 200
