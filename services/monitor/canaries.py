@@ -64,7 +64,7 @@ class CanaryWatch:
 
     async def request(self, _: Mapping[str, str]) -> None:
         """Run at the next look (the `canaries.run` command)."""
-        self._timing = self._timing.model_copy(update={"commanded": True})
+        self._timing = self._timing.ordered(self._with.clock.now())
 
     async def look(self, epoch: int) -> None:
         """Notice what changed, and run when it is time."""

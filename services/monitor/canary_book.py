@@ -1,5 +1,8 @@
 """The canaries as their topic has them; what cannot be one is dead-lettered, once."""
 
+from collections.abc import Mapping
+from typing import Protocol
+
 import structlog
 from redis.asyncio import Redis
 
@@ -8,12 +11,18 @@ from schemas.wire.errors import WireError
 from schemas.wire.messages import decode_message
 from services.monitor.reply import text
 from shared.adapters.redis import transient
-from shared.compacted import CompactedTopic
 from shared.dead_letters import DeadLetters
 from shared.errors import PoisonError
 from shared.records import Record
 
 log = structlog.get_logger()
+
+
+class Records(Protocol):
+    """The last record of each key, as `shared.compacted.CompactedTopic` has them."""
+
+    @property
+    def records(self) -> Mapping[bytes, Record]: ...  # noqa: D102 - said above
 
 
 class CanaryBook:
@@ -23,9 +32,7 @@ class CanaryBook:
     remembered in Redis, over restarts (a kill in between dead-letters one twice).
     """
 
-    def __init__(
-        self, topic: CompactedTopic, dead_letters: DeadLetters, redis: Redis, *, namespace: str
-    ) -> None:
+    def __init__(self, topic: Records, dead_letters: DeadLetters, redis: Redis, *, namespace: str) -> None:
         self._topic = topic
         self._dead_letters = dead_letters
         self._redis = redis

@@ -35,7 +35,7 @@ class Timing(BaseModel):
     finished: datetime | None = None
     first_change: datetime | None = None
     last_change: datetime | None = None
-    commanded: bool = False
+    commanded: datetime | None = None
     unsettled: bool = False
     """Some alert saw the contrary of its status and waits for a second look."""
 
@@ -43,14 +43,20 @@ class Timing(BaseModel):
         """Note that the catalogue moved."""
         return self.model_copy(update={"first_change": self.first_change or now, "last_change": now})
 
+    def ordered(self, now: datetime) -> "Timing":
+        """Note a command."""
+        return self.model_copy(update={"commanded": now})
+
     def ran(self, started: datetime, finished: datetime, *, unsettled: bool) -> "Timing":
-        """Note a run; a change that came while it ran still waits for the next."""
-        later = self.last_change is not None and self.last_change >= started
+        """Note a run; a change or a command that came while it ran still waits for the next."""
+        later = self.last_change is not None and self.last_change > started
+        again = self.commanded is not None and self.commanded > started
         return Timing(
             started=started,
             finished=finished,
             first_change=self.last_change if later else None,
             last_change=self.last_change if later else None,
+            commanded=self.commanded if again else None,
             unsettled=unsettled,
         )
 
@@ -62,7 +68,7 @@ def due(timing: Timing, now: datetime, pace: Pace) -> Reason | None:
     idle = now - timing.finished
     if idle < _rest(timing.started, timing.finished, pace):
         return None
-    if timing.commanded:
+    if timing.commanded is not None:
         return "command"
     if timing.unsettled and idle >= pace.confirm:
         return "confirm"

@@ -53,7 +53,13 @@ def test_what_was_seen_is_confirmed_soon():
 
 
 def test_a_command_is_obeyed():
-    assert due(RAN.model_copy(update={"commanded": True}), after(3), PACE) == "command"
+    assert due(RAN.ordered(after(1)), after(3), PACE) == "command"
+    assert due(RAN.ordered(after(3)).ran(after(3), after(4), unsettled=False), after(30), PACE) is None
+
+
+def test_a_command_during_a_run_waits_for_the_next():
+    timing = RAN.ordered(after(3.5)).ran(after(3), after(4), unsettled=False)
+    assert due(timing, after(30), PACE) == "command"
 
 
 @given(
@@ -66,7 +72,7 @@ def test_a_command_is_obeyed():
 def test_there_is_always_rest_in_proportion_to_the_last_run(length, idle, commanded, unsettled, change):
     finished = after(length)
     timing = Timing().ran(START, finished, unsettled=unsettled)
-    timing = timing.model_copy(update={"commanded": commanded})
+    timing = timing.ordered(finished) if commanded else timing
     timing = timing if change is None else timing.changed(after(change))
     if due(timing, finished + timedelta(seconds=idle), PACE) is not None:
         assert idle + 1e-3 >= max(PACE.rest.total_seconds(), PACE.rest_factor * length)

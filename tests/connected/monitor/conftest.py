@@ -1,0 +1,122 @@
+"""A real Redis, a clock that a test moves, a bus that can be away, a search that does as told."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from fastapi import FastAPI, Response
+from pydantic import BaseModel
+from redis.asyncio import Redis
+
+from shared.errors import TransientError
+from shared.http import HttpServer
+from shared.records import Outgoing
+
+
+class Clock:
+    """Moves when told to."""
+
+    def __init__(self) -> None:
+        self.moment = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def forward(self, **span: float) -> None:
+        self.moment += timedelta(**span)
+
+
+class Bus:
+    """A `Publisher` that keeps what it acknowledged; while `away` it acknowledges nothing."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.sent: list[Outgoing] = []
+
+    async def publish(self, messages: Sequence[Outgoing]) -> None:
+        if self.away:
+            raise TransientError("the broker is away")
+        self.sent += messages
+
+    def on(self, topic: str) -> list[Outgoing]:
+        return [message for message in self.sent if message.topic == topic]
+
+
+class Asked(BaseModel):
+    text: str
+    k: int
+    generation: str
+    log: bool = True
+
+
+@dataclass
+class Search:
+    """A search API in this process: answers from `products`, or fails as told."""
+
+    url: str = ""
+    products: dict[str, list[str]] = field(default_factory=dict)
+    partial: bool = False
+    status: int = 200
+    busy: int = 0
+    hang: bool = False
+    release: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: list[Asked] = field(default_factory=list)
+    at_once: int = 0
+    most_at_once: int = 0
+
+    def api(self) -> FastAPI:
+        api = FastAPI()
+
+        @api.post("/search")
+        async def search(asked: Asked, response: Response) -> dict[str, object]:
+            self.asked.append(asked)
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+            try:
+                return await self.answer(asked, response)
+            finally:
+                self.at_once -= 1
+
+        return api
+
+    async def answer(self, asked: Asked, response: Response) -> dict[str, object]:
+        if self.hang:
+            await self.release.wait()
+        if self.busy > 0:
+            self.busy -= 1
+            response.status_code = 429
+            return {"detail": "busy"}
+        response.status_code = self.status
+        await asyncio.sleep(0)
+        found = self.products.get(asked.text, [])[: asked.k]
+        return {"hits": [{"product_id": product} for product in found], "partial": self.partial}
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def bus() -> Bus:
+    return Bus()
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    client = Redis.from_url(redis_url)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def search() -> AsyncIterator[Search]:
+    told = Search()
+    server = HttpServer(told.api(), host="127.0.0.1", port=0)
+    await server.start()
+    told.url = server.url
+    yield told
+    told.release.set()
+    await server.stop()
