@@ -1,0 +1,188 @@
+"""The shards worker on a real broker and a real Redis: records in, answers out, leases move."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import orjson
+import pytest
+
+from schemas.topics import index_records
+from services.shards.app import build
+from services.shards.settings import LexicalSettings, Settings, ShardsSettings
+from shared.adapters.kafka import KafkaPublisher
+from shared.adapters.redis import connect
+from shared.infrastructure.topics import apply
+from shared.partitioning import partition_of
+from shared.records import Outgoing
+from shared.registry import OwnerRecord, Registry
+from shared.worker import Worker
+from tests.unit.shards.builders import EAST, FINGERPRINT, NORTH, SOUTH, message
+
+pytestmark = pytest.mark.connected
+TOPIC = index_records("g1").name
+
+
+@pytest.fixture
+async def settings(kafka, redis_url, topic_prefix, namespace, tmp_path) -> Settings:
+    found = Settings(
+        kafka=kafka,
+        redis=redis_url,
+        topic_prefix=topic_prefix,
+        namespace=namespace,
+        partitions=2,
+        data_dir=tmp_path,
+        shards=ShardsSettings(
+            port=0,
+            lease=timedelta(seconds=2),
+            checkpoint_every=timedelta(seconds=1),
+            lexical=LexicalSettings(heap_mib=15),
+        ),
+    )
+    await apply(found)
+    return found
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Worker]:
+    worker = build(settings)
+    worker.server.bind()
+    await worker.start_parts()
+    try:
+        yield worker
+    finally:
+        await worker.stop_parts()
+
+
+@asynccontextmanager
+async def publishing(settings: Settings) -> AsyncIterator[Callable[..., Awaitable[None]]]:
+    publisher = KafkaPublisher(settings)
+    await publisher.start()
+
+    async def publish(*messages):
+        await publisher.publish(
+            [
+                Outgoing(TOPIC, each.encode(), None)
+                if isinstance(each, str)
+                else Outgoing(TOPIC, each.key(), each.encode())
+                for each in messages
+            ]
+        )
+
+    try:
+        yield publish
+    finally:
+        await publisher.stop()
+
+
+async def owners(settings: Settings, ready: Callable[[list[OwnerRecord]], bool]) -> list[OwnerRecord]:
+    redis = connect(settings)
+    registry = Registry(redis, settings.namespace, settings.generation)
+    try:
+        async with asyncio.timeout(30):
+            while not ready(found := await registry.owners()):  # noqa: ASYNC110 - Redis tells nobody
+                await asyncio.sleep(0.05)
+        return found
+    finally:
+        await redis.aclose()
+
+
+def all_ready(found: list[OwnerRecord]) -> bool:
+    return sorted(each.partition for each in found) == [0, 1] and all(each.ready for each in found)
+
+
+def body(vector=None, **other) -> bytes:
+    encoded = base64.b64encode(vector.astype("<f4").tobytes()).decode() if vector is not None else None
+    question = {"generation": "g1", "partitions": [0, 1], "vector": encoded, "fingerprint": FINGERPRINT}
+    return orjson.dumps({**question, "k": 5, "timeout_ms": 5000, **other}, option=orjson.OPT_NON_STR_KEYS)
+
+
+async def found(url: str, **question) -> dict[str, dict]:
+    async with httpx.AsyncClient() as client:
+        reply = await client.post(f"{url}/query", content=body(**question))
+    assert reply.status_code == 200, reply.text
+    return {hit["product_id"]: hit for each in reply.json()["partitions"] for hit in each["hits"]}
+
+
+async def test_what_is_published_is_found_and_what_is_deleted_is_gone(settings):
+    async with running(settings) as worker, publishing(settings) as publish:
+        await owners(settings, all_ready)
+        now = datetime.now(UTC)
+        names = [f"p{number}" for number in range(20)]
+        await publish(
+            *(message(name, NORTH, fields={"title": f"shoe {name}"}, event_time=now) for name in names)
+        )
+        places = {
+            partition: sum(partition_of(name.encode(), 2) == partition for name in names)
+            for partition in (0, 1)
+        }
+        hits = await found(worker.server.url, vector=NORTH, text="shoes", min_offsets=places, k=20)
+        assert sorted(hits) == sorted(names)
+        assert all(hit["dense"] == pytest.approx(1) and hit["lexical"] > 0 for hit in hits.values())
+
+        await publish(
+            message("p3", SOUTH, fields={"title": "hat"}, source=1),
+            "p4",
+            message("p5", source=1, deleted=True),
+        )
+        for name in ("p3", "p4", "p5"):
+            places[partition_of(name.encode(), 2)] += 1
+        hits = await found(worker.server.url, vector=NORTH, text="hat", min_offsets=places, k=20)
+        assert sorted(hits) == sorted(set(names) - {"p4", "p5"})
+        assert hits["p3"]["dense"] == pytest.approx(-1)
+        known = await owners(settings, lambda records: sum(each.next_offset for each in records) == 23)
+        assert sum(each.documents for each in known) == 18
+        assert all(each.freshness_p99 is not None and each.freshness_p99 < 5 for each in known)
+
+
+async def test_an_owner_says_how_far_it_is_when_asked_for_more(settings):
+    async with running(settings) as worker:
+        await owners(settings, all_ready)
+        async with httpx.AsyncClient() as client:
+            reply = await client.post(
+                f"{worker.server.url}/query", content=body(NORTH, min_offsets={"0": 7}, timeout_ms=50)
+            )
+            assert reply.status_code == 409
+            assert reply.json() | {"explanation": ""} == {
+                "reason": "behind",
+                "explanation": "",
+                "partition": 0,
+                "next_offset": 0,
+                "wanted": 7,
+            }
+            reply = await client.post(f"{worker.server.url}/query", content=body(NORTH, partitions=[5]))
+            assert (reply.status_code, reply.json()["reason"]) == (409, "not.owner")
+
+
+async def test_a_restart_goes_on_from_the_checkpoint_and_a_second_owner_takes_its_share(settings):
+    async with publishing(settings) as publish:
+        await publish(*(message(f"p{number}", EAST) for number in range(50)))
+        async with running(settings):
+            await owners(
+                settings, lambda records: all_ready(records) and sum(r.documents for r in records) == 50
+            )
+        await publish(*(message(f"q{number}", EAST) for number in range(50)))
+        async with running(settings) as first:
+            known = await owners(
+                settings, lambda records: all_ready(records) and sum(r.documents for r in records) == 100
+            )
+            assert {each.epoch for each in known} == {2}
+            other = settings.model_copy(update={"data_dir": settings.data_dir / "other"})
+            async with running(other) as second:
+                urls = {first.server.url, second.server.url}
+                known = await owners(
+                    settings, lambda records: all_ready(records) and {each.url for each in records} == urls
+                )
+                assert sum(each.documents for each in known) == 100
+
+
+async def test_a_record_of_another_model_stops_the_worker(settings):
+    async with running(settings) as worker, publishing(settings) as publish:
+        await owners(settings, all_ready)
+        await publish(message("a", NORTH), message("a", NORTH, fingerprint="f" * 16, source=1))
+        with pytest.raises(Exception, match="was embedded by model ffffffffffffffff"):
+            async with asyncio.timeout(20):
+                await worker.watch()
