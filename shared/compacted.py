@@ -28,14 +28,12 @@ class CompactedTopic:
 
     async def start(self) -> None:
         """Read everything there is; returns when `items` is complete, and keeps following."""
-        await wait_for_broker(self._settings, [self._topic])
+        counts = await wait_for_broker(self._settings, [self._topic])
         consumer = AIOKafkaConsumer(**connection(self._settings), auto_offset_reset="earliest")
         self._consumer = consumer
         await consumer.start()
         name = self._settings.topic_prefix + self._topic
-        partitions = [
-            TopicPartition(name, number) for number in sorted(consumer.partitions_for_topic(name) or {0})
-        ]
+        partitions = [TopicPartition(name, number) for number in range(counts[self._topic])]
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
         await consumer.seek_to_beginning(*partitions)

@@ -85,10 +85,9 @@ class PartitionLoop(Generic[M]):
     async def start(self) -> None:
         """Wait for the broker and the topics, then begin to take partitions."""
         self._failure = asyncio.get_running_loop().create_future()
-        await wait_for_broker(self._settings, self._reading.topics)
+        counts = await wait_for_broker(self._settings, self._reading.topics)
         self._hints = asyncio.create_task(self._hint(), name="commit hints")
-        if self._reading.topics:
-            counts = await self._partition_counts()
+        if counts:
             claim = Claim(
                 base=f"{self._settings.namespace}:lease:{self._reading.name}",
                 member=self._settings.member,
@@ -157,15 +156,6 @@ class PartitionLoop(Generic[M]):
     async def _ended(self) -> None:
         if self._failure is not None:
             await asyncio.shield(self._failure)
-
-    async def _partition_counts(self) -> dict[str, int]:
-        async with AIOKafkaConsumer(**connection(self._settings)) as consumer:
-            await consumer.topics()
-            prefix = self._settings.topic_prefix
-            return {
-                topic: len(consumer.partitions_for_topic(prefix + topic) or ())
-                for topic in self._reading.topics
-            }
 
     async def _hint(self) -> None:
         while True:

@@ -39,31 +39,35 @@ def connection(settings: Settings) -> dict[str, Any]:  # Any: aiokafka's keyword
     return arguments
 
 
-async def wait_for_broker(settings: Settings, topics: Iterable[str] = ()) -> None:
-    """Return when the broker answers and has all `topics`; one log line every few seconds until then."""
-    wanted = {settings.topic_prefix + topic for topic in topics}
+async def wait_for_broker(settings: Settings, topics: Iterable[str] = ()) -> dict[str, int]:
+    """Return the partitions of each of `topics` once the broker answers and has them all.
+
+    Until then, one log line every few seconds.
+    """
+    wanted = list(topics)
     while True:
-        missing = await _missing_topics(settings, wanted)
-        if missing is not None and not missing:
-            return
-        if missing is None:
+        counts = await _partition_counts(settings, wanted)
+        if counts is None:
             log.warning("broker.waiting", address=settings.kafka)
+        elif missing := [topic for topic in wanted if not counts[topic]]:
+            log.warning("topics.waiting", missing=missing, fix="headrace topics apply")
         else:
-            log.warning("topics.waiting", missing=sorted(missing), fix="headrace topics apply")
+            return counts
         await asyncio.sleep(WAIT_SECONDS)
 
 
-async def _missing_topics(settings: Settings, wanted: set[str]) -> set[str] | None:
-    """Return which topics the broker lacks; None when it does not answer."""
+async def _partition_counts(settings: Settings, topics: Iterable[str]) -> dict[str, int] | None:
+    """Return how many partitions each topic has (0: it does not exist yet); None: nobody answers."""
     client = AIOKafkaClient(**connection(settings))
     try:
         await client.bootstrap()
         metadata = await client.fetch_all_metadata()
-        return wanted - set(metadata.topics())
     except (KafkaError, OSError):
         return None
     finally:
         await client.close()
+    prefix = settings.topic_prefix
+    return {topic: len(metadata.partitions_for_topic(prefix + topic) or ()) for topic in topics}
 
 
 class KafkaPublisher:
