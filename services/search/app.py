@@ -1,0 +1,59 @@
+"""Wires the search worker: model, shards, log, and the routes before them."""
+
+from functools import partial
+from uuid import uuid4
+
+from redis.asyncio import Redis
+
+from services.search.api import SearchApi, mount
+from services.search.embedding import QueryVectors
+from services.search.engine import Parts, SearchEngine
+from services.search.generation import Generations
+from services.search.log import QueryLog
+from services.search.owners import Owners
+from services.search.settings import Settings
+from services.search.shards import ShardClient
+from shared.adapters.kafka import KafkaPublisher
+from shared.adapters.redis import connect
+from shared.clock import SystemClock
+from shared.encoder import load
+from shared.worker import Worker
+
+NAME = "search"
+
+
+def build(settings: Settings) -> Worker:
+    """Return the search worker, ready to run."""
+    worker = Worker(NAME, settings, port=settings.search.port)
+    section, redis = settings.search, connect(settings)
+    publisher = KafkaPublisher(settings)
+    log = QueryLog(publisher, capacity=section.log_capacity)
+    vectors = QueryVectors(partial(load, settings.model), remember=section.cached_queries)
+    shards = ShardClient(hedge_after=section.hedge_after)
+    parts = Parts(
+        generations=Generations(settings, redis),
+        owners=Owners(redis, settings.namespace, ttl=section.owners_ttl),
+        vectors=vectors,
+        shards=shards,
+        new_id=lambda: uuid4().hex,
+    )
+    engine = SearchEngine(section, parts)
+    for part in (_Connection(redis), publisher, log, shards, vectors):
+        worker.add(part)
+    worker.ready("model", vectors.missing)
+    mount(worker.api, SearchApi(section, engine, log, clock=SystemClock()), section)
+    return worker
+
+
+class _Connection:
+    """Closes the Redis client last."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def start(self) -> None:
+        """Nothing to prepare: it connects when needed."""
+
+    async def stop(self) -> None:
+        """Close."""
+        await self._redis.aclose()

@@ -1,0 +1,1 @@
+"""Decisions of the search worker: pure, from values to values."""

@@ -1,0 +1,59 @@
+"""The answers of the API, as JSON-ready values."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from services.search.domain.candidate import Report, missing
+from services.search.domain.fusion import Ranked
+
+JsonObject = dict[str, Any]  # Any: JSON
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A ranked list, and what it is made of."""
+
+    query_id: str
+    generation: str
+    fingerprint: str | None
+    mode: str
+    reports: Sequence[Report]
+    ranked: Sequence[Ranked]
+
+    @property
+    def partial(self) -> bool:
+        """Whether a partition is missing from it."""
+        return bool(missing(self.reports))
+
+    def json(self, *, took_ms: float, fields: Sequence[str] | None) -> JsonObject:
+        """Return the body of the response; `fields` chooses attributes of the hits (None: all)."""
+        return {
+            "query_id": self.query_id,
+            "generation": self.generation,
+            "fingerprint": self.fingerprint,
+            "mode": self.mode,
+            "took_ms": round(took_ms, 3),
+            "partial": self.partial,
+            "partitions": [asdict(report) for report in self.reports],
+            "hits": [self._hit(place, ranked, fields) for place, ranked in enumerate(self.ranked, start=1)],
+        }
+
+    def _hit(self, place: int, ranked: Ranked, fields: Sequence[str] | None) -> JsonObject:
+        candidate = ranked.candidate
+        found = candidate.fields or {}
+        return {
+            "rank": place,
+            "product_id": candidate.product_id,
+            "score": ranked.score,
+            "scores": {"dense": candidate.dense, "lexical": candidate.lexical},
+            "provenance": {
+                "generation": self.generation,
+                "partition": candidate.partition,
+                "segment": candidate.segment,
+                "offset": candidate.offset,
+                "epoch": candidate.epoch,
+                "passage": candidate.passage,
+            },
+            "fields": found if fields is None else {name: found[name] for name in fields if name in found},
+        }

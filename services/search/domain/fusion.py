@@ -1,0 +1,81 @@
+"""From two scores to one rank."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.search.domain.candidate import Candidate
+from services.search.domain.request import Fusion, Mode
+
+RRF_K = 60
+"""Cormack, Clarke, Buettcher: Reciprocal Rank Fusion, SIGIR 2009."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A candidate with the score it is ranked by."""
+
+    candidate: Candidate
+    score: float
+
+
+def rank(candidates: Sequence[Candidate], k: int, *, mode: Mode, fusion: Fusion) -> list[Ranked]:
+    """Return the best k, best first; equal scores are ordered by product id, so the order is total.
+
+    In mode `dense` or `lexical` the score is the raw one, and a candidate without it is left out.
+    """
+    if mode == "hybrid":
+        ranked = [Ranked(*pair) for pair in zip(candidates, fuse(candidates, fusion), strict=True)]
+    else:
+        raw = _dense if mode == "dense" else _lexical
+        ranked = [Ranked(each, score) for each in candidates if (score := raw(each)) is not None]
+    return sorted(ranked, key=lambda each: (-each.score, each.candidate.product_id))[:k]
+
+
+def fuse(candidates: Sequence[Candidate], fusion: Fusion) -> list[float]:
+    """Return one score in 0 .. 1 a candidate (`weighted`), or its weighted reciprocal ranks (`rrf`)."""
+    scale = _reciprocal_ranks if fusion.method == "rrf" else _unit_range
+    dense, lexical = (
+        scale([_dense(each) for each in candidates]),
+        scale([_found(each) for each in candidates]),
+    )
+    weight = fusion.dense_weight
+    return [weight * one + (1 - weight) * other for one, other in zip(dense, lexical, strict=True)]
+
+
+def _unit_range(scores: Sequence[float | None]) -> list[float]:
+    """Scale so that the least becomes 0 and the greatest 1; equal scores become 1, absent ones 0.
+
+    Where only some candidates have a score, the least possible is that of having none.
+    """
+    present = [score for score in scores if score is not None]
+    if not present:
+        return [0.0] * len(scores)
+    low, high = min(present), max(present)
+    if len(present) < len(scores):
+        low = min(low, 0.0)
+    if high <= low:
+        return [0.0 if score is None else 1.0 for score in scores]
+    return [0.0 if score is None else (score - low) / (high - low) for score in scores]
+
+
+def _reciprocal_ranks(scores: Sequence[float | None]) -> list[float]:
+    """Return 1 / (60 + rank), equal scores sharing the better rank; 0 for those without a score."""
+    places = {score: place for place, score in reversed(list(enumerate(_descending(scores), start=1)))}
+    return [0.0 if score is None else 1 / (RRF_K + places[score]) for score in scores]
+
+
+def _descending(scores: Sequence[float | None]) -> list[float]:
+    return sorted((score for score in scores if score is not None), reverse=True)
+
+
+def _dense(candidate: Candidate) -> float | None:
+    return candidate.dense
+
+
+def _lexical(candidate: Candidate) -> float | None:
+    return candidate.lexical
+
+
+def _found(candidate: Candidate) -> float | None:
+    """Return the BM25 score; one of zero means that no word was found."""
+    return candidate.lexical or None

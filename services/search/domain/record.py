@@ -1,0 +1,36 @@
+"""What is logged of an answer."""
+
+from datetime import datetime
+
+from schemas.search import Ranking, SearchQuery
+from services.search.domain.answer import Answer
+from services.search.domain.request import SearchRequest, clean
+
+NO_MODEL = "0" * 16
+"""The fingerprint of an answer made without a model (mode lexical)."""
+
+
+def query_record(
+    request: SearchRequest, answer: Answer, *, now: datetime, application: str, took_ms: float
+) -> SearchQuery:
+    """Return the UBI 1.3 query record of an answer, with how it was ranked."""
+    return SearchQuery(
+        query_id=answer.query_id,
+        user_query=clean(request.text),
+        timestamp=now,
+        application=request.application or application,
+        client_id=request.client_id,
+        session_id=request.session_id,
+        user_id=request.user_id,
+        object_id_field="product_id",
+        query_response_id=answer.query_id,
+        query_response_object_ids=tuple(each.candidate.product_id for each in answer.ranked),
+        ranking=Ranking(
+            generation=answer.generation,
+            fingerprint=answer.fingerprint or NO_MODEL,
+            mode=answer.mode,
+            scores=tuple(each.score for each in answer.ranked),
+            partial=answer.partial,
+            took_ms=took_ms,
+        ),
+    )

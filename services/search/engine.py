@@ -1,0 +1,203 @@
+"""One search from request to answer: choose the generation, embed, scatter, merge, fuse, cut."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from services.search.domain.answer import Answer
+from services.search.domain.candidate import ShardAnswer, merge
+from services.search.domain.fusion import Ranked, rank
+from services.search.domain.request import Fusion, Mode, SearchRequest, SimilarRequest, clean
+from services.search.domain.route import NO_OWNER, Route, route
+from services.search.embedding import QueryVectors
+from services.search.generation import Generations
+from services.search.owners import Owners
+from services.search.problem import Refusal
+from services.search.settings import SearchSettings
+from services.search.shards import ShardClient, ShardFailure, ShardQuery, decode_vector
+from shared.errors import TransientError
+from shared.partitioning import partition_of
+from shared.registry import OwnerRecord
+
+JsonObject = dict[str, Any]  # Any: JSON
+DEEP = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What searches are made with."""
+
+    generations: Generations
+    owners: Owners
+    vectors: QueryVectors
+    shards: ShardClient
+    new_id: Callable[[], str]
+
+
+class SearchEngine:
+    """Answers requests; raises `Refusal` when there is no honest answer."""
+
+    def __init__(self, settings: SearchSettings, parts: Parts) -> None:
+        self._settings = settings
+        self._parts = parts
+        self._turn = 0
+
+    async def search(self, request: SearchRequest) -> Answer:
+        """Answer a text query."""
+        text = clean(request.text)
+        if not text:
+            raise Refusal(
+                422, "query.empty", "an empty query finds nothing", fix="give `text` at least one word"
+            )
+        query = await self._query(request, text=text, mode=request.mode)
+        fusion = request.fusion or self._settings.fusion
+        return await self._answer(query, request.k, mode=request.mode, fusion=fusion)
+
+    async def similar(self, request: SimilarRequest) -> Answer:
+        """Answer with the products nearest to a product (which is left out itself) or a text."""
+        if request.product_id is None:
+            query = await self._query(request, text=clean(request.text or ""), mode="dense")
+            return await self._answer(query, request.k, mode="dense", fusion=Fusion())
+        query = await self._query(request, text=None, mode="dense")
+        owner = await self._owner(query.generation, request.product_id)
+        try:
+            found = await self._parts.shards.similar(owner, query, request.product_id)
+        except ShardFailure as error:
+            raise _unavailable(str(error)) from error
+        if found is None or not found.get("vector"):
+            raise _no_product(request.product_id)
+        query = replace(
+            query, vector=decode_vector(found["vector"]), fingerprint=owner.fingerprint, k=query.k + 1
+        )
+        return await self._answer(query, request.k, mode="dense", fusion=Fusion(), without=request.product_id)
+
+    async def product(self, product_id: str, generation: str | None) -> JsonObject:
+        """Return a product as the index has it."""
+        query = await self._query(_plain(generation), text=None, mode="lexical")
+        owner = await self._owner(query.generation, product_id)
+        try:
+            found = await self._parts.shards.product(owner, query, product_id)
+        except ShardFailure as error:
+            raise _unavailable(str(error)) from error
+        if found is None:
+            raise _no_product(product_id)
+        return {**found, "generation": query.generation, "partition": owner.partition, "epoch": owner.epoch}
+
+    async def why(self, request: SearchRequest, product_id: str) -> tuple[Answer, JsonObject | None]:
+        """Return the deep answer to the query, and what the product's shard says of the product."""
+        deep = request.model_copy(update={"k": DEEP})
+        answer = await self.search(deep)
+        query = await self._query(deep, text=clean(request.text), mode=request.mode)
+        owner = await self._owner(query.generation, product_id)
+        try:
+            return answer, await self._parts.shards.explain(owner, query, product_id)
+        except ShardFailure as error:
+            raise _unavailable(str(error)) from error
+
+    async def _query(
+        self, request: SearchRequest | SimilarRequest, *, text: str | None, mode: Mode
+    ) -> ShardQuery:
+        """Return what the shards are asked; embeds the text when the mode needs it."""
+        limit = request.timeout_ms / 1000 if request.timeout_ms else self._settings.timeout.total_seconds()
+        deadline = asyncio.get_running_loop().time() + limit
+        query = ShardQuery(
+            generation=await self._parts.generations.choose(request.generation),
+            mode=mode,
+            k=max(request.k, self._settings.depth),
+            deadline=deadline,
+            text=text if mode != "dense" else None,
+            filters=request.filters,
+            exact=request.exact,
+            min_offsets=request.min_offsets,
+        )
+        return query if text is None or mode == "lexical" else await self._embedded(query, text)
+
+    async def _embedded(self, query: ShardQuery, text: str) -> ShardQuery:
+        vectors = self._parts.vectors
+        if reason := vectors.missing():
+            raise _unavailable(reason)
+        try:
+            async with asyncio.timeout(query.remaining()):
+                vector = await vectors.of(text)
+        except TimeoutError:
+            raise Refusal(
+                504, "timeout", "the query was not embedded in time", fix="give a larger `timeout_ms`"
+            ) from None
+        except TransientError as error:
+            raise Refusal(
+                429, "overloaded", str(error), fix="ask again in a second", headers={"Retry-After": "1"}
+            ) from error
+        return replace(query, vector=vector, fingerprint=vectors.fingerprint)
+
+    async def _answer(
+        self, query: ShardQuery, k: int, *, mode: Mode, fusion: Fusion, without: str | None = None
+    ) -> Answer:
+        plan = await self._route(query.generation, query.fingerprint)
+        answers = await self._parts.shards.scatter(plan, query)
+        self._must_answer(query.generation, answers)
+        candidates = [each for each in merge(answers) if each.product_id != without]
+        return Answer(
+            query_id=self._parts.new_id(),
+            generation=query.generation,
+            fingerprint=query.fingerprint,
+            mode=mode,
+            reports=[answer.report for answer in answers],
+            ranked=rank(candidates, k, mode=mode, fusion=fusion),
+        )
+
+    def _must_answer(self, generation: str, answers: Sequence[ShardAnswer]) -> None:
+        """Refuse when no shard answered; note that the list of owners may be out of date when one did not."""
+        reasons = [answer.report.reason for answer in answers if not answer.report.answered]
+        if reasons:
+            self._parts.owners.forget(generation)
+        if len(reasons) == len(answers):
+            told = "; ".join(sorted({reason or "" for reason in reasons}))
+            raise _unavailable(told or f"generation {generation} has no shards")
+
+    async def _route(self, generation: str, fingerprint: str | None) -> Route:
+        self._turn += 1
+        try:
+            owners = await self._parts.owners.of(generation)
+        except TransientError as error:
+            raise _unavailable(str(error)) from error
+        return route(owners, fingerprint=fingerprint, turn=self._turn)
+
+    async def _owner(self, generation: str, product_id: str) -> OwnerRecord:
+        """Return an owner of the shard that a product belongs to."""
+        plan = await self._route(generation, None)
+        if not plan.partitions:
+            raise _unavailable(f"generation {generation} has no shards")
+        number = partition_of(product_id.encode(), plan.partitions)
+        if not plan.choices[number]:
+            raise _unavailable(plan.unserved.get(number, NO_OWNER))
+        return plan.choices[number][0]
+
+
+def place_of(ranked: Sequence[Ranked], product_id: str) -> int | None:
+    """Return the product's rank in an answer, from 1; None when it is not there."""
+    places = (place for place, each in enumerate(ranked, 1) if each.candidate.product_id == product_id)
+    return next(places, None)
+
+
+def _plain(generation: str | None) -> SimilarRequest:
+    return SimilarRequest(text="-", generation=generation)
+
+
+def _unavailable(reason: str) -> Refusal:
+    return Refusal(
+        503,
+        "index.unavailable",
+        f"no shard could answer: {reason}",
+        fix="wait until the shards are ready (`/readyz` of the shards worker says how far they are)",
+        headers={"Retry-After": "1"},
+    )
+
+
+def _no_product(product_id: str) -> Refusal:
+    return Refusal(
+        404,
+        "product.unknown",
+        f"there is no live product {product_id}",
+        fix="check the id, or its change's offset",
+    )

@@ -1,0 +1,45 @@
+"""Configuration of the search worker: section `[search]`, environment `HEADRACE_SEARCH__...`."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+
+import shared.settings
+from services.search.domain.request import Fusion
+from shared.settings import Port, Section
+
+
+class SearchSettings(Section):
+    """How searches are answered, limited and logged."""
+
+    port: Port = 8800
+    tokens: tuple[SecretStr, ...] = ()
+    """Bearer tokens that may search; none: everybody who reaches the port may."""
+    concurrency: Annotated[int, Field(ge=1, le=10_000)] = 64
+    """Requests in hand at once; more are answered 429."""
+    max_body: Annotated[int, Field(ge=1024)] = 64 * 1024
+    """Bytes of a request's body; more are answered 413."""
+    timeout: timedelta = timedelta(seconds=2)
+    """Time of a request that names no `timeout_ms`."""
+    hedge_after: timedelta = timedelta(milliseconds=200)
+    """A shard that has not answered by then is asked again at another replica, if it has one."""
+    fusion: Fusion = Fusion()
+    """How hybrid searches are fused when the request does not say."""
+    depth: Annotated[int, Field(ge=1, le=1000)] = 25
+    """Candidates asked of each shard, by vector and by words, at least."""
+    owners_ttl: timedelta = timedelta(milliseconds=500)
+    """How long the list of shard owners is used before it is read again."""
+    cached_queries: Annotated[int, Field(ge=0)] = 10_000
+    """Query vectors kept."""
+    log_queries: bool = True
+    log_capacity: Annotated[int, Field(ge=1)] = 10_000
+    """Answers that may wait to be logged; more are dropped and counted."""
+    application: Annotated[str, Field(min_length=1, max_length=100)] = "headrace"
+    """`application` of logged queries that name none."""
+
+
+class Settings(shared.settings.Settings):
+    """Everything the search worker needs."""
+
+    search: SearchSettings = SearchSettings()
