@@ -7,7 +7,7 @@ from itertools import islice
 
 import httpx
 
-from services.cli.simulation.traffic import Answer, Arrival, Backlog, Simulation, Visit
+from services.cli.simulation.traffic import APPLICATION, Answer, Arrival, Backlog, Simulation, Visit
 from shared.errors import FatalError, TransientError
 from shared.ports import Clock, Publisher, outgoing
 
@@ -52,7 +52,8 @@ class SearchApi:
 
     async def answer(self, visit: Visit, k: int) -> Answer | None:
         """Return what the search shows for the visit, or None when it is too busy for it."""
-        body = {"text": visit.typed, "k": k, "client_id": visit.client_id, "session_id": visit.session_id}
+        who = {"client_id": visit.client_id, "session_id": visit.session_id}
+        body = {"text": visit.typed, "k": k, "fields": [], "application": APPLICATION, **who}
         for pause in (0.05, 0.2, 1.0):
             response = await self._post(body)
             if response.status_code != httpx.codes.TOO_MANY_REQUESTS:

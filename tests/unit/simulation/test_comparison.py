@@ -14,12 +14,12 @@ from services.judgements.domain.query import normalise
 from services.judgements.domain.rules import Rules
 from services.judgements.domain.statistics import Objective
 
-SHOP = shop.sample(size=1500, queries=60)
+SHOP = shop.sample()
 
 
 @pytest.fixture(scope="module", params=[1, 2, 3])
 def counted(request):
-    traffic = Traffic(sessions=2500, until=datetime(2026, 3, 1, tzinfo=UTC), seed=request.param)
+    traffic = Traffic(sessions=3000, until=datetime(2026, 3, 1, tzinfo=UTC), seed=request.param)
     simulation = Simulation(SHOP, ClickModel(), traffic)
     return simulation.truth, recounted(stream(simulation, Ranker(SHOP, seed=request.param)), Rules())
 
