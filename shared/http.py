@@ -13,6 +13,8 @@ from shared.errors import ConfigurationError
 
 log = structlog.get_logger()
 
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+
 Check = Callable[[], str | None]
 """Returns None when all is well, else what is missing."""
 
@@ -35,12 +37,23 @@ def health_routes(api: FastAPI, checks: Mapping[str, Check]) -> None:
         return {"status": "waiting" if reasons else "ready", "reasons": reasons}
 
 
+def _reachable(host: str) -> str:
+    """Return an address of this machine for one that means every address."""
+    if host not in EVERYWHERE:
+        return f"[{host}]" if ":" in host else host
+    try:
+        return socket.gethostbyname(socket.gethostname())
+    except OSError:
+        return socket.gethostname()
+
+
 class HttpServer:
     """Serves one FastAPI app on `host:port` inside the running event loop; port 0 takes a free one."""
 
-    def __init__(self, api: FastAPI, *, host: str, port: int) -> None:
+    def __init__(self, api: FastAPI, *, host: str, port: int, advertise: str = "") -> None:
         self._api = api
         self._host = host
+        self._advertised = advertise or _reachable(host)
         self._port = port
         self._socket: socket.socket | None = None
         self._server: uvicorn.Server | None = None
@@ -48,8 +61,8 @@ class HttpServer:
 
     @property
     def url(self) -> str:
-        """Where it listens, once bound."""
-        return f"http://{self._host}:{self._port}"
+        """Where others reach it, once bound."""
+        return f"http://{self._advertised}:{self._port}"
 
     def bind(self) -> socket.socket:
         """Take the port; raises `ConfigurationError` when another process has it."""

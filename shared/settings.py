@@ -106,6 +106,9 @@ class Settings(BaseSettings):
     data_dir: Path = Path(".headrace")
     host: str = "127.0.0.1"
     """Address that servers bind to."""
+    advertise: str = ""
+    """Host by which other machines reach this worker; empty: `host`, or this machine's own address when
+    `host` is every address."""
     log: LogSettings = LogSettings()
     model: ModelSettings = ModelSettings()
 

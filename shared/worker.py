@@ -62,7 +62,7 @@ class Worker:
         self.settings = settings
         self.instance = settings.member
         self.api = FastAPI(title=f"Headrace {name}", docs_url=None, redoc_url=None)
-        self.server = HttpServer(self.api, host=settings.host, port=port)
+        self.server = HttpServer(self.api, host=settings.host, port=port, advertise=settings.advertise)
         self._parts: list[Part] = []
         self._checks: dict[str, Check] = {}
         self._commands: dict[str, OnCommand] = {}
