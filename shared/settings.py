@@ -85,7 +85,7 @@ class Settings(BaseSettings):
     """What every worker needs; each worker adds its own section."""
 
     model_config = SettingsConfigDict(
-        env_prefix="HEADRACE_", env_nested_delimiter="__", frozen=True, extra="ignore"
+        env_prefix="HEADRACE_", env_nested_delimiter="__", env_ignore_empty=True, frozen=True, extra="ignore"
     )
 
     kafka: str = "127.0.0.1:9092"

@@ -1,0 +1,14 @@
+"""The embedder: catalogue changes in, complete index records out.
+
+Consumes `catalogue.changes.v1` (every accepted form, in a consumer group). Produces
+`index.records.<generation>`: for each product that a batch changed, one record with the merged document,
+its text, passages, vectors, model fingerprint and source.
+
+Guarantees
+* Changes merge by version, field by field: replays and disorder change nothing, deletes stay deleted.
+* A text is embedded once: a price change keeps its vectors, a redelivery publishes nothing.
+* A record is published before the state that says so; documents, vectors and the next offset move in one
+  step, fenced by an epoch. A crash repeats at most one batch.
+* The state in Redis can be lost: it is rebuilt from the index records.
+* One generation holds vectors of one model: another fingerprint is refused at the start.
+"""

@@ -1,0 +1,8 @@
+"""Start an embedder: `python -m services.embedder`."""
+
+from services.embedder.app import build
+from services.embedder.settings import Settings
+from shared.worker import run
+
+if __name__ == "__main__":
+    run(Settings, build)

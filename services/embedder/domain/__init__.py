@@ -1,0 +1,1 @@
+"""What the embedder decides: merging, the text of a product, what must be embedded. Pure."""

@@ -1,0 +1,142 @@
+"""From a batch of changes to what must be embedded, published and stored."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+
+import orjson
+
+from schemas.base import MAX_MESSAGE_BYTES, Coordinates
+from schemas.catalogue import Document, ProductChange
+from schemas.index import IndexRecord
+from services.embedder.domain.merge import merge
+from services.embedder.domain.state import NOTHING, UNKNOWN, Embedding, Product, passages_of
+from services.embedder.domain.text import build_text
+from shared.encoder.passages import Cut, cut
+from shared.errors import PoisonError
+
+HASH_DIGITS = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How a product becomes vectors; with the text it makes the content hash."""
+
+    templates: tuple[str, ...]
+    cut: Cut
+    fingerprint: str
+    dimensions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """A product that the batch changed, and the last change that did."""
+
+    product_id: str
+    document: Document
+    before: Embedding
+    source: Coordinates
+    event_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """A batch merged with what was stored; `no_op` changes changed nothing."""
+
+    touched: tuple[Touched, ...]
+    applied: int
+    no_op: int
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What a touched product needs: `spans` of `text` are embedded unless `kept` has their vectors."""
+
+    touched: Touched
+    text: str
+    content_hash: str
+    spans: tuple[tuple[int, int], ...]
+    kept: Embedding | None
+
+    @property
+    def passages(self) -> list[str]:
+        """The texts to embed."""
+        return [] if self.kept is not None else [self.text[start:end] for start, end in self.spans]
+
+
+def merge_batch(
+    changes: Sequence[tuple[Coordinates, ProductChange]], stored: Mapping[str, Product]
+) -> Merged:
+    """Merge the changes into the stored products, in order.
+
+    Raises `PoisonError` when a change makes its product larger than a message may be.
+    """
+    touched: dict[str, Touched] = {}
+    no_op = 0
+    for source, change in changes:
+        before = stored.get(change.product_id, UNKNOWN)
+        known = touched.get(change.product_id)
+        document = before.document if known is None else known.document
+        merged = merge(document, change)
+        if merged is document:
+            no_op += 1
+            continue
+        _check_size(change, merged)
+        touched[change.product_id] = Touched(
+            change.product_id, merged, before.embedding, source, change.event_time
+        )
+    return Merged(tuple(touched.values()), len(changes) - no_op, no_op)
+
+
+def plan(touched: Touched, recipe: Recipe) -> Planned:
+    """Say what is embedded; nothing when the text is as before (a price changed) or there is none."""
+    if not touched.document.exists:
+        return Planned(touched, "", "", (), NOTHING)
+    text = build_text(touched.document.fields, recipe.templates)
+    content_hash = hash_content(text, recipe.cut)
+    if touched.before.serves(content_hash, recipe.fingerprint):
+        return Planned(touched, text, content_hash, (), touched.before)
+    spans = tuple(cut(text, recipe.cut))
+    return Planned(touched, text, content_hash, spans, None)
+
+
+def hash_content(text: str, how: Cut) -> str:
+    """Return the content hash: equal hashes are cut and embedded alike by one model."""
+    prefix = f"{how.size}/{how.overlap}/{how.most}\n"
+    return sha256((prefix + text).encode("utf-8", "replace")).hexdigest()[:HASH_DIGITS]
+
+
+def embedding_of(planned: Planned, vectors: bytes, fingerprint: str) -> Embedding:
+    """Return the embedding that the product has now; `vectors` are those of `planned.passages`."""
+    if planned.kept is not None:
+        return planned.kept
+    return Embedding(planned.content_hash, fingerprint, passages_of(list(planned.spans)), vectors)
+
+
+def index_record(planned: Planned, embedding: Embedding, recipe: Recipe, *, epoch: int) -> IndexRecord:
+    """Return the record that says everything about the product as it is now."""
+    touched = planned.touched
+    return IndexRecord.model_construct(
+        product_id=touched.product_id,
+        document=touched.document,
+        text=planned.text,
+        content_hash=planned.content_hash,
+        fingerprint=recipe.fingerprint,
+        dimensions=recipe.dimensions,
+        passages=embedding.passages,
+        vectors=embedding.vectors,
+        source=touched.source,
+        epoch=epoch,
+        event_time=touched.event_time,
+    )
+
+
+def _check_size(change: ProductChange, document: Document) -> None:
+    """Refuse what patch upon patch made too large to be written to the bus."""
+    if len(orjson.dumps(document.fields)) > MAX_MESSAGE_BYTES:
+        raise PoisonError(
+            "document.too_large",
+            f"with this change product {change.product_id!r} is larger than {MAX_MESSAGE_BYTES} bytes; "
+            "write it whole with fewer or shorter attributes",
+        )

@@ -1,0 +1,207 @@
+"""What the embedder does with a batch, in the order that keeps every effect safe.
+
+1. read what Redis has of the products (and that we still hold the partition);
+2. merge; embed the texts that have no vectors yet;
+3. check the epoch, publish the index records, all acknowledged;
+4. store documents, vectors and next offset in one script that checks the epoch again.
+
+A crash before 4 leaves the old state: the batch is read, merged and published again, with the same
+result. A crash cannot leave state that was not published.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+import structlog
+
+from schemas.catalogue import ProductChange
+from schemas.wire import WireError, clamp_event_time, read_change
+from services.embedder import metrics
+from services.embedder.domain.plan import (
+    Planned,
+    Recipe,
+    embedding_of,
+    index_record,
+    merge_batch,
+    plan,
+)
+from services.embedder.domain.recovery import BATCH_START, Recovery
+from services.embedder.domain.state import Embedding, Product
+from services.embedder.records import RecordLog
+from services.embedder.store import DocumentStore, StateGoneError, Tenure, Write
+from shared.encoder.batcher import CoalescingEncoder
+from shared.errors import FencedError, PoisonError
+from shared.ports import Clock, Publisher, Vectors
+from shared.records import Applied, Batch, Outgoing, Partition, Record
+
+log = structlog.get_logger()
+
+OLDEST = timedelta(days=36500)
+RESTORE_AT_ONCE = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """What the handler reaches out to."""
+
+    store: DocumentStore
+    encoder: CoalescingEncoder
+    records: RecordLog
+    publisher: Publisher
+    clock: Clock
+
+
+class EmbedderHandler:
+    """The `PartitionHandler` of catalogue changes; index records go to `topic`."""
+
+    def __init__(self, ports: Ports, recipe: Recipe, *, topic: str) -> None:
+        self._store = ports.store
+        self._encoder = ports.encoder
+        self._records = ports.records
+        self._publisher = ports.publisher
+        self._clock = ports.clock
+        self._recipe = recipe
+        self._topic = topic
+        self._tenures: dict[Partition, Tenure] = {}
+        self._one_scan = asyncio.Lock()
+
+    async def assigned(self, partition: Partition) -> int | None:
+        """Take the partition over; rebuild its state from the index records when Redis has none."""
+        tenure = await self._store.open(partition)
+        if tenure.next_offset is None:
+            tenure = await self._rebuild(tenure)
+        self._tenures[partition] = tenure
+        return tenure.next_offset
+
+    async def revoked(self, partition: Partition) -> None:
+        """Forget the partition; its state is in Redis."""
+        self._tenures.pop(partition, None)
+
+    def decode(self, record: Record) -> ProductChange:
+        """Read a change of any accepted form; raises `PoisonError`."""
+        try:
+            reading = read_change(
+                key=record.key,
+                value=record.value,
+                headers=record.headers,
+                timestamp=record.timestamp,
+                offset=record.offset,
+            )
+        except WireError as error:
+            raise PoisonError(error.reason, error.explanation) from error
+        metrics.texts_cut.inc(len(reading.cut))
+        change = reading.change
+        moment = clamp_event_time(change.event_time, self._clock.now(), OLDEST)
+        if moment == change.event_time:
+            return change
+        return change.model_copy(update={"event_time": moment})
+
+    async def handle(self, partition: Partition, batch: Batch[ProductChange]) -> Applied:
+        """Merge, embed, publish, store; durable on return."""
+        try:
+            tenure = await self._tenure(partition, batch)
+            return await self._handle(tenure, batch)
+        except StateGoneError:
+            self._tenures.pop(partition, None)
+            raise
+
+    async def _handle(self, tenure: Tenure, batch: Batch[ProductChange]) -> Applied:
+        ids = list(dict.fromkeys(change.product_id for _, change in batch.messages))
+        stored = await self._store.read(tenure, ids)
+        merged = merge_batch([(record.coordinates, change) for record, change in batch.messages], stored)
+        planned = [plan(touched, self._recipe) for touched in merged.touched]
+        embeddings = await self._embed(planned)
+        if planned:
+            await self._store.check(tenure)
+            start = batch.messages[0][0].offset if tenure.next_offset is None else tenure.next_offset
+            await self._publish(tenure, start, list(zip(planned, embeddings, strict=True)))
+        writes = [
+            Write(item.touched.product_id, Product(item.touched.document, embedding), _changed(item))
+            for item, embedding in zip(planned, embeddings, strict=True)
+        ]
+        done = await self._store.commit(tenure, writes, next_offset=batch.next_offset)
+        self._tenures[tenure.partition] = done
+        return Applied(merged.applied, merged.no_op)
+
+    async def _tenure(self, partition: Partition, batch: Batch[ProductChange]) -> Tenure:
+        """Return our hold on the partition, taken anew when Redis was emptied under us.
+
+        The rebuilt state has every change that we published, so going on with this batch is right; but
+        if somebody else is further, the partition is theirs.
+        """
+        if partition not in self._tenures:
+            next_offset = await self.assigned(partition)
+            if next_offset is not None and next_offset > batch.next_offset:
+                del self._tenures[partition]
+                raise FencedError(f"{partition}: another embedder is at {next_offset} already")
+        return self._tenures[partition]
+
+    async def _embed(self, planned: Sequence[Planned]) -> list[Embedding]:
+        """Return each product's embedding; equal texts go through the model once."""
+        texts = list(dict.fromkeys(text for item in planned for text in item.passages))
+        metrics.texts_reused.inc(sum(item.kept is not None and bool(item.content_hash) for item in planned))
+        if texts:
+            with metrics.embed_seconds.time():
+                vectors = await self._encoder.encode_documents(texts)
+            metrics.embed_batch.observe(len(texts))
+            metrics.texts_embedded.inc(len(texts))
+        rows = {text: row for row, text in enumerate(texts)}
+        return [
+            embedding_of(
+                item,
+                _half(vectors[[rows[text] for text in item.passages]]) if item.passages else b"",
+                self._recipe.fingerprint,
+            )
+            for item in planned
+        ]
+
+    async def _publish(
+        self, tenure: Tenure, start: int, products: Sequence[tuple[Planned, Embedding]]
+    ) -> None:
+        headers = ((BATCH_START, str(start).encode()),)
+        messages = []
+        for item, embedding in products:
+            record = index_record(item, embedding, self._recipe, epoch=tenure.epoch)
+            messages.append(Outgoing(self._topic, record.key(), record.encode(), headers))
+        await self._publisher.publish(messages)
+        metrics.records_published.inc(len(messages))
+
+    async def _rebuild(self, tenure: Tenure) -> Tenure:
+        """Fill the empty state of a partition from the index records that it produced."""
+        recovery = Recovery(tenure.partition.topic, tenure.partition.number)
+        restored = 0
+        async with self._one_scan:
+            waiting: dict[str, Write] = {}
+            async for value, batch_start in self._records.scan():
+                if (found := recovery.take(value, batch_start)) is not None:
+                    waiting[found[0]] = Write(*found, embedded=True)
+                if len(waiting) >= RESTORE_AT_ONCE:
+                    restored += len(waiting)
+                    await self._store.restore(tenure, list(waiting.values()))
+                    waiting.clear()
+            await self._store.restore(tenure, list(waiting.values()))
+            restored += len(waiting)
+        if recovery.next_offset is None:
+            return tenure
+        tenure = await self._store.open(tenure.partition, above=recovery.epoch)
+        metrics.rebuilds.inc()
+        log.warning(
+            "state.rebuilt",
+            partition=str(tenure.partition),
+            records=restored,
+            next_offset=recovery.next_offset,
+            epoch=tenure.epoch,
+        )
+        return await self._store.commit(tenure, (), next_offset=recovery.next_offset)
+
+
+def _changed(planned: Planned) -> bool:
+    """Whether the stored vectors must change: embedded anew, or the product was deleted."""
+    return planned.kept is None or not planned.content_hash
+
+
+def _half(vectors: Vectors) -> bytes:
+    return vectors.astype(np.dtype("<f2")).tobytes()

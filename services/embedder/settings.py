@@ -1,0 +1,43 @@
+"""How the embedder is configured."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+import shared.settings
+from shared.encoder.passages import Cut
+from shared.settings import Port, Section
+
+
+class EmbedderSettings(Section):
+    """The `[embedder]` section."""
+
+    port: Port = 8820
+    text: tuple[str, ...] = ("title", "Brand: {brand}", "Color: {color}", "{bullets|description}")
+    """What is embedded, a line each: a field's name, or a text around names in braces (of
+    `{bullets|description}` the first that has a value); the most telling first: long texts are cut."""
+    passage_size: Annotated[int, Field(ge=8)] = 240
+    """Longest passage, in pieces (about a token each); longer texts are cut into several."""
+    passage_overlap: Annotated[int, Field(ge=0)] = 32
+    """Pieces that neighbouring passages share."""
+    passages: Annotated[int, Field(ge=1, le=64)] = 4
+    """Passages of one product at most; each costs an inference and a vector."""
+    batch_messages: Annotated[int, Field(ge=1)] = 256
+    batch_bytes: Annotated[int, Field(ge=1024)] = 4 * 1024 * 1024
+
+    @model_validator(mode="after")
+    def _overlap_is_shorter(self) -> Self:
+        if self.passage_overlap >= self.passage_size:
+            raise ValueError("passage_overlap must be smaller than passage_size")
+        return self
+
+    @property
+    def cut(self) -> Cut:
+        """How long texts are cut."""
+        return Cut(size=self.passage_size, overlap=self.passage_overlap, most=self.passages)
+
+
+class Settings(shared.settings.Settings):
+    """Settings of an embedder process."""
+
+    embedder: EmbedderSettings = EmbedderSettings()
