@@ -17,7 +17,7 @@ from services.monitor.domain.schedule import Reason, Timing, due
 from services.monitor.domain.score import mean, score
 from services.monitor.domain.shards import position
 from services.monitor.domain.verdict import Circumstances, Memory, Verdict, judge, overall
-from services.monitor.search_client import Answer, SearchClient, SearchFailedError
+from services.monitor.search_client import Answer, CanaryRefusedError, SearchClient, SearchFailedError
 from services.monitor.settings import Settings
 from shared.ports import Clock
 from shared.registry import Registry
@@ -94,8 +94,9 @@ class CanaryWatch:
         gone = memories.keys() - {canary.canary_id for canary in canaries}
         observations = [
             *_reached(answers, self._generation),
+            *_accepted(canaries, answers, seen),
             *self._words(verdicts, seen),
-            *(closing for name in sorted(gone) for closing in findings.gone(name)),
+            *findings.gone(await self._with.alerts.lives(), canaries),
         ]
         settled = await self._with.alerts.observe(
             observations, policy=self._settings.canary_alerts, epoch=epoch
@@ -155,7 +156,19 @@ class CanaryWatch:
             log.warning("canaries.unjudged", reason=reason, **outcomes)
 
 
+def _accepted(
+    canaries: Sequence[Canary], answers: Sequence[Answer | SearchFailedError], seen: Circumstances
+) -> list[Observation]:
+    """Say of each canary whether search refused it; one that failed otherwise says nothing."""
+    return [
+        findings.refused(canary, str(answer) if isinstance(answer, CanaryRefusedError) else None, seen)
+        for canary, answer in zip(canaries, answers, strict=True)
+        if isinstance(answer, Answer | CanaryRefusedError)
+    ]
+
+
 def _reached(answers: Sequence[Answer | SearchFailedError], generation: str) -> list[Observation]:
+    answers = [answer for answer in answers if not isinstance(answer, CanaryRefusedError)]
     failures = [str(answer) for answer in answers if isinstance(answer, SearchFailedError)]
     incomplete = sum(isinstance(answer, Answer) and answer.partial for answer in answers)
     whole = (

@@ -12,6 +12,7 @@ from schemas.judgements import Canary
 from shared.errors import TransientError
 
 BUSY = 429
+REFUSALS = (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY)
 PATIENCE = 3
 """Times a canary is asked again when search is busy."""
 PAUSE = timedelta(milliseconds=250)
@@ -20,6 +21,10 @@ MAX_REASON = 200
 
 class SearchFailedError(TransientError):
     """The search could not be made; the message says why in a few words."""
+
+
+class CanaryRefusedError(SearchFailedError):
+    """Search works, but takes this canary for no search; the canary must be changed."""
 
 
 class _Hit(BaseModel):
@@ -64,9 +69,11 @@ class SearchClient:
 
     async def ask(self, canary: Canary, *, generation: str) -> Answer:
         """Ask one canary of one generation; raises `SearchFailedError`."""
-        body = {"text": canary.query, "k": canary.k, "generation": generation, "log": False}
+        body = {"text": canary.query, "k": canary.k, "generation": generation, "log": False, "fields": []}
         async with self._seats:
             response = await self._post(body)
+        if response.status_code in REFUSALS:
+            raise CanaryRefusedError(response.text[:MAX_REASON])
         if response.status_code != httpx.codes.OK:
             raise SearchFailedError(f"HTTP {response.status_code}: {response.text[:MAX_REASON]}")
         try:

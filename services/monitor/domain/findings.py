@@ -1,10 +1,15 @@
 """Verdicts on canaries put into words: the observations, each with the action it recommends."""
 
+from collections.abc import Iterable
+
+from schemas.judgements import Canary
 from services.monitor.domain.observation import Observation, alert_key
 from services.monitor.domain.verdict import Circumstances, Overall, Verdict
 
 RECALL = "canary-recall"
 RANK = "canary-rank"
+REFUSED = "canary-refused"
+DETECTORS = frozenset({RECALL, RANK, REFUSED})
 OVERALL = "canaries-overall"
 LISTED = 20
 """Identifiers in an alert's evidence; the rest are counted only."""
@@ -99,18 +104,42 @@ def together(overall: Overall, seen: Circumstances) -> Observation:
     )
 
 
-def gone(canary_id: str) -> tuple[Observation, ...]:
-    """Return what closes the alerts of a canary that was removed."""
-    return tuple(
+def refused(canary: Canary, why: str | None, seen: Circumstances) -> Observation:
+    """Say whether search takes the canary for a search at all; `why` it does not."""
+    return Observation(
+        key=alert_key(REFUSED, canary.canary_id),
+        breached=why is not None,
+        severity="warning",
+        summary=(
+            f"canary {canary.canary_id} “{_short(canary.query)}” is "
+            + (f"refused by search: {why}" if why else "accepted by search")
+        ),
+        action=(
+            f"publish the canary again with a query that search accepts, or `headrace canaries remove "
+            f"{canary.canary_id}`"
+        )
+        if why
+        else "nothing to do",
+        evidence={"query": canary.query, "why": why or ""},
+        generation=seen.generation,
+    )
+
+
+def gone(known: Iterable[str], canaries: Iterable[Canary]) -> list[Observation]:
+    """Return what closes the alerts (of the keys `known`) whose canary was removed."""
+    kept = {alert_key(detector, canary.canary_id) for canary in canaries for detector in DETECTORS}
+    ours = [key for key in known if key.partition(":")[0] in DETECTORS]
+    return [
         Observation(
-            key=alert_key(detector, canary_id),
+            key=key,
             breached=False,
-            summary=f"canary {canary_id} was removed",
+            summary=f"canary {key.partition(':')[2]} was removed",
             action="nothing to do",
             final=True,
         )
-        for detector in (RECALL, RANK)
-    )
+        for key in sorted(ours)
+        if key not in kept
+    ]
 
 
 def _recall_action(verdict: Verdict) -> str:

@@ -179,6 +179,17 @@ async def test_a_failing_search_is_its_own_alert_and_not_a_recall_of_zero(shop, 
     assert shop.told()[-1] == ("search-unreachable:g1", "resolved")
 
 
+async def test_a_canary_that_search_refuses_is_told_by_its_name(shop, search):
+    search.status = 422
+    await shop.look(times=2)
+    assert shop.told() == [("canary-refused:shoe", "firing")]
+    shop.topic.records.clear()
+    shop.topic.add(SHOE.model_copy(update={"canary_id": "other"}))
+    search.status = 200
+    await shop.look()
+    assert shop.told()[-1] == ("canary-refused:shoe", "resolved")
+
+
 async def test_a_partial_answer_judges_no_canary(shop, search):
     await shop.look(times=3)
     search.partial, search.products["red shoe"] = True, []

@@ -1,0 +1,239 @@
+"""`headrace canaries add | remove | list | run | import`."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from schemas.judgements import Canary
+from services.cli import canary_files
+from services.monitor.canary_book import decode
+from services.monitor.domain.score import Score, mean, score
+from services.monitor.search_client import Answer, SearchClient, SearchFailedError
+from services.monitor.settings import Settings
+from shared.adapters.kafka import KafkaPublisher
+from shared.compacted import CompactedTopic
+from shared.errors import ConfigurationError, PoisonError, TransientError
+from shared.infrastructure import running
+from shared.ports import outgoing
+from shared.records import Outgoing
+
+app = typer.Typer(no_args_is_help=True, help="Add known query-product pairs, or run them now.")
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+K = Annotated[int, typer.Option(help="How far down the answer its products count.", min=1, max=1000)]
+Minimum = Annotated[
+    float | None, typer.Option(help="Alert below this recall@k; absent: below its own past.", min=0, max=1)
+]
+MISSING_SHOWN = 5
+
+
+@app.command()
+def add(
+    query: Annotated[str, typer.Argument(help="What a shopper asks.")],
+    product_id: Annotated[list[str], typer.Argument(help="The products that belong in the answer.")],
+    k: K = 10,
+    minimum_recall: Minimum = None,
+    id_: Annotated[str, typer.Option("--id", help="Absent: made from the query.")] = "",
+    json_: Json = False,
+) -> None:
+    """Add a canary; one with the same id (or the same query) is replaced."""
+    canary = canary_files.canary(query, product_id, k=k, minimum_recall=minimum_recall, canary_id=id_)
+    asyncio.run(_publish(_settings(), [outgoing(canary)]))
+    if json_:
+        print(canary.model_dump_json())
+    else:
+        Console().print(Text.assemble("added ", (canary.canary_id, "bold"), f": “{canary.query}”"))
+
+
+@app.command()
+def remove(canary_id: Annotated[list[str], typer.Argument(help="Which ones.")]) -> None:
+    """Remove canaries; their alerts are closed."""
+    settings = _settings()
+    unknown = set(canary_id) - {canary.canary_id for canary in asyncio.run(_read(settings))}
+    if unknown:
+        raise ConfigurationError(f"there is no canary {', '.join(sorted(unknown))}")
+    tombstones = [Outgoing(topic=Canary.topic, key=name.encode(), value=None) for name in canary_id]
+    asyncio.run(_publish(settings, tombstones))
+    Console().print(f"removed {len(canary_id)}")
+
+
+@app.command("list")
+def list_(json_: Json = False) -> None:
+    """List the canaries."""
+    canaries = asyncio.run(_read(_settings()))
+    if json_:
+        print(json.dumps({"canaries": [canary.model_dump(mode="json") for canary in canaries]}))
+        return
+    table = Table("id", "query", "products", "k", "minimum recall", box=None, pad_edge=False)
+    for canary in canaries:
+        minimum = "its own past" if canary.minimum_recall is None else f"{canary.minimum_recall:.2f}"
+        products = _some(canary.product_ids)
+        table.add_row(Text(canary.canary_id), Text(canary.query), Text(products), str(canary.k), minimum)
+    Console().print(table if canaries else "no canaries; `headrace canaries add QUERY PRODUCT_ID` adds one")
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="JSON lines of canaries, or query TAB product a line.")],
+    k: K = 10,
+    minimum_recall: Minimum = None,
+) -> None:
+    """Add canaries from a file."""
+    canaries = canary_files.read(file, k=k, minimum_recall=minimum_recall)
+    asyncio.run(_publish(_settings(), [outgoing(canary) for canary in canaries]))
+    Console().print(f"added {len(canaries)}")
+
+
+@app.command()
+def run(
+    canary_id: Annotated[list[str] | None, typer.Argument(help="Absent: all.")] = None,
+    generation: Annotated[str, typer.Option(help="Absent: the live one.")] = "",
+    json_: Json = False,
+) -> None:
+    """Run the canaries now, from here; exit 1 when one is below its minimum or cannot be asked.
+
+    A canary without a minimum of its own is below it when none of its products is found.
+    """
+    settings = _settings()
+    canaries = [c for c in asyncio.run(_read(settings)) if not canary_id or c.canary_id in canary_id]
+    if not canaries:
+        raise ConfigurationError("no such canary: `headrace canaries list` shows them")
+    answers = asyncio.run(_ask(settings, canaries, generation or settings.generation))
+    rows = [_Row(canary, answer) for canary, answer in zip(canaries, answers, strict=True)]
+    _report(rows, json_=json_)
+    if not all(row.fine for row in rows):
+        raise typer.Exit(1)
+
+
+class _Row:
+    """A canary and what came of it."""
+
+    def __init__(self, canary: Canary, answer: Answer | SearchFailedError) -> None:
+        self.canary = canary
+        self.failure = str(answer) if isinstance(answer, SearchFailedError) else ""
+        self.partial = isinstance(answer, Answer) and answer.partial
+        self.score = (
+            score(canary.product_ids, answer.product_ids, k=canary.k)
+            if isinstance(answer, Answer)
+            else Score(0.0, 0.0, canary.product_ids)
+        )
+
+    @property
+    def fine(self) -> bool:
+        """Whether it reaches its minimum (absent: finds anything)."""
+        minimum = self.canary.minimum_recall
+        reached = self.score.recall > 0 if minimum is None else self.score.recall >= minimum
+        return not self.failure and reached
+
+    @property
+    def verdict(self) -> str:
+        """A word for it."""
+        if self.failure:
+            return "failed"
+        word = "fine" if self.fine else "below"
+        return f"{word}, partial answer" if self.partial else word
+
+    def as_json(self) -> dict[str, object]:
+        """Return the row for `--json`."""
+        return {
+            "canary_id": self.canary.canary_id,
+            "query": self.canary.query,
+            "k": self.canary.k,
+            "recall": self.score.recall,
+            "reciprocal_rank": self.score.reciprocal_rank,
+            "missing": list(self.score.missing),
+            "minimum_recall": self.canary.minimum_recall,
+            "fine": self.fine,
+            "partial": self.partial,
+            "failure": self.failure,
+        }
+
+
+def _report(rows: Sequence[_Row], *, json_: bool) -> None:
+    asked = [row.score for row in rows if not row.failure]
+    recall, rank = mean([s.recall for s in asked]), mean([s.reciprocal_rank for s in asked])
+    if json_:
+        whole = {"recall": recall, "reciprocal_rank": rank, "canaries": [row.as_json() for row in rows]}
+        print(json.dumps(whole))
+        return
+    table = Table("id", "query", "recall@k", "rr", "", "missing", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(
+            Text(row.canary.canary_id),
+            Text(row.canary.query),
+            "-" if row.failure else f"{row.score.recall:.2f} @{row.canary.k}",
+            "-" if row.failure else f"{row.score.reciprocal_rank:.2f}",
+            Text(row.verdict, style="green" if row.fine else "bold red"),
+            Text(row.failure or _some(row.score.missing)),
+        )
+    console = Console()
+    console.print(table)
+    bad = sum(not row.fine for row in rows)
+    console.print(
+        f"{len(rows)} canaries: mean recall {recall:.3f}, mean rr {rank:.3f}, {bad} below or failed"
+    )
+
+
+def _some(products: Sequence[str]) -> str:
+    more = len(products) - MISSING_SHOWN
+    return " ".join(products[:MISSING_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _settings() -> Settings:
+    """Return the configuration, with the search of the installation that runs here."""
+    settings = running.discover(Settings.load())
+    found = running.read(settings.data_dir)
+    told = "search_url" in settings.monitor.model_fields_set
+    if found is None or told or "search" not in found.ports:
+        return settings
+    url = f"http://{settings.host}:{found.ports['search']}"
+    return settings.model_copy(update={"monitor": settings.monitor.model_copy(update={"search_url": url})})
+
+
+async def _publish(settings: Settings, messages: Sequence[Outgoing]) -> None:
+    publisher = KafkaPublisher(settings)
+    await publisher.start()
+    try:
+        await publisher.publish(messages)
+    finally:
+        await publisher.stop()
+
+
+async def _read(settings: Settings) -> list[Canary]:
+    """Return the canaries on the topic; what is none is left to the monitor."""
+    topic = CompactedTopic(settings, Canary.topic)
+    await topic.start()
+    await topic.stop()
+    canaries = []
+    for record in topic.records.values():
+        try:
+            canaries.append(decode(record))
+        except PoisonError as error:
+            Console(stderr=True).print(f"skipped {record.key!r}: {error}", style="yellow", highlight=False)
+    return sorted(canaries, key=lambda canary: canary.canary_id)
+
+
+async def _ask(
+    settings: Settings, canaries: Sequence[Canary], generation: str
+) -> list[Answer | SearchFailedError]:
+    watched = settings.monitor
+    client = SearchClient(
+        watched.search_url,
+        token=watched.search_token.get_secret_value(),
+        timeout=max(watched.search_timeout, timedelta(seconds=10)),
+        concurrency=watched.concurrency,
+    )
+    try:
+        answers = await client.ask_all(canaries, generation=generation)
+    finally:
+        await client.stop()
+    if all(isinstance(answer, SearchFailedError) for answer in answers):
+        raise TransientError(f"search at {watched.search_url} cannot be asked: {answers[0]}")
+    return answers
