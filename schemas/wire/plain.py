@@ -18,7 +18,7 @@ def read(message: Object, envelope: Envelope) -> Draft:
         raise WireError(
             "form.unknown",
             "neither Headrace's own form (product_id, op, fields) nor Debezium, OpenSearch (_id, _source) or "
-            "CloudEvents (specversion): see 'headrace schemas validate'",
+            "CloudEvents (specversion): send one of them",
         )
     op = read_operation(message.get("op"), OPERATIONS)
     product_id = message.get("product_id")

@@ -86,4 +86,6 @@ def _why_invalid(value: bytes, error: str) -> str:
     for start, hint in hints.items():
         if value == start or (start and value.startswith(start)):
             return hint
+    if b"\n" not in value:
+        error = error.replace("at line 1 column", "at column")
     return f"{error}: send strict JSON in UTF-8 (no NaN, no comments, no lone surrogates)"
