@@ -1,6 +1,8 @@
 import asyncio
 import random
 import uuid
+from datetime import timedelta
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -38,30 +40,43 @@ def killing(rng, bus, share):
 async def live_through(redis, rng, *, kills, lost_replies):
     """Run the stages in random steps under trouble until all is read; returns bus, settings and deaths."""
     bus, deaths, alive = Bus(), 0, True
-    chosen = settings_of(f"t{uuid.uuid4().hex[:12]}", robot_events_per_hour=6, robot_queries_per_hour=4)
+    chosen = settings_of(
+        f"t{uuid.uuid4().hex[:12]}",
+        grace=timedelta(days=1),
+        robot_events_per_hour=6,
+        robot_queries_per_hour=4,
+    )
     fill(bus, rng)
     killing(rng, bus, kills)
+    bus.gate = partial(slowly, redis, rng)
     client = LosingReplies(redis, rng, lost_replies)
     while alive:
         try:
             process = Process(client, bus, ManualClock(), settings=chosen)
             await process.assign()
-            await wander(process, rng)
+            while await step_at_once(process, rng):
+                pass
             await process.run_dry()
             alive = False
-        except Kill:
+        except* Kill:
             deaths += 1
     return bus, chosen, deaths
 
 
-async def wander(process, rng):
-    """Take steps of any size in any order, until nothing was found for a while."""
-    idle = 0
-    while idle < 5:
-        read = await process.step(rng.choice(all_partitions()), rng.randint(1, 40))
-        idle = 0 if read else idle + 1
-        if rng.random() < 0.1:
-            await patiently(process.engine.ticker.tick)
+async def slowly(redis, rng):
+    """Take as long as a few round trips: the other partitions go on meanwhile."""
+    for _ in range(rng.randint(0, 5)):
+        await redis.ping()
+
+
+async def step_at_once(process, rng):
+    """Handle a batch of some partitions, all at the same time, while the ticker ticks."""
+    async with asyncio.TaskGroup() as tasks:  # the first death takes the others with it
+        if rng.random() < 0.2:
+            tasks.create_task(patiently(process.engine.ticker.tick))
+        for partition in rng.sample(all_partitions(), rng.randint(1, 6)):
+            tasks.create_task(process.step(partition, rng.randint(1, 40)))
+    return any(process.next[at] < len(process.bus.logs[at]) for at in all_partitions())
 
 
 @settings(
@@ -84,7 +99,7 @@ def test_any_order_and_any_kill_give_the_recount(redis_url, seed):
 async def test_hundreds_of_kills_lose_and_double_nothing(redis_url):
     deaths = 0
     async with Redis.from_url(redis_url) as redis:
-        for seed in range(20):
+        for seed in range(30):
             bus, chosen, died = await live_through(redis, random.Random(seed), kills=0.05, lost_replies=0.0)
             assert_published_is_recounted(bus, chosen, NOON)
             deaths += died
