@@ -127,14 +127,21 @@ class CoalescingEncoder:
         texts = [request.texts[index] for request, index in taken]
         try:
             rows = await asyncio.get_running_loop().run_in_executor(self._thread, encode, texts)
+        except asyncio.CancelledError:
+            _fail(taken, TransientError("the encoder was stopped"))
+            raise
         except Exception as error:  # noqa: BLE001 - it belongs to the callers, who decide
-            for request, _ in taken:
-                request.order.clear()
-                if not request.done.done():
-                    request.done.set_exception(error)
+            _fail(taken, error)
             return
         for (request, index), row in zip(taken, rows, strict=True):
             request.rows[index] = row
             request.left -= 1
             if request.left == 0 and not request.done.done():
                 request.done.set_result(request.rows)
+
+
+def _fail(taken: Sequence[tuple[_Request, int]], error: Exception) -> None:
+    for request, _ in taken:
+        request.order.clear()
+        if not request.done.done():
+            request.done.set_exception(error)

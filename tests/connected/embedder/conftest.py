@@ -1,0 +1,134 @@
+"""A handler on a real Redis, with a bus that is a list."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import pytest
+from redis.asyncio import Redis
+
+from schemas.catalogue import ProductChange
+from schemas.index import IndexRecord
+from services.embedder.domain.plan import Recipe
+from services.embedder.domain.recovery import BATCH_START
+from services.embedder.handler import EmbedderHandler, Ports
+from services.embedder.records import Published
+from services.embedder.settings import EmbedderSettings
+from services.embedder.store import DocumentStore
+from shared.clock import SystemClock
+from shared.encoder.batcher import CoalescingEncoder
+from shared.errors import TransientError
+from shared.records import Batch, Outgoing, Partition, Record
+from shared.testing.encoder import FakeEncoder
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+PARTITION = Partition(ProductChange.topic, 3)
+
+
+@dataclass
+class Bus:
+    """Keeps what is published; only `survive` of the next publish arrive, then it fails."""
+
+    log: list[Outgoing] = field(default_factory=list)
+    survive: set[int] | None = None
+
+    async def publish(self, messages: Sequence[Outgoing]) -> None:
+        if self.survive is None:
+            self.log += messages
+            return
+        self.log += [message for number, message in enumerate(messages) if number in self.survive]
+        self.survive = None
+        raise TransientError("the broker went away")
+
+    async def scan(self) -> AsyncIterator[Published]:
+        for message in list(self.log):
+            assert message.value is not None
+            yield Published(message.value, int(dict(message.headers)[BATCH_START]))
+
+    @property
+    def records(self) -> list[IndexRecord]:
+        return [IndexRecord.decode(message.value) for message in self.log if message.value]
+
+    @property
+    def latest(self) -> dict[str, IndexRecord]:
+        """What a shard keeps."""
+        kept: dict[str, IndexRecord] = {}
+        for record in self.records:
+            known = kept.get(record.product_id)
+            if known is None or (known.epoch, known.source.offset) <= (record.epoch, record.source.offset):
+                kept[record.product_id] = record
+        return kept
+
+
+@dataclass
+class Bench:
+    """Everything that a handler test touches; `handler()` is a new process on the same Redis and bus."""
+
+    redis: Redis
+    store: DocumentStore
+    encoder: FakeEncoder
+    front: CoalescingEncoder
+    bus: Bus = field(default_factory=Bus)
+    settings: EmbedderSettings = field(default_factory=EmbedderSettings)
+
+    def handler(self) -> EmbedderHandler:
+        recipe = Recipe(
+            templates=self.settings.text,
+            cut=self.settings.cut,
+            fingerprint=self.encoder.fingerprint,
+            dimensions=self.encoder.dimensions,
+        )
+        ports = Ports(
+            store=self.store,
+            encoder=self.front,
+            records=self.bus,
+            publisher=self.bus,
+            clock=SystemClock(),
+        )
+        return EmbedderHandler(ports, recipe, topic="index.records.g1")
+
+
+def change(product_id: str, op: str, version: int, **fields: object) -> ProductChange:
+    return ProductChange.model_validate(
+        {"product_id": product_id, "op": op, "version": version, "event_time": START, "fields": fields}
+    )
+
+
+def batch(first: int, *changes: ProductChange) -> Batch[ProductChange]:
+    messages = [
+        (Record(PARTITION, first + number, change.key(), b"", START), change)
+        for number, change in enumerate(changes)
+    ]
+    return Batch(messages, first + len(changes))
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    client = Redis.from_url(redis_url)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def store(redis: Redis, namespace: str) -> DocumentStore:
+    return DocumentStore(redis, namespace=namespace, generation="g1")
+
+
+@pytest.fixture
+async def bench(redis: Redis, store: DocumentStore) -> AsyncIterator[Bench]:
+    encoder = FakeEncoder()
+    front = CoalescingEncoder(encoder)
+    await front.start()
+    yield Bench(redis, store, encoder, front)
+    await front.stop()
+
+
+@pytest.fixture
+def forget(redis: Redis, namespace: str) -> Callable[[], object]:
+    """Empty our part of Redis, as a lost disk does."""
+
+    async def forget() -> None:
+        if keys := [key async for key in redis.scan_iter(f"{namespace}:*")]:
+            await redis.delete(*keys)
+
+    return forget

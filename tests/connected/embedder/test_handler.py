@@ -1,0 +1,232 @@
+from collections.abc import Awaitable, Callable
+
+import numpy as np
+import pytest
+
+from shared.errors import FencedError, PoisonError, TransientError
+from shared.records import Applied, Batch, Record
+
+from .conftest import PARTITION, START, Bench, batch, change
+
+pytestmark = pytest.mark.connected
+Forget = Callable[[], Awaitable[None]]
+
+
+async def test_a_product_becomes_a_complete_record(bench: Bench) -> None:
+    handler = bench.handler()
+    assert await handler.assigned(PARTITION) is None
+    done = await handler.handle(PARTITION, batch(0, change("p", "upsert", 1, title="red lamp", price=5)))
+    assert done == Applied(1)
+    (record,) = bench.bus.records
+    assert (record.text, record.source.offset, record.epoch) == ("red lamp", 0, 1)
+    assert (record.source.topic, record.source.partition) == PARTITION
+    assert record.document.fields == {"title": "red lamp", "price": 5}
+    assert record.event_time == START
+    stored = np.frombuffer(record.vectors, "<f2").reshape(len(record.passages), record.dimensions)
+    np.testing.assert_allclose(stored, bench.encoder.encode_documents(["red lamp"]), atol=1e-3)
+
+
+async def test_a_price_change_costs_no_inference(bench: Bench) -> None:
+    handler = bench.handler()
+    await handler.assigned(PARTITION)
+    await handler.handle(PARTITION, batch(0, change("p", "upsert", 1, title="red lamp", price=5)))
+    await handler.handle(PARTITION, batch(1, change("p", "patch", 2, price=4)))
+    first, second = bench.bus.records
+    assert bench.encoder.embedded == 1
+    assert second.document.fields["price"] == 4
+    assert (second.vectors, second.passages, second.text) == (first.vectors, first.passages, first.text)
+
+
+async def test_redelivery_publishes_and_embeds_nothing(bench: Bench) -> None:
+    handler = bench.handler()
+    await handler.assigned(PARTITION)
+    changes = [change(f"p{number}", "upsert", 1, title=f"lamp {number}") for number in range(5)]
+    assert await handler.handle(PARTITION, batch(0, *changes)) == Applied(5)
+    assert await handler.handle(PARTITION, batch(5, *changes)) == Applied(0, 5)
+    assert (len(bench.bus.log), bench.encoder.embedded) == (5, 5)
+    assert await bench.handler().assigned(PARTITION) == 10
+
+
+async def test_several_changes_of_one_product_are_one_record(bench: Bench) -> None:
+    handler = bench.handler()
+    await handler.assigned(PARTITION)
+    done = await handler.handle(
+        PARTITION,
+        batch(
+            4,
+            change("p", "patch", 3, price=9),
+            change("p", "upsert", 1, title="lamp", price=1),
+            change("p", "upsert", 1, title="lamp", price=1),
+        ),
+    )
+    (record,) = bench.bus.records
+    assert done == Applied(2, 1)
+    assert (record.document.fields, record.source.offset) == ({"title": "lamp", "price": 9}, 5)
+
+
+async def test_a_delete_is_a_record_without_vectors_and_stays_deleted(bench: Bench) -> None:
+    handler = bench.handler()
+    await handler.assigned(PARTITION)
+    await handler.handle(PARTITION, batch(0, change("p", "upsert", 1, title="lamp")))
+    await handler.handle(PARTITION, batch(1, change("p", "delete", 2)))
+    await handler.handle(
+        PARTITION, batch(2, change("p", "patch", 3, price=1), change("p", "upsert", 1, title="x"))
+    )
+    assert [record.deleted for record in bench.bus.records] == [False, True, True]
+    assert bench.bus.records[-1].vectors == b""
+    await handler.handle(PARTITION, batch(4, change("p", "upsert", 9, title="lamp")))
+    assert not bench.bus.records[-1].deleted
+    assert bench.bus.records[-1].vectors
+
+
+async def test_a_product_without_text_has_a_record_without_passages(bench: Bench) -> None:
+    handler = bench.handler()
+    await handler.assigned(PARTITION)
+    await handler.handle(PARTITION, batch(0, change("p", "upsert", 1, price=1)))
+    (record,) = bench.bus.records
+    assert (record.deleted, record.passages, record.vectors, bench.encoder.embedded) == (False, (), b"", 0)
+
+
+async def test_a_long_text_has_overlapping_passages(bench: Bench) -> None:
+    handler = bench.handler()
+    await handler.assigned(PARTITION)
+    await handler.handle(PARTITION, batch(0, change("p", "upsert", 1, title="red lamp " * 300)))
+    (record,) = bench.bus.records
+    first, second, *_ = record.passages
+    assert len(record.passages) == 3
+    assert second.start < first.end < second.end
+    assert len(record.vectors) == 3 * record.dimensions * 2
+
+
+async def test_equal_texts_are_embedded_once(bench: Bench) -> None:
+    handler = bench.handler()
+    await handler.assigned(PARTITION)
+    await handler.handle(PARTITION, batch(0, *(change(f"p{n}", "upsert", 1, title="lamp") for n in range(9))))
+    assert bench.encoder.embedded == 1
+    assert len({record.vectors for record in bench.bus.records}) == 1
+
+
+@pytest.mark.parametrize("published", [set(), {0, 1}, {2}, {0, 1, 2}])
+async def test_a_crash_before_the_commit_repeats_the_batch_with_the_same_result(
+    bench: Bench, published: set[int]
+) -> None:
+    changes = [change(f"p{number}", "upsert", 1, title=f"lamp {number}") for number in range(3)]
+    handler = bench.handler()
+    await handler.assigned(PARTITION)
+    bench.bus.survive = set(published)
+    with pytest.raises(TransientError):
+        await handler.handle(PARTITION, batch(0, *changes))
+    assert len(bench.bus.log) == len(published)
+    successor = bench.handler()
+    assert not await successor.assigned(PARTITION)
+    done = await successor.handle(PARTITION, batch(0, *changes))
+    assert done == Applied(3 - len(published), len(published))
+    assert {key: record.text for key, record in bench.bus.latest.items()} == {
+        f"p{number}": f"lamp {number}" for number in range(3)
+    }
+    assert await successor.handle(PARTITION, batch(3, *changes)) == Applied(0, 3)
+
+
+async def test_a_fenced_handler_publishes_nothing(bench: Bench) -> None:
+    zombie = bench.handler()
+    await zombie.assigned(PARTITION)
+    await bench.handler().assigned(PARTITION)
+    with pytest.raises(FencedError):
+        await zombie.handle(PARTITION, batch(0, change("p", "upsert", 1, title="lamp")))
+    assert bench.bus.log == []
+
+
+async def test_an_empty_batch_moves_the_offset(bench: Bench) -> None:
+    handler = bench.handler()
+    await handler.assigned(PARTITION)
+    assert await handler.handle(PARTITION, Batch((), 12)) == Applied(0)
+    assert await bench.handler().assigned(PARTITION) == 12
+
+
+async def test_a_lost_redis_is_rebuilt_from_the_records(bench: Bench, forget: Forget) -> None:
+    handler = bench.handler()
+    await handler.assigned(PARTITION)
+    await handler.handle(PARTITION, batch(0, change("p", "upsert", 1, title="lamp", price=1)))
+    await handler.handle(
+        PARTITION, batch(1, change("p", "patch", 5, price=2), change("q", "upsert", 1, title="rug"))
+    )
+    await handler.handle(PARTITION, batch(3, change("q", "delete", 2)))
+    await forget()
+    successor = bench.handler()
+    assert await successor.assigned(PARTITION) == 3
+    replayed = await successor.handle(
+        PARTITION, batch(3, change("q", "delete", 2), change("p", "patch", 3, price=9, brand="Acme"))
+    )
+    assert replayed == Applied(1, 1)
+    latest = bench.bus.latest["p"]
+    assert latest.document.fields == {"title": "lamp", "price": 2, "brand": "Acme"}
+    assert latest.epoch > bench.bus.records[0].epoch
+    assert bench.bus.latest["q"].deleted
+
+
+async def test_a_batch_published_in_part_before_redis_was_lost_is_read_again(
+    bench: Bench, forget: Forget
+) -> None:
+    handler = bench.handler()
+    await handler.assigned(PARTITION)
+    await handler.handle(PARTITION, batch(0, change("a", "upsert", 1, title="a")))
+    bench.bus.survive = {1}
+    second = batch(1, change("b", "upsert", 1, title="b"), change("c", "upsert", 1, title="c"))
+    with pytest.raises(TransientError):
+        await handler.handle(PARTITION, second)
+    await forget()
+    assert [record.source.offset for record in bench.bus.records] == [0, 2]
+    assert await bench.handler().assigned(PARTITION) == 1
+
+
+async def test_redis_emptied_under_a_running_handler_is_rebuilt_and_nothing_is_lost(
+    bench: Bench, forget: Forget
+) -> None:
+    handler = bench.handler()
+    await handler.assigned(PARTITION)
+    await handler.handle(PARTITION, batch(0, change("p", "upsert", 1, title="lamp", price=1)))
+    await forget()
+    following = batch(1, change("p", "patch", 2, price=2))
+    with pytest.raises(TransientError):
+        await handler.handle(PARTITION, following)
+    assert await handler.handle(PARTITION, following) == Applied(1)
+    assert bench.bus.latest["p"].document.fields == {"title": "lamp", "price": 2}
+    assert bench.encoder.embedded == 1
+
+
+async def test_another_model_embeds_anew(bench: Bench) -> None:
+    handler = bench.handler()
+    await handler.assigned(PARTITION)
+    await handler.handle(PARTITION, batch(0, change("p", "upsert", 1, title="lamp", price=1)))
+    bench.encoder.fingerprint = "0123456789abcdef"
+    successor = bench.handler()
+    await successor.assigned(PARTITION)
+    await successor.handle(PARTITION, batch(1, change("p", "patch", 2, price=2)))
+    assert bench.encoder.embedded == 2
+    assert bench.bus.records[-1].fingerprint == "0123456789abcdef"
+
+
+async def test_patches_that_make_a_product_too_large_are_poison(bench: Bench) -> None:
+    handler = bench.handler()
+    await handler.assigned(PARTITION)
+    for number in range(8):
+        await handler.handle(
+            PARTITION, batch(number, change("p", "patch", 1, **{f"f{number}": "x" * 32_000}))
+        )
+    with pytest.raises(PoisonError, match=r"document\.too_large"):
+        await handler.handle(PARTITION, batch(8, change("p", "patch", 1, last="x" * 32_000)))
+
+
+async def test_an_event_from_the_future_is_clamped(bench: Bench) -> None:
+    value = (
+        b'{"product_id":"p","op":"upsert","version":1,'
+        b'"event_time":"2999-01-01T00:00:00Z","fields":{"title":"a"}}'
+    )
+    decoded = bench.handler().decode(Record(PARTITION, 0, b"p", value, START))
+    assert decoded.event_time.year < 2999
+
+
+async def test_what_cannot_be_read_is_poison_with_its_reason(bench: Bench) -> None:
+    with pytest.raises(PoisonError) as caught:
+        bench.handler().decode(Record(PARTITION, 0, b"p", b"{", START))
+    assert caught.value.reason == "json.invalid"
