@@ -10,8 +10,10 @@ from typing import Annotated
 
 import structlog
 import typer
-from rich.console import Console
+from rich.console import Console, Group
+from rich.rule import Rule
 from rich.table import Table
+from rich.text import Text
 
 from services.cli.log_view import LogView, show_own_events
 from shared.errors import ConfigurationError
@@ -149,12 +151,10 @@ def _show(stack: Stack, console: Console) -> None:
     for name in stack.ports:
         addresses.add_row(name, stack.url(name))
     addresses.add_row("data, logs", f"{stack.settings.data_dir}, {stack.logs()}")
-    console.rule("ready")
-    console.print(addresses)
-    console.print("In another terminal, in this directory:", style="bold")
-    for command in NEXT:
-        console.print(f"  {command}", style="green")
-    console.rule("Ctrl-C stops everything; the next `headrace up` goes on from here")
+    title = Text("In another terminal, in this directory:", style="bold")
+    commands = [Text(f"  {command}", style="green") for command in NEXT]
+    end = Rule("Ctrl-C stops everything; the next `headrace up` goes on from here")
+    console.print(Group(Rule("ready"), addresses, title, *commands, end))
 
 
 NEXT = (

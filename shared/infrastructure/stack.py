@@ -285,14 +285,15 @@ class Stack:
 
     def stop(self) -> None:
         """Stop everything in reverse order: each worker drains (30 s at most), then Redis and broker."""
+        if self._lock is None:  # never started: the directory, and all that runs on it, is another's
+            return
         for name in reversed(self._members):
             self.stop_worker(name)
         self.redis.stop()
         self.broker.stop()
         running.forget(self.settings.data_dir)
-        if self._lock:
-            self._lock.close()
-            self._lock = None
+        self._lock.close()
+        self._lock = None
 
     def kill_workers(self) -> None:
         """End every worker at once; `stop` then has little left to do."""

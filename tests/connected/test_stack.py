@@ -72,8 +72,10 @@ def test_workers_get_the_addresses_and_other_commands_find_them(stack: Stack) ->
 
 
 def test_a_second_one_on_the_same_directory_is_refused_in_one_line(stack: Stack) -> None:
+    second = make_stack(stack.settings.data_dir)
     with pytest.raises(ConfigurationError, match=rf"already runs on .*process {os.getpid()}"):
-        make_stack(stack.settings.data_dir).start()
+        second.start()
+    second.stop()
     assert running.read(stack.settings.data_dir)
 
 
