@@ -74,3 +74,12 @@ class Incarnations:
 def state_key(namespace: str, tag: str, incarnation: int) -> str:
     """Return the key of a state hash; all other keys of its tag have the same beginning."""
     return f"{namespace}:{{{tag}}}:{incarnation}:state"
+
+
+async def begin_anew(redis: Redis, namespace: str, clock: Clock) -> int:
+    """Begin a new incarnation by hand, close the connection, and return its number."""
+    try:
+        incarnations = Incarnations(redis, namespace, clock)
+        return await incarnations.renew(await incarnations.current())
+    finally:
+        await redis.aclose()

@@ -1,0 +1,65 @@
+"""Judgements as their readers see them: the compacted topic, read once; and the ways to write them down."""
+
+import csv
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+from io import StringIO
+
+from schemas.judgements import Judgement
+from services.judgements.domain.statistics import integer_grade
+from shared.compacted import CompactedTopic
+from shared.settings import Settings
+
+
+async def read_judgements(settings: Settings) -> list[Judgement]:
+    """Return every judgement that is published now, by query, best product first."""
+    topic = CompactedTopic(settings, Judgement.topic)
+    try:
+        await topic.start()
+        found = [Judgement.decode(value) for value in topic.items.values()]
+    finally:
+        await topic.stop()
+    return sorted(found, key=lambda it: (it.query, -it.value, it.product_id))
+
+
+def query_id(query: str) -> str:
+    """Return a stable name without blanks for a query, as qrels files need it."""
+    return blake2b(query.encode(), digest_size=6).hexdigest()
+
+
+def qrels_lines(judgements: Iterable[Judgement]) -> Iterator[str]:
+    """Write TREC qrels: `query-id 0 product-id grade`; the grade is rounded half up to 0, 1, 2 or 3."""
+    for it in judgements:
+        yield f"{query_id(it.query)} 0 {it.product_id} {integer_grade(it.grade)}"
+
+
+def query_lines(judgements: Iterable[Judgement]) -> Iterator[str]:
+    """Write the queries that qrels name: `query-id<TAB>query`."""
+    for query in dict.fromkeys(it.query for it in judgements):
+        yield f"{query_id(query)}\t{query}"
+
+
+def json_lines(judgements: Iterable[Judgement]) -> Iterator[str]:
+    """Write each judgement as it is on the topic."""
+    for it in judgements:
+        yield it.encode().decode()
+
+
+def csv_lines(judgements: Iterable[Judgement]) -> Iterator[str]:
+    """Write a header, then a row for each pair, with count, expected and rate of every action there is."""
+    rows = list(judgements)
+    actions = sorted({action for it in rows for action in it.actions})
+    columns = [f"{action}{kind}" for action in actions for kind in ("", "_expected", "_rate")]
+    yield _row(["query", "product_id", "impressions", "shoppers", *columns, "value", "grade"])
+    for it in rows:
+        figures: list[object] = []
+        for action in actions:
+            found = it.actions.get(action)
+            figures += [found.count, found.expected, found.rate] if found else [0, 0.0, 1.0]
+        yield _row([it.query, it.product_id, it.impressions, it.shoppers, *figures, it.value, it.grade])
+
+
+def _row(values: Iterable[object]) -> str:
+    text = StringIO()
+    csv.writer(text, lineterminator="").writerow(values)
+    return text.getvalue()
