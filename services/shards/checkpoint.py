@@ -48,7 +48,7 @@ def save(store: Store, frozen: Frozen, *, previous: Manifest, now: datetime) -> 
     directory = store.files.directory(store.path(SNAPSHOTS, frozen.snapshot) / LEXICAL)
     lexical = tuple(_bring(store, path, directory / path.name, previous=previous) for path in frozen.pinned)
     deleted = directory.parent / DELETED
-    store.files.write(deleted, orjson.dumps(frozen.deleted))
+    store.files.write(deleted, orjson.dumps({each: tuple(origin) for each, origin in frozen.deleted.items()}))
     for each in (directory, directory.parent, directory.parent.parent):
         store.files.sync(each)
     manifest = previous.model_copy(

@@ -26,7 +26,7 @@ from services.shards.segment import Segment, write_segment
 from services.shards.settings import ShardsSettings
 from services.shards.store import SEGMENTS, RefusedError, Store
 from services.shards.view import View
-from services.shards.workspace import workspace
+from services.shards.workspace import Workspace
 from shared.errors import FatalError
 from shared.records import Applied
 
@@ -46,14 +46,15 @@ class Shard:
     """Apply records, search views, checkpoint, merge. Made by `Shard.open`."""
 
     def __init__(
-        self, store: Store, contents: Contents, manifest: Manifest, *, lexical: LexicalIndex, seal_rows: int
+        self, store: Store, contents: Contents, manifest: Manifest, *, settings: ShardsSettings
     ) -> None:
         self.refusals: tuple[str, ...] = ()
         self._store = store
         self._contents = contents
         self._saved = manifest
-        self._lexical = lexical
-        self._policy = compaction.Policy(seal_rows=seal_rows)
+        self._work = _workspace(store, manifest, settings)
+        self._lexical = _lexical(self._work.path, settings)
+        self._policy = compaction.Policy(seal_rows=settings.seal_rows)
         self._writing = threading.Lock()
         self._maintaining = threading.Lock()
         self._merged = False
@@ -83,8 +84,7 @@ class Shard:
         store.publish(claimed)
         for name in refused:
             store.discard(name)
-        lexical = _lexical(store, claimed, settings=settings)
-        shard = cls(store, contents, claimed, lexical=lexical, seal_rows=settings.seal_rows)
+        shard = cls(store, contents, claimed, settings=settings)
         shard.refusals = tuple(f"{name}: {reason}" for name, reason in refused.items())
         return shard
 
@@ -124,13 +124,12 @@ class Shard:
         with self._maintaining:
             if self._closed or not self.unsaved:
                 return False
-            pins = self._lexical.directory.with_name(f"{self._lexical.directory.name}-pins")
-            self._store.files.remove(pins)
+            self._store.files.remove(self._work.pins)
             with self._writing:
-                frozen = self._freeze(pins)
+                frozen = self._freeze()
             self._saved = save(self._store, frozen, previous=self._saved, now=now)
             self._merged = False
-            self._store.files.remove(pins)
+            self._store.files.remove(self._work.pins)
             with self._writing:
                 in_use, made = set(self._contents.segments), self._store.sequence
             self._store.sweep(in_use, made=made)
@@ -162,7 +161,7 @@ class Shard:
         with self._maintaining, self._writing:
             self._closed = True
             self._lexical.close()
-            self._store.files.remove(self._lexical.directory)
+            self._work.close()
 
     def _change(self, entries: Sequence[Entry]) -> None:
         """Replace these products: text index first (it can fail), then memory (it cannot)."""
@@ -174,7 +173,7 @@ class Shard:
         if compaction.must_seal(self._policy, rows=self._contents.head_rows):
             self._contents.seal(self._write)
 
-    def _freeze(self, pins: Path) -> Frozen:
+    def _freeze(self) -> Frozen:
         """Seal the head and hold everything that makes up this moment (under the writer's lock)."""
         contents = self._contents
         contents.seal(self._write)
@@ -187,7 +186,7 @@ class Shard:
             topics=tuple(contents.topics),
             parts=tuple(contents.parts),
             deleted=contents.deleted(),
-            pinned=self._lexical.pin(pins),
+            pinned=self._lexical.pin(self._work.pins),
         )
 
     def _write(self, rows: Rows) -> Segment:
@@ -217,17 +216,18 @@ def _empty(identity: Identity, now: datetime) -> Manifest:
     )
 
 
-def _lexical(store: Store, manifest: Manifest, *, settings: ShardsSettings) -> LexicalIndex:
-    """Open the text index in a fresh working directory, from the manifest's snapshot when it has one."""
-    work = workspace(
-        store.root, epoch=manifest.epoch, configured=settings.lexical.work_dir, files=store.files
-    )
+def _workspace(store: Store, manifest: Manifest, settings: ShardsSettings) -> Workspace:
+    """Return a working directory with the text index of the manifest's snapshot, when it has one."""
+    configured = settings.lexical.work_dir
+    work = Workspace(store.root, epoch=manifest.epoch, configured=configured, files=store.files)
     snapshot = lexical_directory(store, manifest)
-    if snapshot is None:
-        store.files.directory(work)
-    else:
-        restore(snapshot, work, store.files)
+    if snapshot is not None:
+        restore(snapshot, work.path, store.files)
+    return work
+
+
+def _lexical(directory: Path, settings: ShardsSettings) -> LexicalIndex:
     try:
-        return LexicalIndex(work, settings.lexical)
+        return LexicalIndex(directory, settings.lexical)
     except (ValueError, OSError) as error:
-        raise FatalError(f"the text index in {snapshot} was verified, yet does not open: {error}") from error
+        raise FatalError(f"the text index was verified, yet does not open: {error}") from error
