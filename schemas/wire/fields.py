@@ -1,6 +1,7 @@
 """Attributes as they come, to attributes as Headrace keeps them: flat, scalar, bounded."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from schemas.base import MAX_ATTRIBUTES, MAX_TEXT_BYTES, FieldValue
@@ -48,6 +49,7 @@ def cut_text(text: str) -> str:
     return text if len(encoded) <= MAX_TEXT_BYTES else encoded[:MAX_TEXT_BYTES].decode(errors="ignore")
 
 
+@lru_cache(maxsize=4096)  # a catalogue has few names and many messages
 def _checked(name: str) -> str:
     if not name or len(name) > MAX_NAME or not name.isprintable():
         raise WireError(

@@ -29,7 +29,9 @@ def parse_object(value: bytes, *, limit: int | None = MAX_MESSAGE_BYTES) -> Obje
     tree = parse(value)
     if type(tree) is not dict:
         raise WireError("json.not_object", f"the value is {_kind(tree)}; send one JSON object a message")
-    _check(tree.items(), 1)
+    bad = _bad_number(tree.values(), 1)
+    if bad is not None:
+        raise _refused(_name_of(bad, tree) or "a number", bad)
     return tree
 
 
@@ -48,28 +50,43 @@ def too_deep() -> WireError:
     return WireError("json.too_deep", f"more than {MAX_DEPTH} levels of nesting: flatten the message")
 
 
-def _check(items: Iterable[tuple[str, Any]], depth: int) -> None:
-    """Walk the tree: depth and every number. Kept to type tests, because every message passes here."""
+def _bad_number(items: Iterable[Any], depth: int) -> float | None:  # Any: JSON
+    """Return the first number out of bounds. Kept to type tests, because every message passes here."""
     if depth > MAX_DEPTH:
         raise too_deep()
-    for name, item in items:
+    for item in items:
         kind = type(item)
-        if kind is dict:
-            _check(item.items(), depth + 1)
-        elif kind is list:
-            _check([(name, entry) for entry in item], depth + 1)
-        elif kind is float or kind is int:
-            _check_number(name, item)
+        if kind is str:
+            continue
+        if kind is dict or kind is list:
+            bad = _bad_number(item.values() if kind is dict else item, depth + 1)
+            if bad is not None:
+                return bad
+        elif (kind is float and not isfinite(item)) or (
+            kind is int and not LOWEST_INTEGER <= item <= HIGHEST_INTEGER
+        ):
+            found: float = item
+            return found
+    return None
 
 
-def _check_number(name: str, number: float) -> None:
+def _refused(name: str, number: float) -> WireError:
     if type(number) is int:
-        if not LOWEST_INTEGER <= number <= HIGHEST_INTEGER:
-            raise WireError(
-                "field.number_too_large", f"{name!r} does not fit in 64 bits: send it as text if it is a code"
-            )
-    elif not isfinite(number):
-        raise WireError("field.number_not_finite", f"{name!r} is not a finite number: send null instead")
+        return WireError(
+            "field.number_too_large", f"{name!r} does not fit in 64 bits: send it as text if it is a code"
+        )
+    return WireError("field.number_not_finite", f"{name!r} is not a finite number: send null instead")
+
+
+def _name_of(number: float, node: Any, name: str = "") -> str | None:  # Any: JSON
+    """Return the name under which the very object `number` lies, walking as `_bad_number` does."""
+    if node is number:
+        return name
+    items = (
+        node.items() if type(node) is dict else [(name, item) for item in node] if type(node) is list else ()
+    )
+    found = (_name_of(number, item, inner) for inner, item in items)
+    return next((inner for inner in found if inner is not None), None)
 
 
 def _kind(tree: object) -> str:

@@ -132,7 +132,7 @@ trees = st.recursive(
 )
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(message=st.dictionaries(st.sampled_from(NAMES), trees, max_size=8), key=st.none() | trees)
 def test_any_json_with_our_words_in_it_is_a_change_or_a_wire_error(message: Any, key: Any):
     _change_or_wire_error(json.dumps(key).encode(), json.dumps(message).encode(), ())
