@@ -6,6 +6,7 @@ taken off. A kill after 1 publishes it on the next start; a kill after 2 publish
 Publishing first would lose a resolve: the topic says firing, the state has never heard of it.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
@@ -37,7 +38,19 @@ end
 return redis.call('LLEN', KEYS[3])
 """
 )
-TRIM = FENCE + "return redis.call('LTRIM', KEYS[2], ARGV[2], -1)"
+TAKE_OFF = (
+    FENCE
+    + """
+local taken = 0
+for i = 2, #ARGV do
+  if redis.call('LINDEX', KEYS[2], 0) ~= ARGV[i] then break end
+  redis.call('LPOP', KEYS[2])
+  taken = taken + 1
+end
+return taken
+"""
+)
+"""By value, not by count: whatever another process took off meanwhile, an unpublished entry stays."""
 PUBLISHED_AT_ONCE = 100
 VISIBLE_AFTER = timedelta(seconds=30)
 """A published alert is surely back from the topic by then; what is not, was lost by the broker."""
@@ -53,7 +66,8 @@ class AlertBook:
         self._clock = clock
         self._fence, self._lives, self._outbox = f"{base}:fence", f"{base}:alerts", f"{base}:outbox"
         self._commit = Script(redis, COMMIT)
-        self._trim = Script(redis, TRIM)
+        self._take_off = Script(redis, TAKE_OFF)
+        self._publishing = asyncio.Lock()
 
     async def observe(self, seen: Sequence[Observation], *, policy: Policy, epoch: int) -> bool:
         """Step every life, publish what turned; return whether all of them are settled."""
@@ -74,13 +88,15 @@ class AlertBook:
 
     async def publish(self, *, epoch: int) -> None:
         """Publish the outbox, oldest first, and take off what was acknowledged."""
-        while True:
-            with transient():
-                waiting = await self._redis.lrange(self._outbox, 0, PUBLISHED_AT_ONCE - 1)
-            if not waiting:
-                return
-            await self._publisher.publish([outgoing(Alert.decode(raw(entry))) for entry in waiting])
-            await self._trim(keys=[self._fence, self._outbox], args=[epoch, len(waiting)])
+        async with self._publishing:
+            while True:
+                with transient():
+                    waiting = await self._redis.lrange(self._outbox, 0, PUBLISHED_AT_ONCE - 1)
+                if not waiting:
+                    return
+                entries = [raw(entry) for entry in waiting]
+                await self._publisher.publish([outgoing(Alert.decode(entry)) for entry in entries])
+                await self._take_off(keys=[self._fence, self._outbox], args=[epoch, *entries])
 
     async def lives(self, keys: Sequence[str] | None = None) -> dict[str, Life]:
         """Return the lives of these keys that are known; without keys, all of them."""

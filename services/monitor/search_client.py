@@ -31,6 +31,10 @@ class _Hit(BaseModel):
     product_id: str
 
 
+class _Problem(BaseModel):
+    detail: str
+
+
 class _Found(BaseModel):
     hits: tuple[_Hit, ...]
     partial: bool = False
@@ -73,9 +77,9 @@ class SearchClient:
         async with self._seats:
             response = await self._post(body)
         if response.status_code in REFUSALS:
-            raise CanaryRefusedError(response.text[:MAX_REASON])
+            raise CanaryRefusedError(_detail(response))
         if response.status_code != httpx.codes.OK:
-            raise SearchFailedError(f"HTTP {response.status_code}: {response.text[:MAX_REASON]}")
+            raise SearchFailedError(f"HTTP {response.status_code}: {_detail(response)}")
         try:
             found = _Found.model_validate_json(response.content)
         except ValidationError as error:
@@ -102,3 +106,11 @@ class SearchClient:
                 break
             await asyncio.sleep(attempt * PAUSE.total_seconds())
         return response
+
+
+def _detail(response: httpx.Response) -> str:
+    """Return what an error says for people: the `detail` of a problem (RFC 9457), else the body."""
+    try:
+        return _Problem.model_validate_json(response.content).detail[:MAX_REASON]
+    except ValidationError:
+        return response.text[:MAX_REASON]

@@ -1,5 +1,7 @@
 """Alerts outlive the monitor: lives and outbox in a real Redis."""
 
+import asyncio
+
 import pytest
 from redis.asyncio import Redis
 
@@ -74,6 +76,25 @@ async def test_a_kill_between_publishing_and_trimming_repeats_byte_for_byte(redi
     await AlertBook(redis, bus, namespace=namespace, clock=clock).publish(epoch=2)
     assert len(bus.sent) == 2
     assert bus.sent[0] == bus.sent[1]
+
+
+async def test_watches_that_publish_at_the_same_time_publish_each_transition_once(book, bus):
+    """Found in the first run of the whole: two watches published one outbox, and took off one too many."""
+    many = [[seen(True, f"d{watch}:{number}") for number in range(20)] for watch in range(5)]
+    fire = Policy(fire_after=1)
+    await asyncio.gather(*(book.observe(some, policy=fire, epoch=1) for some in many))
+    assert len(bus.sent) == 100
+    assert len({message.key for message in bus.sent}) == 100
+
+
+async def test_two_processes_with_one_outbox_lose_nothing(redis, bus, clock, namespace):
+    books = [AlertBook(redis, bus, namespace=namespace, clock=clock) for _ in range(4)]
+    many = [[seen(True, f"d{at}:{number}") for number in range(20)] for at in range(4)]
+    fire = Policy(fire_after=1)
+    await asyncio.gather(
+        *(book.observe(some, policy=fire, epoch=1) for book, some in zip(books, many, strict=True))
+    )
+    assert len({message.key for message in bus.sent}) == 80
 
 
 async def test_a_monitor_that_was_deposed_changes_nothing(book, bus):
