@@ -1,0 +1,116 @@
+"""`headrace evaluate --data DIR`: search quality on a data set with grades, through the real path."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from services.cli import loading, quality
+from services.cli.report import Report, Row
+from services.cli.search_client import SearchClient
+from services.cli.simulation.catalogue import Catalogue, Query, load
+from services.cli.up import local_stack
+from shared.errors import TransientError
+from shared.infrastructure.ladder import Rung
+from shared.infrastructure.running import discover, read
+from shared.settings import Settings
+
+app = typer.Typer()
+
+WORKERS = ("shards", "embedder", "search")
+MODES = ("lexical", "dense", "hybrid")
+READY = timedelta(minutes=3)
+PATIENCE = 5
+
+
+@app.command()
+def evaluate(
+    data: Annotated[
+        Path, typer.Option(help="Directory with docs.jsonl.gz, queries.tsv, qrels.tsv.", exists=True)
+    ],
+    broker: Annotated[
+        Rung | None, typer.Option(help="Broker to start when nothing runs; absent: the embedded one.")
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where to keep what is started; absent: `evaluate` in the usual one.")
+    ] = None,
+    changes: Annotated[
+        int, typer.Option(help="Live changes whose freshness is measured; 0: none.", min=0)
+    ] = 20,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Measure nDCG, recall, reciprocal rank and freshness; starts what is not running."""
+    console = Console(stderr=True)
+    catalogue = load(data)
+    with (
+        installation(data_dir, broker) as settings,
+        SearchClient.of(settings) as client,
+        bars(console) as progress,
+    ):
+        loaded = loading.load(settings, client, catalogue, progress=progress)
+        rows = [row for mode in MODES for row in judge(client, catalogue, mode, progress)]
+        live = loading.live_changes(settings, client, changes, progress=progress) if changes else []
+    if loaded.others:
+        console.print(f"{loaded.others:,} other products are in the index: figures are lower bounds")
+    Report("evaluate", [*rows, *loaded.rows(), *live]).show(as_json=json)
+
+
+def judge(client: SearchClient, catalogue: Catalogue, mode: str, progress: Progress) -> list[Row]:
+    """Ask every query in one mode, and hold the answers against the grades."""
+    bar = progress.add_task(f"queries, {mode}", total=len(catalogue.queries))
+    ranked: dict[str, Sequence[tuple[str, float]]] = {}
+    times: list[float] = []
+    for query in catalogue.queries:
+        began = time.perf_counter()
+        ranked[query.id] = _answer(client, query, mode)
+        times.append(time.perf_counter() - began)
+        progress.advance(bar)
+    figures = quality.figures(catalogue.grades, ranked)
+    rows = [
+        Row(f"{mode} {name}", figure.mean, note=f"± {figure.half_width:.4f} (95 %, {figure.count} queries)")
+        for name, figure in figures.items()
+    ]
+    middle = sorted(times)[len(times) // 2] * 1000
+    headline = [Row("nDCG@10", rows[0].value, bound=GOAL, note="hybrid")] if mode == "hybrid" else []
+    return [*headline, *rows, Row(f"{mode} search p50", middle, "ms", note="whole round trip, one at a time")]
+
+
+GOAL = 0.62
+"""nDCG@10 of hybrid search on the ESCI sample out of the box."""
+
+
+def _answer(client: SearchClient, query: Query, mode: str) -> list[tuple[str, float]]:
+    """Return (product, score) of the first 50, best first; an incomplete answer is asked for again."""
+    for _ in range(PATIENCE):
+        answer = client.search(text=query.text, k=quality.DEPTH, mode=mode, fields=[], log=False)
+        if not answer["partial"]:
+            return [(hit["product_id"], hit["score"]) for hit in answer["hits"]]
+        time.sleep(1)
+    missing = [each for each in answer["partitions"] if not each["answered"]]
+    raise TransientError(f"the index does not answer in full: {missing[0]['reason']}")
+
+
+@contextmanager
+def installation(data_dir: Path | None, broker: Rung | None) -> Iterator[Settings]:
+    """Give the settings of what runs here, or start it and stop it afterwards."""
+    settings = Settings.load(data_dir=data_dir)
+    if read(settings.data_dir) is not None:
+        yield discover(settings)
+        return
+    directory = data_dir or settings.data_dir / "evaluate"
+    stack = local_stack(settings.model_copy(update={"data_dir": directory}), WORKERS, broker=broker)
+    with stack:
+        stack.wait_ready(within=READY)
+        yield discover(stack.settings)
+
+
+def bars(console: Console) -> Progress:
+    """Return progress bars on standard error."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console)

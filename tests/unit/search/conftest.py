@@ -1,0 +1,231 @@
+"""A search API before real shards, all in one process: HTTP goes through ASGI, owners are what we say."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import numpy as np
+import pytest
+from fastapi import FastAPI
+
+from schemas.base import Coordinates
+from schemas.catalogue import Document
+from schemas.index import IndexRecord, Passage
+from services.search.api import SearchApi, mount
+from services.search.embedding import QueryVectors
+from services.search.engine import Parts, SearchEngine
+from services.search.log import QueryLog
+from services.search.settings import SearchSettings
+from services.search.shards import ShardClient
+from services.shards.api import Answers, router
+from services.shards.domain.manifest import Recovery
+from services.shards.files import Files
+from services.shards.records import entry
+from services.shards.serving import Serving
+from services.shards.settings import LexicalSettings, ShardsSettings
+from services.shards.shard import Identity, Shard
+from shared.errors import TransientError
+from shared.partitioning import partition_of
+from shared.records import Partition, Record
+from shared.registry import OwnerRecord
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+MODEL = "0123456789abcdef"
+PARTITIONS = 2
+WORDS = ("shoe", "sock", "red", "blue")
+
+
+class CountingEncoder:
+    """A model that counts four words; real enough to tell texts apart."""
+
+    fingerprint = MODEL
+    dimensions = len(WORDS) + 1
+
+    def __init__(self):
+        self.calls = 0
+
+    def encode_queries(self, texts):
+        self.calls += len(texts)
+        return np.stack([vector_of(text) for text in texts])
+
+    encode_documents = encode_queries
+
+
+def vector_of(text):
+    counts = np.array([*(text.count(word) for word in WORDS), 0.1], np.float32)
+    return counts / np.linalg.norm(counts)
+
+
+class Collected:
+    """A publisher that keeps what it is given; away while `away`."""
+
+    def __init__(self):
+        self.messages = []
+        self.away = False
+
+    async def publish(self, messages):
+        if self.away:
+            raise TransientError("the broker is away")
+        self.messages += messages
+
+
+class Neighbours(httpx.AsyncBaseTransport):
+    """The network between search and shards: one ASGI app a host, some slow, some gone."""
+
+    def __init__(self):
+        self.apps = {}
+        self.gone = set()
+        self.stuck = set()
+        self.asked = []
+
+    async def handle_async_request(self, request):
+        host = request.url.host
+        self.asked.append((host, request.url.path))
+        if host in self.gone:
+            raise httpx.ConnectError("connection refused", request=request)
+        if host in self.stuck:
+            await asyncio.Event().wait()
+        return await httpx.ASGITransport(self.apps[host]).handle_async_request(request)
+
+
+class Shop:
+    """Two real shards, their owners, and the search API in front."""
+
+    def __init__(self, place):
+        self.place = place
+        self.network = Neighbours()
+        self.published = Collected()
+        self.encoder = CountingEncoder()
+        self.owners = []
+        self.served = {}
+        self.log = None
+
+    def shard(self, number, products, name="a"):
+        """Serve a real shard with these products ({id: fields}) from host `name`."""
+        shard = Shard.open(
+            self.place / f"shard-{number}-{name}",
+            Identity(generation="g1", partition=number, epoch=1),
+            settings=ShardsSettings(
+                lexical=LexicalSettings(heap_mib=15, work_dir=self.place / f"w{number}{name}")
+            ),
+            recovery=Recovery(now=NOW, oldest=timedelta(days=7), edges=None),
+            files=Files(),
+        )
+        log = Partition("index.records.g1", number)
+        records = [
+            Record(log, offset, product.encode(), _record(product, fields).encode(), NOW)
+            for offset, (product, fields) in enumerate(products.items())
+        ]
+        shard.apply([entry(each) for each in records], len(records))
+        serving = Serving(shard, partition=number, epoch=1, start=0, target=len(records))
+        self.served.setdefault(name, {})[number] = serving
+        if name not in self.network.apps:
+            lookup = self.served[name].get
+            app = FastAPI()
+            app.include_router(router(Answers(lookup, generation="g1", partitions=PARTITIONS, threads=2)))
+            self.network.apps[name] = app
+        self.owners.append(
+            OwnerRecord(
+                url=f"http://{name}",
+                instance=name,
+                partition=number,
+                partitions=PARTITIONS,
+                epoch=1,
+                next_offset=len(records),
+                end_offset=len(records),
+                ready=True,
+                fingerprint=MODEL,
+                dimensions=5,
+                documents=len(records),
+                updated_at=NOW,
+            )
+        )
+        return serving
+
+    async def of(self, generation):
+        return self.owners if generation == "g1" else []
+
+    def forget(self, generation):
+        """Owners are always fresh here."""
+
+    async def choose(self, requested):
+        return requested or "g1"
+
+    def now(self):
+        return NOW
+
+    def close(self):
+        for shards in self.served.values():
+            for serving in shards.values():
+                serving.shard.close()
+
+
+def _record(product, fields):
+    vector = vector_of(str(fields.get("title", ""))).astype(np.float16)
+    return IndexRecord(
+        product_id=product,
+        document=Document(fields=fields, versions=dict.fromkeys(fields, 1), upserted=1),
+        text=str(fields.get("title", "")),
+        fingerprint=MODEL,
+        dimensions=5,
+        passages=(Passage(start=0, end=1),),
+        vectors=vector.tobytes(),
+        source=Coordinates(topic="catalogue.changes.v1", partition=0, offset=0),
+        epoch=1,
+        event_time=NOW,
+    )
+
+
+PRODUCTS = {
+    "p1": {"title": "red shoe", "price": 30.0, "brand": "Acme"},
+    "p2": {"title": "blue shoe", "price": 20.0, "brand": "Acme"},
+    "p3": {"title": "red sock", "price": 5.0, "brand": "Toe"},
+    "p4": {"title": "blue sock", "price": 4.0, "brand": "Toe"},
+    "p5": {"title": "red red shoe", "price": 90.0, "brand": "Toe"},
+    "p6": {"title": "shoe shoe blue", "price": 9.0, "brand": "Acme"},
+}
+
+
+def home(product):
+    return partition_of(product.encode(), PARTITIONS)
+
+
+def of_shard(number):
+    return {product: fields for product, fields in PRODUCTS.items() if home(product) == number}
+
+
+@pytest.fixture
+async def shop(tmp_path):
+    shop = Shop(tmp_path)
+    for number in range(PARTITIONS):
+        shop.shard(number, of_shard(number))
+    yield shop
+    shop.close()
+
+
+@pytest.fixture
+async def open_api(shop):
+    """Return a function that opens the API with settings and gives a client of it."""
+    opened = []
+
+    async def open_api(**settings):
+        section = SearchSettings(**{"hedge_after": timedelta(milliseconds=50), **settings})
+        vectors = QueryVectors(lambda: shop.encoder, remember=section.cached_queries)
+        shards = ShardClient(hedge_after=section.hedge_after, transport=shop.network)
+        ids = iter(f"q{number}" for number in range(10_000))
+        parts = Parts(generations=shop, owners=shop, vectors=vectors, shards=shards, new_id=lambda: next(ids))
+        shop.log = QueryLog(shop.published, capacity=section.log_capacity)
+        api = FastAPI(docs_url=None)
+        mount(api, SearchApi(section, SearchEngine(section, parts), shop.log, clock=shop), section)
+        client = httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://search")
+        await shop.log.start()
+        await vectors.start()
+        async with asyncio.timeout(10):
+            while vectors.missing():  # noqa: ASYNC110 - it is asked, it does not tell
+                await asyncio.sleep(0)
+        opened.extend([client.aclose, vectors.stop, shop.log.stop, shards.stop])
+        return client
+
+    yield open_api
+    for close in opened:
+        await close()

@@ -1,0 +1,290 @@
+"""The search API over HTTP, before real shards."""
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from schemas.search import SearchQuery
+from tests.unit.search.conftest import PRODUCTS, home
+
+RED_SHOE = {"text": "red shoe", "k": 3}
+
+
+def ids(answer):
+    return [hit["product_id"] for hit in answer.json()["hits"]]
+
+
+@pytest.fixture
+async def client(open_api):
+    return await open_api()
+
+
+async def test_a_search_finds_the_best_of_all_shards_and_says_where_they_lie(client):
+    answer = (await client.post("/search", json=RED_SHOE)).json()
+    assert answer["query_id"] == "q0"
+    assert (answer["generation"], answer["mode"], answer["partial"]) == ("g1", "hybrid", False)
+    assert [each["answered"] for each in answer["partitions"]] == [True, True]
+    best = answer["hits"][0]
+    assert (best["rank"], best["product_id"]) == (1, "p1")
+    assert best["scores"]["dense"] == pytest.approx(1, abs=1e-3)
+    assert best["provenance"] == {
+        "generation": "g1",
+        "partition": home("p1"),
+        "segment": "head",
+        "offset": best["provenance"]["offset"],
+        "epoch": 1,
+        "passage": 0,
+    }
+    assert best["fields"] == PRODUCTS["p1"]
+
+
+@pytest.mark.parametrize("mode", ["dense", "lexical", "hybrid"])
+async def test_every_mode_ranks_by_falling_score(client, mode):
+    answer = await client.post("/search", json={"text": "blue sock", "mode": mode})
+    scores = [hit["score"] for hit in answer.json()["hits"]]
+    assert ids(answer)[0] == "p4"
+    assert scores == sorted(scores, reverse=True)
+
+
+async def test_filters_hold_in_every_mode(client):
+    filters = [
+        {"field": "price", "op": "range", "lt": 50, "gte": 5},
+        {"field": "brand", "op": "in", "values": ["Acme", "Toe"]},
+        {"field": "title", "op": "term", "value": "red sock"},
+    ]
+    for mode in ("dense", "lexical", "hybrid"):
+        answer = await client.post("/search", json={"text": "red", "mode": mode, "filters": filters})
+        assert ids(answer) == ["p3"]
+
+
+async def test_only_the_fields_asked_for_are_returned(client):
+    answer = await client.post("/search", json={**RED_SHOE, "fields": ["price", "nothing"]})
+    assert next(hit["fields"] for hit in answer.json()["hits"]) == {"price": 30.0}
+
+
+async def test_the_same_query_is_embedded_once(client, shop):
+    before = shop.encoder.calls
+    for text in ("red shoe", " red  shoe ", "red\tshoe"):
+        await client.post("/search", json={"text": text})
+    assert shop.encoder.calls == before + 1
+
+
+async def test_a_lexical_search_needs_no_model(client, shop):
+    before = shop.encoder.calls
+    answer = await client.post("/search", json={"text": "sock", "mode": "lexical"})
+    assert set(ids(answer)) == {"p3", "p4"}
+    assert answer.json()["fingerprint"] is None
+    assert shop.encoder.calls == before
+
+
+async def test_a_shard_that_is_away_makes_the_answer_partial_and_is_named(client, shop):
+    other = shop.shard(home("p1"), {}, name="b")  # the owner of p1's shard is now b alone
+    shop.owners = [each for each in shop.owners if (each.partition, each.instance) != (home("p1"), "a")]
+    shop.network.gone.add("b")
+    answer = await client.post("/search", json=RED_SHOE)
+    body = answer.json()
+    assert (answer.status_code, body["partial"]) == (200, True)
+    lost = [each for each in body["partitions"] if not each["answered"]]
+    assert [each["partition"] for each in lost] == [other.partition]
+    assert "connection refused" in lost[0]["reason"]
+    assert "p1" not in ids(answer)
+
+
+async def test_a_shard_without_an_owner_makes_the_answer_partial(client, shop):
+    shop.owners = shop.owners[:1]
+    body = (await client.post("/search", json=RED_SHOE)).json()
+    assert body["partial"]
+    assert body["partitions"][1]["reason"] == "no owner serves this partition"
+
+
+async def test_one_shard_that_refuses_does_not_take_its_neighbours_with_it(client, shop):
+    del shop.served["a"][1]  # the process has lost the lease, the registry does not know yet
+    body = (await client.post("/search", json=RED_SHOE)).json()
+    assert [each["answered"] for each in body["partitions"]] == [True, False]
+    assert body["partitions"][1]["reason"].startswith("not.owner")
+
+
+@pytest.mark.parametrize("trouble", ["gone", "stuck"])
+async def test_a_replica_stands_in(client, shop, trouble):
+    for number in range(2):
+        serving = {each: PRODUCTS[each] for each in PRODUCTS if home(each) == number}
+        shop.shard(number, serving, name="b")
+    getattr(shop.network, trouble).add("a")
+    for _ in range(2):  # whichever is asked first
+        answer = await client.post("/search", json=RED_SHOE)
+        assert not answer.json()["partial"]
+        assert ids(answer)[0] == "p1"
+
+
+async def test_a_shard_that_hangs_is_left_out_at_the_deadline(client, shop):
+    shop.shard(0, {}, name="b")
+    shop.owners = [each for each in shop.owners if (each.partition, each.instance) != (0, "a")]
+    shop.network.stuck.add("b")
+    body = (await client.post("/search", json={**RED_SHOE, "timeout_ms": 300})).json()
+    assert [each["answered"] for each in body["partitions"]] == [False, True]
+    assert body["partitions"][0]["reason"] == "no answer within the time limit"
+    assert body["took_ms"] < 2000
+
+
+async def test_no_shard_at_all_is_an_error_not_an_empty_answer(client, shop):
+    shop.network.gone.add("a")
+    answer = await client.post("/search", json=RED_SHOE)
+    assert answer.status_code == 503
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["fix"]
+    assert (await client.post("/search", json={**RED_SHOE, "generation": "g2"})).status_code == 503
+
+
+async def test_an_answer_that_cannot_be_read_is_a_missing_shard(client, shop):
+    async def nonsense(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b'{"partitions": [{}]}'})
+
+    shop.network.apps["a"] = nonsense
+    assert (await client.post("/search", json=RED_SHOE)).status_code == 503
+
+
+async def test_min_offsets_that_are_not_reached_are_told_with_how_far_the_shard_is(client, shop):
+    reached = shop.served["a"][0].next_offset
+    body = {**RED_SHOE, "min_offsets": {"0": reached, "1": 10**6}, "timeout_ms": 500}
+    answer = (await client.post("/search", json=body)).json()
+    assert [each["answered"] for each in answer["partitions"]] == [True, False]
+    assert answer["partitions"][1]["reason"].startswith("behind: shard 1 has applied up to")
+
+
+async def test_similar_products_leave_the_product_itself_out(client):
+    answer = await client.post("/similar", json={"product_id": "p1", "k": 2})
+    assert ids(answer) == ["p5", "p3"] or ids(answer)[0] == "p5"
+    assert "p1" not in ids(answer)
+    assert len(ids(answer)) == 2
+    by_text = await client.post("/similar", json={"text": "red shoe", "k": 1})
+    assert ids(by_text) == ["p1"]
+    assert (await client.post("/similar", json={"product_id": "p99"})).status_code == 404
+
+
+async def test_why_explains_rank_and_absence(client):
+    found = (await client.get("/why", params={"query": "red shoe", "product_id": "p1"})).json()
+    assert found["rank"] == 1
+    assert found["reasons"][-1] == "together that makes it number 1"
+    absent = (await client.get("/why", params={"query": "red shoe", "product_id": "p99"})).json()
+    assert absent["rank"] is None
+    assert absent["reasons"][0].startswith("p99 is not in the index")
+
+
+async def test_a_product_is_shown_as_the_index_has_it(client):
+    answer = await client.get("/product/p1")
+    assert answer.json()["fields"] == PRODUCTS["p1"]
+    assert answer.json()["partition"] == home("p1")
+    assert (await client.get("/product/p99")).status_code == 404
+    assert (await client.get("/product/a%2Fb%3F")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"text": "  "}, 422),
+        ({"text": "x" * 3000}, 422),
+        ({"text": "x", "k": 5000}, 422),
+        ({"text": "x", "filters": [{"field": "a", "op": "range"}]}, 422),
+        ([], 422),
+    ],
+)
+async def test_requests_that_do_not_fit_are_refused_with_a_fix(client, body, status):
+    answer = await client.post("/search", json=body)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["fix"]
+
+
+@pytest.mark.parametrize(
+    "raw", [b"{", b'{"text": "\xff"}', b'{"text": "\\ud800"}', b"[" * 20_000, b'{"text":"x","k":1e999}', b""]
+)
+async def test_no_bytes_make_the_api_fail(client, raw):
+    answer = await client.post("/search", content=raw, headers={"Content-Type": "application/json"})
+    assert 400 <= answer.status_code < 500
+    assert answer.json()["fix"]
+
+
+async def test_unknown_paths_are_problems_too(client):
+    assert (await client.get("/nothing")).json()["status"] == 404
+    assert (await client.get("/search")).status_code == 405
+
+
+async def test_a_body_that_is_too_large_is_refused_declared_or_not(open_api):
+    client = await open_api(max_body=1024)
+    assert (await client.post("/search", content=b"x" * 2000)).status_code == 413
+
+    async def dribble():
+        for _ in range(20):
+            yield b"x" * 100
+
+    assert (await client.post("/search", content=dribble())).status_code == 413
+
+
+async def test_more_requests_than_allowed_are_refused_and_the_rest_answered(open_api, shop):
+    client = await open_api(concurrency=2)
+    shop.network.stuck.add("a")
+    waiting = [
+        asyncio.ensure_future(client.post("/search", json={**RED_SHOE, "timeout_ms": 1000})) for _ in range(2)
+    ]
+    async with asyncio.timeout(10):
+        while len(shop.network.asked) < 2:  # noqa: ASYNC110 - the network has no event
+            await asyncio.sleep(0)
+    refused = await client.post("/search", json=RED_SHOE)
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+    assert (await client.get("/openapi.json")).status_code == 200
+    for each in waiting:
+        assert (await each).status_code == 503
+    shop.network.stuck.clear()
+    assert (await client.post("/search", json=RED_SHOE)).status_code == 200
+
+
+async def test_tokens_guard_the_search_and_not_its_description(open_api):
+    client = await open_api(tokens=["secret"])
+    refused = await client.post("/search", json=RED_SHOE)
+    assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+    for path in ("/why?query=a&product_id=b", "/product/p1"):
+        assert (await client.get(path)).status_code == 401
+    assert (await client.get("/docs")).status_code == 200
+    let_in = await client.post("/search", json=RED_SHOE, headers={"Authorization": "Bearer secret"})
+    assert let_in.status_code == 200
+
+
+async def test_the_description_is_complete_and_the_page_needs_no_network(client):
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    assert set(paths) == {"/search", "/similar", "/why", "/product/{product_id}"}
+    page = (await client.get("/docs")).text
+    assert "http://" not in page
+    assert "https://" not in page
+
+
+async def test_every_answer_is_logged_as_a_ubi_query(client, shop):
+    body = {**RED_SHOE, "session_id": "s1", "client_id": "c1", "user_id": "u1", "application": "web"}
+    answer = await client.post("/search", json=body)
+    await client.post("/search", json={**RED_SHOE, "log": False})
+    await shop.log.stop()
+    assert [each.topic for each in shop.published.messages] == ["search.queries.v1"]
+    logged = SearchQuery.decode(shop.published.messages[0].value)
+    assert (logged.query_id, logged.user_query, logged.application) == ("q0", "red shoe", "web")
+    assert (logged.session_id, logged.client_id, logged.user_id) == ("s1", "c1", "u1")
+    assert list(logged.query_response_object_ids) == ids(answer)
+    assert logged.ranking.scores == tuple(hit["score"] for hit in answer.json()["hits"])
+    assert (logged.ranking.generation, logged.ranking.partial) == ("g1", False)
+
+
+async def test_a_broker_that_is_away_neither_slows_nor_loses_what_fits_and_counts_the_rest(open_api, shop):
+    client = await open_api(log_capacity=3)
+    shop.published.away = True
+    for _ in range(5):
+        assert (await client.post("/search", json=RED_SHOE)).status_code == 200
+    assert shop.log.dropped == 2
+    shop.published.away = False
+    await shop.log.stop()
+    assert len(shop.published.messages) == 3
+
+
+async def test_an_exact_search_finds_what_the_index_finds_here(client):
+    exact = await client.post("/search", json={**RED_SHOE, "exact": True, "mode": "dense"})
+    assert ids(exact) == ids(await client.post("/search", json={**RED_SHOE, "mode": "dense"}))
+    assert np.isfinite([hit["score"] for hit in exact.json()["hits"]]).all()
