@@ -1,0 +1,159 @@
+"""`headrace demo`: the whole loop at work on a sample shop; then it is yours to try, until Ctrl-C."""
+
+import asyncio
+import shutil
+import signal
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from services.cli.demonstration.place import Addresses, Place
+from services.cli.demonstration.screen import Screen
+from services.cli.demonstration.story import Story
+from services.cli.log_view import show_own_events
+from services.cli.simulation import catalogue, shop
+from services.cli.simulation.catalogue import Catalogue
+from services.cli.up import configured_port, local_stack
+from shared.errors import ConfigurationError
+from shared.infrastructure import running
+from shared.infrastructure.stack import WORKERS, Stack
+from shared.settings import Settings
+
+app = typer.Typer()
+
+KINDS = [spec.kind for spec in WORKERS]
+WATCH_SECONDS = 0.3
+HINTS = (
+    'headrace search "velvet settee"',
+    "headrace simulate --live --sessions 50",
+    'headrace judgements show "QUERY"',
+    "headrace alerts tail",
+    "curl -s {search}/search -H 'content-type: application/json' -d '{{\"text\": \"waterproof jacket\"}}'",
+    "open {search}/docs in a browser",
+)
+
+
+@app.command()
+def demo(
+    exit_: Annotated[bool, typer.Option("--exit", help="End after the last scene; 1 if one failed.")] = False,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Directory with docs.jsonl.gz, queries.tsv, qrels.tsv; absent: the sample shop."),
+    ] = None,
+    external: Annotated[
+        bool, typer.Option("--external", help="Play on what already runs (settings, or `headrace up`).")
+    ] = False,
+    products: Annotated[int, typer.Option(help="Size of the sample shop.", min=200)] = 3000,
+) -> None:
+    """See the whole loop at work: catalogue, search, shoppers, judgements, canaries, alerts."""
+    goods = catalogue.load(data) if data else shop.sample(size=products)
+    screen = Screen(Console(highlight=False))
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        if external:
+            _play_on(_addresses(), goods, screen, dict)
+        else:
+            _play_here(goods, screen, stay=not exit_)
+    except KeyboardInterrupt:
+        screen.say("stopped")
+    if screen.failures:
+        raise typer.Exit(1)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _addresses() -> Addresses:
+    """Return what the settings point at, or else what `headrace up` runs here."""
+    settings = running.discover(Settings.load())
+    here = running.read(settings.data_dir)
+    ports = here.ports if here else {kind: configured_port(kind) for kind in KINDS}
+    return Addresses(settings, {kind: f"http://127.0.0.1:{port}" for kind, port in ports.items()})
+
+
+def _play_here(goods: Catalogue, screen: Screen, *, stay: bool) -> None:
+    """Start an installation, play on it, and leave it running for the audience."""
+    settings = Settings.load()
+    directory = _fresh_directory(settings)
+    show_own_events(_to_file(directory / "logs" / "demo.log"))
+    stack = local_stack(settings.model_copy(update={"data_dir": directory}), KINDS)
+    screen.scene("Start", "A broker, Redis, the topics and five workers, each a process of its own.")
+    began = time.monotonic()
+    try:
+        with screen.console.status("starting broker, Redis, topics, workers"):
+            stack.start()
+        _announce(directory, settings.data_dir)
+        screen.claim(f"broker, Redis and topics are there after {time.monotonic() - began:.1f} s", holds=True)
+        addresses = Addresses(stack.settings, {name: stack.url(name) for name in stack.ports})
+        _play_on(addresses, goods, screen, stack.not_ready)
+        if stay:
+            screen.say(f"logs: {stack.logs()}")
+            screen.console.rule("running until Ctrl-C")
+            _tend(stack)
+    finally:
+        screen.say("stopping")
+        running.forget(settings.data_dir)
+        stack.stop()
+
+
+def _play_on(
+    addresses: Addresses, goods: Catalogue, screen: Screen, waiting: Callable[[], Mapping[str, str]]
+) -> None:
+    began = time.monotonic()
+    asyncio.run(_play(addresses, goods, screen, waiting))
+    screen.figure("the whole story", f"{time.monotonic() - began:.0f} s")
+    screen.close(HINTS, addresses.urls)
+
+
+async def _play(
+    addresses: Addresses, goods: Catalogue, screen: Screen, waiting: Callable[[], Mapping[str, str]]
+) -> None:
+    async with Place(addresses) as place:
+        await Story(place, screen, goods, waiting).play()
+        if figures := [owner for owner in await place.owners() if owner.freshness_p50 is not None]:
+            middle = max(owner.freshness_p50 or 0.0 for owner in figures)
+            worst = max(owner.freshness_p99 or 0.0 for owner in figures)
+            screen.figure(
+                "change to searchable, lately", f"p50 {middle * 1000:,.0f} ms, p99 {worst * 1000:,.0f} ms"
+            )
+
+
+def _tend(stack: Stack) -> None:
+    while True:
+        stack.tend()
+        time.sleep(WATCH_SECONDS)
+
+
+def _fresh_directory(settings: Settings) -> Path:
+    """Return the demo's own directory, empty: it tells the same story the tenth time as the first."""
+    directory = settings.data_dir / "demo"
+    for place in (settings.data_dir, directory):
+        if there := running.read(place):
+            raise ConfigurationError(
+                f"an installation runs on {place} (process {there.pid}): stop it, or give --external"
+            )
+    if directory.exists():
+        shutil.rmtree(directory)
+    directory.mkdir(parents=True)
+    return directory
+
+
+def _announce(directory: Path, data_dir: Path) -> None:
+    """Let other commands find the demo's installation where they look for `headrace up`."""
+    if here := running.read(directory):
+        here.write(data_dir)
+
+
+def _to_file(file: Path) -> Callable[[str], None]:
+    file.parent.mkdir(parents=True, exist_ok=True)
+
+    def write(line: str) -> None:
+        with file.open("a", encoding="utf-8") as log:
+            log.write(line + "\n")
+
+    return write
