@@ -136,6 +136,7 @@ class Worker:
         """Run until a signal or a failure; return the process's exit code."""
         if find_spec("faust._cython.streams") is None:
             raise ConfigurationError("faust-streaming lacks its Cython extension: install its binary wheel")
+        self.settings.data_dir.mkdir(parents=True, exist_ok=True)  # Faust makes its folder in it, no parents
         self.server.bind()
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
