@@ -1,7 +1,7 @@
 """Turns what shoppers were shown and did into rolling judgements of relevance.
 
 Consumes `search.queries.v1` and `search.events.v1`; stage one (`join`) joins them in either order, drops
-duplicates and robots, and writes `search.outcomes.v1`. Stage two (`window`) counts those in day buckets
+duplicates and robots, and produces `search.outcomes.v1`. Stage two (`window`) counts those in day buckets
 for each (query, product), and `publisher` upserts what was touched to `search.judgements.v1`.
 
 Guarantees: every event counts exactly once whatever is killed and whenever; every touched pair is
