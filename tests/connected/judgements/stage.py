@@ -169,12 +169,12 @@ def event(number: int, action: str, product: str, at: datetime, **fields: object
     )
 
 
-def fill(bus: Bus, rng: random.Random, *, queries: int = 60) -> None:
+def fill(bus: Bus, rng: random.Random, *, queries: int = 60, now: datetime = NOON) -> None:
     """Write a day or ten of shopping: duplicates, disorder, robots, late ones, orphans, unknown actions."""
     messages: list[SearchQuery | SearchEvent] = []
     products = [f"p{number}" for number in range(8)]
     for number in range(queries):
-        at = NOON - timedelta(days=10 * rng.random() ** 3)
+        at = now - timedelta(days=10 * rng.random() ** 3)
         client = rng.choice(["googlebot", "busy", *(f"c{n}" for n in range(12))])
         shown = rng.sample(products, rng.randint(0, 6))
         text = rng.choice(["Red Shoes", "red  shoes", "lamp", "usb-c", " "])
@@ -194,7 +194,7 @@ def fill(bus: Bus, rng: random.Random, *, queries: int = 60) -> None:
     messages += rng.sample(messages, len(messages) // 10)
     messages.sort(key=lambda it: it.timestamp + timedelta(hours=(rng.random() < 0.2) * rng.uniform(-48, 48)))
     for message in messages:
-        bus.send(message, min(message.timestamp, NOON))
+        bus.send(message, min(message.timestamp, now))
 
 
 def recounted(bus: Bus, settings: Settings, now: datetime) -> dict[Pair, object]:
