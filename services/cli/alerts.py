@@ -143,14 +143,16 @@ def line(alert: Alert) -> Text:
 
 def table(alerts: list[Alert]) -> Table:
     """Return open alerts as a table."""
-    made = Table("since", "severity", "alert", "what", "cause", "do", box=None, pad_edge=False)
+    made = Table(box=None, pad_edge=False)
+    for column in ("since", "severity", "alert"):
+        made.add_column(column, no_wrap=True)
+    made.add_column("what is wrong, and what to do")
     for alert in alerts:
+        kind = "" if alert.cause == "unknown" else f" (looks like a {alert.cause})"
         made.add_row(
-            f"{alert.started_at.astimezone():%m-%d %H:%M:%S}",
+            f"{alert.started_at.astimezone():%m-%d %H:%M}",
             Text(alert.severity, style=SEVERITY[alert.severity]),
             Text(alert.alert_key, style="bold"),
-            Text(alert.summary),
-            alert.cause,
-            Text(alert.action, style="dim"),
+            Text.assemble(alert.summary, (f"\n→ {alert.action}{kind}", "dim")),
         )
     return made

@@ -59,7 +59,7 @@ def build(settings: Settings) -> Worker:
         clock=clock,
     )
     canaries = CanaryWatch(settings, instruments)
-    shards = ShardWatch(settings, instruments.registry, alerts)
+    shards = ShardWatch(settings, instruments.registry, alerts, clock=clock)
     answers = AnswerWatch(settings, counter, alerts, clock=clock)
     bulletin = Bulletin(alerts_topic, alerts)
     reading = Reading(name=NAME, topics=(SearchQuery.topic,))

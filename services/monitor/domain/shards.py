@@ -1,6 +1,6 @@
 """Is every shard served, how far behind is it, and how fresh: from what owners announce."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -41,6 +41,8 @@ class Objective(BaseModel):
 
     freshness_p99: timedelta = timedelta(seconds=5)
     lag: int = 10_000
+    idle_after: timedelta = timedelta(minutes=1)
+    """A shard that has had nothing to apply for so long is fresh, whatever its last records took."""
 
 
 def unserved(owners: Iterable[Owner], *, partitions: int, generation: str) -> list[Observation]:
@@ -88,10 +90,19 @@ def behind(owners: Iterable[Owner], *, objective: Objective, generation: str) ->
     return seen
 
 
-def stale(owners: Iterable[Owner], *, objective: Objective, generation: str) -> Observation | None:
-    """Compare the worst shard's recent p99 of event time to searchable with the objective."""
+def stale(
+    owners: Iterable[Owner], *, objective: Objective, generation: str, idle: Set[int] = frozenset()
+) -> Observation | None:
+    """Compare the worst shard's recent p99 of event time to searchable with the objective.
+
+    A shard among `idle` has nothing to apply: its figure is about the past, and counts as met.
+    """
     best = _best(owners)
-    measured = {shard: o.freshness_p99 for shard, o in best.items() if o.freshness_p99 is not None}
+    measured = {
+        shard: 0.0 if shard in idle else owner.freshness_p99
+        for shard, owner in best.items()
+        if owner.freshness_p99 is not None
+    }
     if not measured:
         return None
     worst = max(measured, key=lambda shard: (measured[shard], -shard))
@@ -119,6 +130,33 @@ def position(owners: Iterable[Owner]) -> dict[int, int]:
     for owner in owners:
         furthest[owner.partition] = max(owner.next_offset, furthest.get(owner.partition, 0))
     return furthest
+
+
+class Movement(BaseModel):
+    """Up to where a shard had come, and since when it has been there."""
+
+    model_config = ConfigDict(frozen=True)
+
+    next_offset: int
+    since: datetime
+
+
+def movements(before: Mapping[int, Movement], owners: Iterable[Owner], now: datetime) -> dict[int, Movement]:
+    """Return where every shard stands, and since when."""
+    return {
+        shard: before[shard]
+        if shard in before and before[shard].next_offset == offset
+        else Movement(next_offset=offset, since=now)
+        for shard, offset in position(owners).items()
+    }
+
+
+def idle(
+    moved: Mapping[int, Movement], owners: Iterable[Owner], *, now: datetime, after: timedelta
+) -> frozenset[int]:
+    """Return the shards whose best owner is at the end of its topic and has been for `after`."""
+    done = {shard for shard, owner in _best(owners).items() if owner.next_offset >= owner.end_offset}
+    return frozenset(shard for shard in done if shard in moved and now - moved[shard].since >= after)
 
 
 def _best(owners: Iterable[Owner]) -> dict[int, Owner]:

@@ -36,8 +36,10 @@ class Memory(BaseModel):
     rank: Baseline = Baseline()
     before: float | None = None
     """Recall of the last healthy run."""
+    breaches: int = 0
+    """Runs in a row that were not healthy."""
     cause: Cause | None = None
-    """Judged at the first run of a breach and kept to its end; None while healthy."""
+    """Judged at the first runs of a breach and kept to its end; None while healthy."""
 
 
 class Result(BaseModel):
@@ -158,8 +160,10 @@ def _learn(past: Memory, scored: Score) -> Memory:
 
 
 def _suffer(past: Memory, scored: Score, *, changed: bool) -> Memory:
-    cause = past.cause or _cause(past, scored, changed=changed)
-    return past.model_copy(update={"runs": past.runs + 1, "cause": cause})
+    """Judge the cause; at the second look once more, since owners announce a change a moment late."""
+    known = past.cause not in {None, "unknown"} or past.breaches >= 2
+    cause = past.cause if known else _cause(past, scored, changed=changed)
+    return past.model_copy(update={"runs": past.runs + 1, "breaches": past.breaches + 1, "cause": cause})
 
 
 def _cause(past: Memory, scored: Score, *, changed: bool) -> Cause:

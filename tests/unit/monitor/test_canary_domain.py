@@ -114,6 +114,11 @@ def test_a_step_right_after_a_change_is_a_bug_and_stays_one():
     assert findings.recall(verdict, SEEN).cause == "bug"
     quiet = judge(CANARY, Score(0.25, 1.0), run([1.0] * 5).memory, rule=Rule(), seen=SEEN)
     assert quiet.memory.cause == "unknown"
+    announced_late = judge(CANARY, Score(0.25, 1.0), quiet.memory, rule=Rule(), seen=CHANGED)
+    assert announced_late.memory.cause == "bug"
+    again = judge(CANARY, Score(0.25, 1.0), quiet.memory, rule=Rule(), seen=SEEN)
+    much_later = judge(CANARY, Score(0.25, 1.0), again.memory, rule=Rule(), seen=CHANGED)
+    assert much_later.memory.cause == "unknown"
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.booleans())

@@ -1,13 +1,13 @@
 """Service, lag and freshness of the shards, and whether search can be reached."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.monitor.domain.reach import partial, reach
-from services.monitor.domain.shards import Objective, behind, position, stale, unserved
+from services.monitor.domain.shards import Objective, behind, idle, movements, position, stale, unserved
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
@@ -69,6 +69,24 @@ def test_freshness_is_breached_exactly_when_a_serving_owner_is_late(announced):
         assert not any(o.ready and o.freshness_p99 is not None and o.freshness_p99 > 100 for o in announced)
     else:
         assert seen.breached == (seen.evidence["p99_seconds"] > 5)
+
+
+def test_a_shard_with_nothing_to_do_becomes_fresh_again():
+    """Found in the first run of the whole: after an import, an idle shard kept its alert for ever."""
+    owner = [Owner(0, freshness_p99=283.0)]
+    minute, objective = timedelta(minutes=1), Objective()
+    moved = movements({}, owner, NOW)
+    moved = movements(moved, owner, NOW + minute / 2)
+    assert idle(moved, owner, now=NOW + minute / 2, after=minute) == frozenset()
+    resting = idle(movements(moved, owner, NOW + minute), owner, now=NOW + minute, after=minute)
+    assert resting == {0}
+    seen = stale(owner, objective=objective, generation="g1", idle=resting)
+    assert seen is not None
+    assert not seen.breached
+    behind_ = [Owner(0, freshness_p99=283.0, end_offset=200)]
+    assert idle(moved, behind_, now=NOW + minute, after=minute) == frozenset()
+    again = movements(moved, [Owner(0, next_offset=101, end_offset=101)], NOW + minute)
+    assert again[0].since == NOW + minute
 
 
 def test_the_advice_tells_a_slow_shard_from_a_slow_embedder():
