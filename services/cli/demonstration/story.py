@@ -13,9 +13,12 @@ from services.cli.demonstration.crowd import Crowd
 from services.cli.demonstration.place import Json, Place, until
 from services.cli.demonstration.screen import Screen
 from services.cli.simulation.catalogue import EXACT, Catalogue, Product, Query
-from shared.errors import TransientError
+from shared.errors import HeadraceError, TransientError
 
 SECOND = timedelta(seconds=1)
+START_WITHIN = timedelta(minutes=5)
+SLOWEST = 10
+"""Products a second; what is slower than this, after the start, is given up."""
 CHUNK = 250
 PRICE_CHANGES = 5
 
@@ -31,12 +34,18 @@ class Story:
     """The workers that are not ready yet, each with its reason."""
 
     async def play(self) -> None:
-        """Play every scene; one that breaks off is a claim that does not hold."""
-        for scene in (self.catalogue_streams_in, self.search, self.price_falls, self.shoppers, self.canary):
-            try:
+        """Play every scene; one that breaks off is a claim that does not hold, and ends the story."""
+        try:
+            for scene in (
+                self.catalogue_streams_in,
+                self.search,
+                self.price_falls,
+                self.shoppers,
+                self.canary,
+            ):
                 await scene()
-            except TransientError as error:
-                self.screen.claim(f"the scene was played to its end: {error}", holds=False)
+        except HeadraceError as error:
+            self.screen.claim(f"the scene was played to its end: {error}", holds=False)
 
     async def catalogue_streams_in(self) -> None:
         """Publish the whole catalogue while the workers still start, and watch it become searchable."""
@@ -47,7 +56,7 @@ class Story:
             "makes vectors of its text;\nthe shards index the result, while it streams.",
         )
         loop, began = asyncio.get_running_loop(), asyncio.get_running_loop().time()
-        within = timedelta(seconds=90 + len(products) / 10)
+        within = START_WITHIN + timedelta(seconds=len(products) / SLOWEST)
         with self.screen.progress() as bars:
             published = bars.add_task("published ", total=len(products), note="")
             found = bars.add_task("searchable", total=len(products), note="workers start")
@@ -71,6 +80,8 @@ class Story:
             holds=count >= len(products),
         )
         self.screen.figure("products searchable", f"{count:,} in {took:.1f} s, {speed:,.0f}/s")
+        if count < len(products):
+            raise TransientError(f"without its catalogue a shop has no story: {dict(self.waiting())}")
 
     async def _publish_all(self, progress: Callable[[int], None]) -> None:
         version, now = self.place.version()
@@ -89,7 +100,7 @@ class Story:
         self.screen.scene(
             "Search", "POST /search: meaning (vectors) and words (BM25) together, scattered over all shards."
         )
-        await until(self._answers, within=60 * SECOND)
+        await until(self._answers, within=START_WITHIN)
         took = []
         for query in self._telling_queries(3):
             answer = await self.place.search(query.text)
