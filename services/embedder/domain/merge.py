@@ -5,7 +5,9 @@ state-based CRDTs): commutative, associative, idempotent. So replays and disorde
 nothing, and a batch may be merged in any order.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import NamedTuple
 
 import orjson
 
@@ -15,24 +17,20 @@ from schemas.catalogue import Document, ProductChange
 EMPTY = Document()
 
 
+class _Side(NamedTuple):
+    """The parts of a document, without the cost of building one."""
+
+    fields: Mapping[str, FieldValue]
+    versions: Mapping[str, int]
+    upserted: int
+    deleted: int
+    event_time: datetime | None
+
+
 def merge(document: Document, change: ProductChange) -> Document:
     """Return `document` with `change` merged in; `document` itself when that changes nothing."""
-    merged = join(document, as_document(change))
-    return document if _same(merged, document) else merged
-
-
-def as_document(change: ProductChange) -> Document:
-    """Return the document of a product to which only this change ever happened."""
-    if change.op == "delete":
-        return _document(deleted=change.version, event_time=change.event_time)
-    if change.op == "patch" and not change.fields:
-        return EMPTY  # says nothing
-    return _document(
-        fields=dict(change.fields),
-        versions=dict.fromkeys(change.fields, change.version),
-        upserted=change.version if change.op == "upsert" else -1,
-        event_time=change.event_time,
-    )
+    merged = _join(document, _claim(change))
+    return document if _same(merged, document) else _document(merged)
 
 
 def join(left: Document, right: Document) -> Document:
@@ -41,6 +39,21 @@ def join(left: Document, right: Document) -> Document:
     Of each field the highest version stays (of equal versions the larger canonical JSON). A whole write
     hides fields with lower versions, a delete hides fields with the same or a lower version.
     """
+    return _document(_join(left, right))
+
+
+def _claim(change: ProductChange) -> _Side:
+    """Return the document of a product to which only this change ever happened."""
+    if change.op == "delete":
+        return _Side({}, {}, -1, change.version, change.event_time)
+    upserted = change.version if change.op == "upsert" else -1
+    if upserted < 0 and not change.fields:
+        return _Side({}, {}, -1, -1, None)  # a patch of nothing says nothing
+    versions = dict.fromkeys(change.fields, change.version)
+    return _Side(change.fields, versions, upserted, -1, change.event_time)
+
+
+def _join(left: Document | _Side, right: Document | _Side) -> _Side:
     upserted = max(left.upserted, right.upserted)
     deleted = max(left.deleted, right.deleted)
     lowest = max(upserted, deleted + 1)
@@ -48,27 +61,21 @@ def join(left: Document, right: Document) -> Document:
     versions: dict[str, int] = {}
     for side in (left, right):
         for name, version in side.versions.items():
-            value = side.fields[name]
             rival = versions.get(name, -1)
             if version < lowest or version < rival:
                 continue
+            value = side.fields[name]
             if version > rival or _canonical(value) > _canonical(fields[name]):
                 fields[name], versions[name] = value, version
-    return _document(
-        fields=fields,
-        versions=versions,
-        upserted=upserted,
-        deleted=deleted,
-        event_time=_event_time(left, right),
-    )
+    return _Side(fields, versions, upserted, deleted, _event_time(left, right))
 
 
-def latest(document: Document) -> int:
+def _latest(document: Document | _Side) -> int:
     """Return the highest version that wrote anything in the document (-1: nothing did)."""
     return max(document.upserted, document.deleted, *document.versions.values(), -1)
 
 
-def _same(one: Document, other: Document) -> bool:
+def _same(one: _Side, other: Document) -> bool:
     """Whether two documents are the same; by JSON, because to Python 1, 1.0 and True are equal."""
     return (
         one.upserted == other.upserted
@@ -84,29 +91,16 @@ def _canonical(value: FieldValue) -> bytes:
     return orjson.dumps(value)
 
 
-def _event_time(left: Document, right: Document) -> datetime | None:
+def _event_time(left: Document | _Side, right: Document | _Side) -> datetime | None:
     """Return when the latest version was made; of two claims the earlier, so that a copy changes nothing."""
     if left.event_time is None or right.event_time is None:
         return left.event_time or right.event_time
-    ahead = latest(left) - latest(right)
+    ahead = _latest(left) - _latest(right)
     if ahead:
         return left.event_time if ahead > 0 else right.event_time
     return min(left.event_time, right.event_time)
 
 
-def _document(
-    *,
-    fields: dict[str, FieldValue] | None = None,
-    versions: dict[str, int] | None = None,
-    upserted: int = -1,
-    deleted: int = -1,
-    event_time: datetime | None = None,
-) -> Document:
+def _document(side: _Side) -> Document:
     """Build a document from parts that were checked when they were decoded."""
-    return Document.model_construct(
-        fields=fields or {},
-        versions=versions or {},
-        upserted=upserted,
-        deleted=deleted,
-        event_time=event_time,
-    )
+    return Document.model_construct(**side._asdict())

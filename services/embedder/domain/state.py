@@ -1,8 +1,8 @@
 """What is remembered of a product, and how it is written down."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -87,12 +87,12 @@ def unpack_embedding(packed: bytes | None) -> Embedding:
 
 def passages_of(spans: list[list[int]] | list[tuple[int, int]]) -> tuple[Passage, ...]:
     """Return passages from (start, end) pairs."""
-    return tuple(Passage.model_construct(start=start, end=end) for start, end in spans)
+    return tuple(_passage(start, end) for start, end in spans)
 
 
-def document_of_record(record: Mapping[str, Any]) -> Document:  # Any: an index record's JSON
-    """Return the document in an index record that we wrote."""
-    return Document.model_validate_json(orjson.dumps(record["document"]))
+@lru_cache(maxsize=8192)  # frozen, and most are among a few lengths
+def _passage(start: int, end: int) -> Passage:
+    return Passage.model_construct(start=start, end=end)
 
 
 def _value(value: Any) -> Any:  # Any: JSON to a field value; lists became tuples when they were decoded
