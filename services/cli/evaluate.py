@@ -25,7 +25,7 @@ app = typer.Typer()
 
 WORKERS = ("shards", "embedder", "search")
 MODES = ("lexical", "dense", "hybrid")
-READY = timedelta(minutes=3)
+READY = timedelta(minutes=10)
 PATIENCE = 5
 
 

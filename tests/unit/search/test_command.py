@@ -1,0 +1,64 @@
+import orjson
+import pytest
+
+from services.cli import quality
+from services.cli.report import Report, Row
+from services.cli.search import condition
+from shared.errors import ConfigurationError
+
+
+@pytest.mark.parametrize(
+    ("text", "filter_"),
+    [
+        ("price<20", {"field": "price", "op": "range", "lt": 20}),
+        ("price >= 19.99", {"field": "price", "op": "range", "gte": 19.99}),
+        ("brand=Sony", {"field": "brand", "op": "term", "value": "Sony"}),
+        ("brand=Bang & Olufsen", {"field": "brand", "op": "term", "value": "Bang & Olufsen"}),
+        ("color=red, blue", {"field": "color", "op": "in", "values": ["red", "blue"]}),
+        ('size="43"', {"field": "size", "op": "term", "value": "43"}),
+        ('name="a,b"', {"field": "name", "op": "term", "value": "a,b"}),
+        ("new=true", {"field": "new", "op": "term", "value": True}),
+    ],
+)
+def test_filters_are_written_as_people_think_them(text, filter_):
+    assert condition(text) == filter_
+
+
+@pytest.mark.parametrize("text", ["price", "=3", "price<", ""])
+def test_what_is_no_filter_is_told(text):
+    with pytest.raises(ConfigurationError, match="is not a filter"):
+        condition(text)
+
+
+def test_a_report_has_the_shape_that_every_measurement_has(capsys):
+    rows = [Row("documents", 90.0, "1/s", bound=100.0), Row("nDCG@10", 0.62, note="hybrid")]
+    Report("ingest", rows, commit="abc", machine="m").show(as_json=True)
+    assert orjson.loads(capsys.readouterr().out) == {
+        "name": "ingest",
+        "commit": "abc",
+        "machine": "m",
+        "rows": [
+            {"name": "documents", "value": 90.0, "unit": "1/s", "bound": 100.0, "ratio": 0.9},
+            {"name": "nDCG@10", "value": 0.62, "unit": ""},
+        ],
+    }
+
+
+def test_figures_agree_with_a_calculation_by_hand():
+    grades = {"q1": {"a": 3, "b": 2, "c": 0}, "q2": {"d": 3}}
+    ranked = {"q1": [("b", 9.0), ("a", 8.0), ("x", 7.0)]}  # q2 has no answer
+    found = quality.figures(grades, ranked)
+    ideal = 1 + 0.1 / 1.5849625
+    assert found["nDCG@10"].mean == pytest.approx((0.1 + 1 / 1.5849625) / ideal / 2, abs=1e-6)
+    assert found["R@10"].mean == pytest.approx(0.5)
+    assert found["RR@10"].mean == pytest.approx(0.5)
+    assert found["nDCG@10"].count == 2
+    assert found["nDCG@10"].half_width > 0
+
+
+def test_equal_scores_keep_the_order_that_was_shown():
+    grades = {"q": {"a": 3}}
+    first = quality.figures(grades, {"q": [("a", 1.0), ("z", 1.0)]})
+    second = quality.figures(grades, {"q": [("z", 1.0), ("a", 1.0)]})
+    assert first["RR@10"].mean == 1
+    assert second["RR@10"].mean == 0.5
