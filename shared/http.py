@@ -84,7 +84,9 @@ class HttpServer:
     async def start(self) -> None:
         """Serve; returns when requests are answered."""
         listener = self._socket or self.bind()
-        config = uvicorn.Config(self._api, log_config=None, access_log=False, lifespan="off")
+        config = uvicorn.Config(
+            self._api, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=5
+        )
         self._server = uvicorn.Server(config)
         # Signals belong to the worker, so not `serve()`, which would catch them.
         self._task = asyncio.create_task(self._server._serve(sockets=[listener]))  # noqa: SLF001
