@@ -27,6 +27,8 @@ WORKERS = ("shards", "embedder", "search")
 MODES = ("lexical", "dense", "hybrid")
 READY = timedelta(minutes=10)
 PATIENCE = 5
+PATIENT_MS = 30_000
+"""Quality is measured, not speed: a busy machine must not make an answer partial."""
 
 
 @app.command()
@@ -88,7 +90,9 @@ GOAL = 0.62
 def _answer(client: SearchClient, query: Query, mode: str) -> list[tuple[str, float]]:
     """Return (product, score) of the first 50, best first; an incomplete answer is asked for again."""
     for _ in range(PATIENCE):
-        answer = client.search(text=query.text, k=quality.DEPTH, mode=mode, fields=[], log=False)
+        answer = client.search(
+            text=query.text, k=quality.DEPTH, mode=mode, fields=[], log=False, timeout_ms=PATIENT_MS
+        )
         if not answer["partial"]:
             return [(hit["product_id"], hit["score"]) for hit in answer["hits"]]
         time.sleep(1)

@@ -171,7 +171,7 @@ def _wait(
     """Return when the last product of every partition is there; each partition is worked off in order."""
     missing, progress, moved = list(last), -1, time.monotonic()
     while missing:
-        missing = [each for each in missing if not _written(client.product(each), version)]
+        missing = [each for each in missing if not _written(_product(client, each), version)]
         documents = sum(owner.next_offset for owner in owners(settings))
         show(documents)
         if documents != progress:
@@ -179,6 +179,14 @@ def _wait(
         if time.monotonic() - moved > STALLED_SECONDS:
             raise TransientError(f"nothing was indexed for {STALLED_SECONDS:g} s; waiting for {missing[0]}")
         time.sleep(POLL_SECONDS)
+
+
+def _product(client: SearchClient, product_id: str) -> JsonObject | None:
+    """Return the product; None as well while its shard is too busy to answer."""
+    try:
+        return client.product(product_id)
+    except TransientError:
+        return None
 
 
 def _written(product: JsonObject | None, version: int) -> bool:

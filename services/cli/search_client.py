@@ -21,7 +21,7 @@ class SearchRefusedError(HeadraceError):
 class SearchClient:
     """Speaks with one search API; use it as a context manager."""
 
-    def __init__(self, url: str, *, token: str = "", timeout_seconds: float = 30) -> None:
+    def __init__(self, url: str, *, token: str = "", timeout_seconds: float = 60) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self.url = url
         self._client = httpx.Client(base_url=url, headers=headers, timeout=timeout_seconds, trust_env=False)
