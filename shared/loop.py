@@ -126,7 +126,7 @@ class PartitionLoop(Generic[M]):
             enable_auto_commit=False,
             auto_offset_reset="none",
             max_partition_fetch_bytes=4 * 1024 * 1024,
-            fetch_max_wait_ms=500,
+            fetch_max_wait_ms=2000,
         )
         self._consumers[partition] = consumer
         await consumer.start()

@@ -13,9 +13,9 @@ class EmbedderSettings(Section):
     """The `[embedder]` section."""
 
     port: Port = 8820
-    text: tuple[str, ...] = ("title", "Brand: {brand}", "Color: {color}", "{bullets|description}")
+    text: tuple[str, ...] = ("{title|name|description}",)
     """What is embedded, a line each: a field's name, or a text around names in braces (of
-    `{bullets|description}` the first that has a value); the most telling first: long texts are cut."""
+    `{title|name}` the first that has a value). MiniLM ranks best by titles alone: measure before adding."""
     passage_size: Annotated[int, Field(ge=8)] = 240
     """Longest passage, in pieces (about a token each); longer texts are cut into several."""
     passage_overlap: Annotated[int, Field(ge=0)] = 32

@@ -14,9 +14,9 @@ from shared.settings import Port, Section
 class LexicalSettings(Section):
     """Text search: which attributes are text, and how they count."""
 
-    title_fields: tuple[str, ...] = ("title", "name")
+    title_fields: tuple[str, ...] = ("title", "name", "brand")
     """Attributes that name the product; every other string attribute is body text."""
-    title_boost: Annotated[float, Field(gt=0, le=100)] = 2.0
+    title_boost: Annotated[float, Field(gt=0, le=100)] = 10.0
     heap_mib: Annotated[int, Field(ge=15, le=4096)] = 32
     """Memory of the index writer of one shard."""
     work_dir: Path | None = None
