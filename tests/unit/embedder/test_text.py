@@ -6,20 +6,21 @@ from services.embedder.domain.text import build_text
 from services.embedder.settings import EmbedderSettings
 
 DEFAULT = EmbedderSettings().text
+LABELLED = ("title", "Brand: {brand}", "Color: {color}", "{bullets|description}")
 VALUES = st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=50))
 
 
 def test_fields_come_in_the_configured_order_with_their_labels() -> None:
     fields = {"bullets": "soft", "color": "red", "title": "Sock", "brand": "Acme", "price": 3}
-    assert build_text(fields, DEFAULT) == "Sock"
+    assert build_text(fields, LABELLED) == "Sock\nBrand: Acme\nColor: red\nsoft"
 
 
 def test_the_description_stands_in_for_missing_bullets() -> None:
-    assert build_text({"title": "Sock", "bullets": " ", "description": "warm"}, DEFAULT) == "Sock\nwarm"
+    assert build_text({"title": "Sock", "bullets": " ", "description": "warm"}, LABELLED) == "Sock\nwarm"
 
 
 def test_a_price_is_not_part_of_the_text() -> None:
-    assert build_text({"title": "a", "price": 1}, DEFAULT) == build_text({"title": "a", "price": 2}, DEFAULT)
+    assert build_text({"title": "a", "price": 1}, LABELLED) == build_text({"title": "a", "price": 2}, DEFAULT)
 
 
 def test_lists_numbers_and_truths_are_written_out() -> None:
