@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -55,7 +55,7 @@ def demo(
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         if external:
-            _play_on(_addresses(), goods, screen, dict)
+            _play_on(_addresses(), goods, screen, None)
         else:
             _play_here(goods, screen, stay=not exit_)
     except KeyboardInterrupt:
@@ -90,7 +90,7 @@ def _play_here(goods: Catalogue, screen: Screen, *, stay: bool) -> None:
         _announce(directory, settings.data_dir)
         screen.claim(f"broker, Redis and topics are there after {time.monotonic() - began:.1f} s", holds=True)
         addresses = Addresses(stack.settings, {name: stack.url(name) for name in stack.ports})
-        _play_on(addresses, goods, screen, stack.not_ready)
+        _play_on(addresses, goods, screen, stack)
         if stay:
             screen.say(f"logs: {stack.logs()}")
             screen.console.rule("running until Ctrl-C")
@@ -101,26 +101,34 @@ def _play_here(goods: Catalogue, screen: Screen, *, stay: bool) -> None:
         stack.stop()
 
 
-def _play_on(
-    addresses: Addresses, goods: Catalogue, screen: Screen, waiting: Callable[[], Mapping[str, str]]
-) -> None:
+def _play_on(addresses: Addresses, goods: Catalogue, screen: Screen, stack: Stack | None) -> None:
     began = time.monotonic()
-    asyncio.run(_play(addresses, goods, screen, waiting))
+    asyncio.run(_play(addresses, goods, screen, stack))
     screen.figure("the whole story", f"{time.monotonic() - began:.0f} s")
     screen.close(HINTS, addresses.urls)
 
 
-async def _play(
-    addresses: Addresses, goods: Catalogue, screen: Screen, waiting: Callable[[], Mapping[str, str]]
-) -> None:
+async def _play(addresses: Addresses, goods: Catalogue, screen: Screen, stack: Stack | None) -> None:
     async with Place(addresses) as place:
-        await Story(place, screen, goods, waiting).play()
+        story = Story(place, screen, goods, stack.not_ready if stack else dict)
+        tasks = [asyncio.create_task(story.play())]
+        if stack:
+            tasks.append(asyncio.create_task(_supervise(stack)))
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.result() if task.done() else task.cancel()
         if figures := [owner for owner in await place.owners() if owner.freshness_p50 is not None]:
             middle = max(owner.freshness_p50 or 0.0 for owner in figures)
             worst = max(owner.freshness_p99 or 0.0 for owner in figures)
             screen.figure(
                 "change to searchable, lately", f"p50 {middle * 1000:,.0f} ms, p99 {worst * 1000:,.0f} ms"
             )
+
+
+async def _supervise(stack: Stack) -> None:
+    while True:
+        stack.tend()  # blocks for a moment only, and must run on the main thread: see Stack
+        await asyncio.sleep(WATCH_SECONDS)
 
 
 def _tend(stack: Stack) -> None:
