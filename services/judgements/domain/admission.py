@@ -16,8 +16,8 @@ from services.judgements.domain.rules import Rules
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
-HOUR = timedelta(hours=1)
-AHEAD = timedelta(minutes=5)
+HOUR = timedelta(hours=1) // MILLISECOND
+AHEAD = timedelta(minutes=5) // MILLISECOND
 
 
 class Shown(NamedTuple):
@@ -76,7 +76,8 @@ def milliseconds(moment: datetime) -> int:
 
 def event_time(claimed: datetime, written: datetime, rules: Rules) -> int:
     """Return the event's time in ms, within [written - retention, written + 5 minutes]."""
-    return milliseconds(min(max(claimed, written - rules.retention), written + AHEAD))
+    at = milliseconds(written)
+    return min(max(milliseconds(claimed), at - rules.retention // MILLISECOND), at + AHEAD)
 
 
 class StreamClock:
@@ -94,7 +95,7 @@ class StreamClock:
     @property
     def hour(self) -> int:
         """The hour since 1970 in which a shopper's events are counted against the robots' limit."""
-        return self.now * MILLISECOND // HOUR
+        return self.now // HOUR
 
 
 def admit_query(query: SearchQuery, written: datetime, *, rules: Rules, clock: StreamClock) -> AdmittedQuery:

@@ -13,6 +13,7 @@ window when the last day is in it.
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 from services.judgements.domain.rules import IMPRESSION
@@ -33,11 +34,13 @@ def first_day(today: int, window_days: int) -> int:
     return today - window_days + 1
 
 
+@lru_cache(maxsize=4096)
 def impression_field(day: int, position: int) -> str:
     """Return the field of impressions at a position."""
     return f"{day:05d}#{position}"
 
 
+@lru_cache(maxsize=4096)
 def action_field(day: int, action: str) -> str:
     """Return the field of an action."""
     return f"{day:05d}:{action}"
@@ -103,14 +106,18 @@ class Tally:
     ) -> None:
         """Count one outcome."""
         totals = self.totals.setdefault(day, {})
+        shown = action == IMPRESSION
+        name = action_field(day, action)
         for product_id, position in items:
             pair = Pair(query, product_id)
-            name = impression_field(day, position) if action == IMPRESSION else action_field(day, action)
-            fields = self.pairs.setdefault(pair, {})
-            fields[name] = fields.get(name, 0) + 1
+            fields = self.pairs.get(pair)
+            if fields is None:
+                fields = self.pairs[pair] = {}
+            bucket = impression_field(day, position) if shown else name
+            fields[bucket] = fields.get(bucket, 0) + 1
             total = f"{action}:{position}"
             totals[total] = totals.get(total, 0) + 1
-            if shopper and action != IMPRESSION:
+            if shopper and not shown:
                 last = self.shoppers.setdefault(pair, {})
                 last[SHOPPER + shopper] = max(day, last.get(SHOPPER + shopper, 0))
 

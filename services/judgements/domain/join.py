@@ -8,7 +8,7 @@ import orjson
 from services.judgements.domain.admission import EPOCH, MILLISECOND, Action, Shown
 from services.judgements.domain.rules import IMPRESSION, Rules
 
-DAY = timedelta(days=1)
+DAY = timedelta(days=1) // MILLISECOND
 
 
 class Joined(NamedTuple):
@@ -67,4 +67,4 @@ def encode_outcome(joined: Joined, *, incarnation: int, origin: int, sequence: i
 
 def day_of(moment: int) -> int:
     """Return the number of days since 1970, in UTC."""
-    return moment * MILLISECOND // DAY
+    return moment // DAY

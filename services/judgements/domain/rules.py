@@ -37,7 +37,7 @@ ATTRIBUTION: Mapping[str, timedelta] = {
     "store_visit": timedelta(days=30),
 }
 
-ROBOT_MARKS = r"(?:^|[^a-z])(?:ro)?bot(?:s|[^a-z]|$)|googlebot|bingbot|crawler|spider|headless|headrace-canar"
+ROBOT_MARKS = r"(?<![a-z])(?:ro)?bots?(?![a-z])|googlebot|bingbot|crawler|spider|headless|headrace-canar"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +79,9 @@ class Rules:
 
     def is_robot(self, *names: str | None) -> bool:
         """Whether one of the client's names bears the mark of a robot."""
-        marks = self.robot_marks
-        return marks is not None and any(name and marks.search(name.lower()) for name in names)
+        if self.robot_marks is None:
+            return False
+        return self.robot_marks.search("\n".join(filter(None, names)).lower()) is not None
 
     def shopper(self, *names: str | None) -> str:
         """Return sixteen hexadecimal digits for the first name there is; empty when there is none."""

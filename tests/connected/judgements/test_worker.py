@@ -1,5 +1,6 @@
 """The worker as a process, on a real broker: killed while the shoppers stream in, and started again."""
 
+import json
 import os
 import random
 import subprocess
@@ -38,15 +39,27 @@ async def settings(kafka, redis_url, topic_prefix, namespace):
     return chosen
 
 
-@contextmanager
-def worker(settings, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    port = free_port()
-    environment = os.environ | {
+def surroundings(settings):
+    return os.environ | {
         "HEADRACE_KAFKA": settings.kafka,
         "HEADRACE_REDIS": settings.redis.get_secret_value(),
         "HEADRACE_TOPIC_PREFIX": settings.topic_prefix,
         "HEADRACE_NAMESPACE": settings.namespace,
         "HEADRACE_PARTITIONS": str(PARTITIONS),
+    }
+
+
+def printed(settings, *arguments):
+    """Return what `headrace judgements ... --json` prints."""
+    command = [sys.executable, "-m", "services.cli.main", "judgements", *arguments]
+    done = subprocess.run(command, env=surroundings(settings), capture_output=True, check=True, timeout=60)
+    return json.loads(done.stdout)
+
+
+@contextmanager
+def worker(settings, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    port = free_port()
+    environment = surroundings(settings) | {
         "HEADRACE_JUDGEMENTS__PORT": str(port),
         "HEADRACE_DATA_DIR": str(log.parent / "data"),
     }
@@ -109,6 +122,7 @@ async def test_judgements_are_the_recount_after_kills(settings, tmp_path):
     with worker(settings, log) as (process, port):
         await until(agrees)
         await until(partial(answers, port, expected))
+        assert len(printed(settings, "show", "Red  Shoes", "--json")["judgements"]) > 0
         process.terminate()
         assert process.wait(timeout=30) == 0
     assert await agrees(), log.read_text()
