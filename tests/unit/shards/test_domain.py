@@ -1,0 +1,129 @@
+"""Sealing, merging, placement, bitmaps: the decisions, as values."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from services.shards.domain.apply import Change, Origin, decide, supersedes
+from services.shards.domain.bitmap import member, pack, spans, unpack
+from services.shards.domain.compaction import Policy, SegmentSize, merge_candidates, must_seal
+from services.shards.domain.filters import Filter, sortable
+from services.shards.domain.placement import place
+
+POLICY = Policy(seal_rows=100, fan_in=3)
+members = st.lists(st.text("abcdef0123", min_size=1, max_size=6), min_size=1, max_size=9, unique=True)
+sorted_integers = st.lists(st.integers(0, 30)).map(lambda found: np.array(sorted(found), np.int64))
+
+
+@given(st.integers(1, 64), members, st.randoms(use_true_random=False))
+def test_every_member_computes_the_same_even_placement(partitions, names, rng):
+    owners = place(partitions, names)
+    rng.shuffle(names)
+    assert place(partitions, names) == owners
+    assert sorted(owners) == list(range(partitions))
+    assert max(list(owners.values()).count(name) for name in names) <= -(-partitions // len(names))
+
+
+def test_one_more_member_moves_few_partitions():
+    before, after = place(64, ["a", "b", "c"]), place(64, ["a", "b", "c", "d"])
+    moved = sum(before[each] != after[each] for each in before)
+    assert moved <= 32
+    assert place(4, []) == {}
+
+
+@given(st.lists(st.booleans(), max_size=40))
+def test_bitmaps_read_back(rows):
+    mask = np.array(rows, np.bool_)
+    assert unpack(pack(mask).tobytes(), len(rows)).tolist() == rows
+
+
+def test_a_bitmap_of_another_length_is_refused():
+    with pytest.raises(ValueError, match="cannot describe 9 rows"):
+        unpack(b"\0", 9)
+
+
+@given(sorted_integers, st.sets(st.integers(0, 30)))
+def test_spans_and_members_are_where_the_values_are(values, wanted):
+    chosen = np.array(sorted(wanted), np.int64)
+    expected = [position for position, value in enumerate(values.tolist()) if value in wanted]
+    assert spans(values, chosen).tolist() == expected
+    assert np.flatnonzero(member(values, chosen)).tolist() == expected
+
+
+@given(st.floats(allow_nan=False), st.floats(allow_nan=False))
+def test_terms_of_numbers_sort_as_the_numbers(one, other):
+    assert (sortable(one) < sortable(other)) == (one < other)
+    assert (sortable(one) == sortable(other)) == (one == other)
+
+
+def test_the_head_is_sealed_when_it_is_full():
+    assert not must_seal(POLICY, rows=99)
+    assert must_seal(POLICY, rows=100)
+
+
+def test_a_mostly_dead_segment_is_rewritten_alone():
+    sizes = [SegmentSize("a", 100, 100), SegmentSize("b", 100, 60), SegmentSize("c", 50, 0)]
+    assert merge_candidates(POLICY, sizes) == ("b",)
+
+
+def test_small_segments_are_merged_before_large_ones():
+    small = [SegmentSize(f"s{n}", 10, 10) for n in range(3)]
+    large = [SegmentSize(f"l{n}", 1000, 1000) for n in range(3)]
+    assert merge_candidates(POLICY, [*large, *small]) == ("s0", "s1", "s2")
+    assert merge_candidates(POLICY, [*large, *small[:2]]) == ("l0", "l1", "l2")
+    assert merge_candidates(POLICY, [*large[:2], *small[:2]]) == ()
+
+
+@given(st.lists(st.integers(1, 5000), max_size=60))
+def test_merging_comes_to_an_end_with_few_segments(rows):
+    policy = Policy(seal_rows=100, fan_in=3)
+    sizes = [SegmentSize(str(number), each, each) for number, each in enumerate(rows)]
+    for turn in range(200):
+        chosen = merge_candidates(policy, sizes)
+        if not chosen:
+            break
+        merged = sum(each.rows for each in sizes if each.name in chosen)
+        sizes = [each for each in sizes if each.name not in chosen]
+        sizes.append(SegmentSize(f"m{turn}", merged, merged))
+    assert not merge_candidates(policy, sizes)
+    assert len(sizes) <= 2 * 8
+
+
+def test_of_one_source_the_higher_epoch_and_offset_wins_of_two_the_log():
+    known = Origin("changes", 0, 2, 5)
+    assert not supersedes(Origin("changes", 0, 1, 9), known)
+    assert not supersedes(Origin("changes", 0, 2, 4), known)
+    assert supersedes(known, known)
+    assert supersedes(Origin("changes", 0, 3, 0), known)
+    assert supersedes(Origin("changes", 1, 0, 0), known)
+    assert supersedes(None, known)
+
+
+def test_a_decision_accounts_for_every_change():
+    origin = Origin("changes", 0, 1, 5)
+    changes = [
+        Change("a", 0, origin, deleted=False),
+        Change("a", 1, origin._replace(offset=4), deleted=False),
+        Change("b", 2, origin, deleted=False),
+        Change("a", 3, origin._replace(offset=6), deleted=True),
+    ]
+    decision = decide(changes, {"b": origin._replace(offset=9)})
+    assert (decision.effective, decision.applied, decision.no_op) == ((3,), 2, 2)
+
+
+@pytest.mark.parametrize(
+    "malformed",
+    [
+        {"op": "range", "field": "price"},
+        {"op": "range", "field": "price", "gte": 1, "lt": "z"},
+        {"op": "range", "field": "price", "gte": True},
+        {"op": "term", "field": "", "value": 1},
+        {"op": "term", "field": "price", "value": float("nan")},
+        {"op": "like", "field": "price", "value": 1},
+    ],
+)
+def test_a_filter_that_means_nothing_is_refused(malformed):
+    with pytest.raises(ValidationError):
+        TypeAdapter(Filter).validate_python(malformed)
