@@ -186,3 +186,24 @@ async def test_a_record_of_another_model_stops_the_worker(settings):
         with pytest.raises(Exception, match="was embedded by model ffffffffffffffff"):
             async with asyncio.timeout(20):
                 await worker.watch()
+
+
+async def test_an_emptied_redis_gives_every_shard_a_new_epoch_and_loses_nothing(settings):
+    async with running(settings) as worker, publishing(settings) as publish:
+        await publish(*(message(f"p{number}", EAST) for number in range(20)))
+        await owners(settings, lambda records: all_ready(records) and sum(r.documents for r in records) == 20)
+        redis = connect(settings)
+        keys = [key async for key in redis.scan_iter(f"*{settings.namespace}*")]
+        await redis.delete(*keys)
+        await redis.aclose()
+        await publish(*(message(f"q{number}", EAST) for number in range(20)))
+        known = await owners(
+            settings,
+            lambda records: (
+                all_ready(records)
+                and all(each.epoch == 2 for each in records)
+                and sum(each.documents for each in records) == 40
+            ),
+        )
+        assert len(await found(worker.server.url, vector=EAST, k=50)) == 40
+        assert {each.url for each in known} == {worker.server.url}
