@@ -2,22 +2,26 @@
 
 import asyncio
 import ssl
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
 from shared.errors import FatalError, TransientError
-from shared.records import Outgoing
+from shared.records import Outgoing, Partition, Record
 from shared.settings import Settings
 
 log = structlog.get_logger()
 
 WAIT_SECONDS = 3.0
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
+PORTION_BYTES = 512 * 1024
+LAST_MILLISECOND = 253_402_300_799_999
+"""The end of the year 9999, beyond which no calendar goes; a producer may claim any 64 bits."""
 
 
 def connection(settings: Settings) -> dict[str, Any]:  # Any: aiokafka's keyword arguments
@@ -37,6 +41,19 @@ def connection(settings: Settings) -> dict[str, Any]:  # Any: aiokafka's keyword
             "sasl_plain_password": security.password.get_secret_value(),
         }
     return arguments
+
+
+def as_record(raw: ConsumerRecord, prefix: str) -> Record:
+    """Return what was read as a plain value: the topic without `prefix`, whatever timestamp was claimed."""
+    milliseconds = min(max(0, raw.timestamp), LAST_MILLISECOND)
+    return Record(
+        partition=Partition(raw.topic.removeprefix(prefix), raw.partition),
+        offset=raw.offset,
+        key=raw.key,
+        value=raw.value,
+        timestamp=datetime.fromtimestamp(milliseconds / 1000, UTC),
+        headers=tuple((name, value if value is not None else b"") for name, value in raw.headers),
+    )
 
 
 async def wait_for_broker(settings: Settings, topics: Iterable[str] = ()) -> dict[str, int]:
@@ -71,11 +88,17 @@ async def _partition_counts(settings: Settings, topics: Iterable[str]) -> dict[s
 
 
 class KafkaPublisher:
-    """The `Publisher` on a real broker: idempotent, acks=all, in order a partition."""
+    """The `Publisher` on a real broker: idempotent, acks=all, in order a partition.
+
+    When a message fails, no later one of its partition is written: whoever counts on the order (the
+    outbox) writes both again. So one call is on its way at a time, in portions of one batch a
+    partition, which the broker takes or refuses whole.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._producer: AIOKafkaProducer | None = None
+        self._turn = asyncio.Lock()
 
     async def start(self) -> None:
         """Connect, waiting for the broker as long as it takes."""
@@ -87,7 +110,7 @@ class KafkaPublisher:
             linger_ms=1,
             compression_type="lz4",
             max_request_size=MAX_REQUEST_BYTES,
-            max_batch_size=256 * 1024,
+            max_batch_size=2 * PORTION_BYTES,
         )
         await self._producer.start()
 
@@ -101,9 +124,17 @@ class KafkaPublisher:
         """Write in order; returns when all are acknowledged (see `shared.ports.Publisher`)."""
         if self._producer is None:
             raise FatalError("publish() before start()")
+        async with self._turn:
+            for portion in _portions(messages):
+                await self._publish(self._producer, portion)
+
+    async def _publish(self, producer: AIOKafkaProducer, portion: Sequence[Outgoing]) -> None:
         try:
-            futures = [await self._send(self._producer, message) for message in messages]
-            await asyncio.gather(*futures)
+            futures = [await self._send(producer, message) for message in portion]
+            if futures:
+                await asyncio.wait(futures)
+            for future in futures:
+                future.result()
         except MessageSizeTooLargeError as error:
             raise FatalError(f"a message is too large for the broker: {error}") from error
         except KafkaError as error:
@@ -120,3 +151,23 @@ class KafkaPublisher:
             timestamp_ms=int(message.timestamp.timestamp() * 1000) if message.timestamp else None,
             headers=list(message.headers),
         )
+
+
+def _portions(messages: Sequence[Outgoing]) -> Iterator[Sequence[Outgoing]]:
+    """Split into runs that fit one producer batch, in order."""
+    portion: list[Outgoing] = []
+    size = 0
+    for message in messages:
+        weight = _weight(message)
+        if portion and size + weight > PORTION_BYTES:
+            yield portion
+            portion, size = [], 0
+        portion.append(message)
+        size += weight
+    if portion:
+        yield portion
+
+
+def _weight(message: Outgoing) -> int:
+    headers = sum(len(name) + len(value) + 10 for name, value in message.headers)
+    return len(message.key or b"") + len(message.value or b"") + headers + 70
