@@ -67,6 +67,7 @@ class Ownership:
         self._holder = holder
         self._meet = Script(redis, MEET)
         self._held: dict[int, Lease] = {}
+        self._leaving: set[int] = set()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -93,7 +94,11 @@ class Ownership:
         lease = self._held.pop(partition, None)
         if lease is None:
             return
-        await self._holder.drop(partition)
+        self._leaving.add(partition)
+        try:
+            await self._holder.drop(partition)
+        finally:
+            self._leaving.discard(partition)
         await self._quietly(lease.release)
 
     async def tick(self) -> None:
@@ -111,7 +116,7 @@ class Ownership:
         surplus = sorted(self._held.keys() - wanted)
         if surplus:
             await self.let_go(surplus[0])
-        for partition in sorted(wanted - self._held.keys()):
+        for partition in sorted(wanted - self._held.keys() - self._leaving):
             await self._take(partition)
 
     async def _run(self) -> None:
