@@ -69,13 +69,21 @@ class Screen:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "") -> Table:
-    """Return a plain table; numbers are set right."""
+    """Return a plain table: numbers are set right, and only the widest column is cut when space is short."""
     drawn = Table(title=title or None, title_justify="left", title_style="italic", box=None, pad_edge=False)
-    for number, column in enumerate(columns):
+    cells = [[_cell(value) for value in row] for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(columns, *cells, strict=True)]
+    for number, (column, width) in enumerate(zip(columns, widths, strict=True)):
         numeric = bool(rows) and isinstance(rows[0][number], int | float)
-        drawn.add_column(column, justify="right" if numeric else "left", header_style="bold", no_wrap=True)
-    for row in rows:
-        drawn.add_row(*(_cell(value) for value in row))
+        drawn.add_column(
+            column,
+            justify="right" if numeric else "left",
+            header_style="bold",
+            no_wrap=True,
+            min_width=None if width == max(widths) else width,
+        )
+    for row in cells:
+        drawn.add_row(*row)
     return drawn
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import islice
 
 import httpx
@@ -12,6 +13,9 @@ from shared.errors import FatalError, TransientError
 from shared.ports import Clock, Publisher, outgoing
 
 BATCH = 500
+BUSY = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
+PARALLEL = 4
+"""Live searches at a time."""
 
 Progress = Callable[[int], None]
 """Told how many more visits or messages are done."""
@@ -24,7 +28,7 @@ class Written:
     messages: int = 0
     searches: int = 0
     refused: int = 0
-    """Searches answered 429 again and again, and given up."""
+    """Searches that the API was too busy for, again and again."""
 
 
 async def write(
@@ -56,7 +60,7 @@ class SearchApi:
         body = {"text": visit.typed, "k": k, "fields": [], "application": APPLICATION, **who}
         for pause in (0.05, 0.2, 1.0):
             response = await self._post(body)
-            if response.status_code != httpx.codes.TOO_MANY_REQUESTS:
+            if response.status_code not in BUSY:
                 return self._read(response)
             await asyncio.sleep(pause)
         return None
@@ -85,9 +89,12 @@ async def live(
     clock: Clock,
     rate: float | None,
     progress: Progress,
-    parallel: int = 4,
+    at_most: timedelta | None = None,
 ) -> Written:
-    """Let every visit search for real, and write the events when they arrive; the API logs the queries."""
+    """Let every visit search for real, and write the events when they arrive; the API logs the queries.
+
+    After `at_most` nobody comes any more; the events on their way are still written.
+    """
     written, backlog = Written(), Backlog()
     results = simulation.traffic.results
 
@@ -100,7 +107,10 @@ async def live(
         written.searches += 1
         backlog.add(simulation.messages(asked, answer, logged=True))
 
-    async for group in _paced(simulation.visits(), parallel, rate):
+    closing = None if at_most is None else clock.now() + at_most
+    async for group in _paced(simulation.visits(), PARALLEL, rate):
+        if closing is not None and clock.now() > closing:
+            break
         await asyncio.gather(*(visit(asked) for asked in group))
         written.messages += await _drain(publisher, list(backlog.due(clock.now())))
     written.messages += await _drain(publisher, list(backlog.due()))
