@@ -32,16 +32,6 @@ return redis.call('ZRANGE', KEYS[1], 0, -1)
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """What is shared out: `partitions` pieces of work named `base`, among members like `member`."""
-
-    base: str
-    member: str
-    partitions: int
-    ttl: timedelta = timedelta(seconds=10)
-
-
 class Holder(Protocol):
     """Who begins and ends the work on a partition when its lease comes and goes."""
 
@@ -58,18 +48,26 @@ class Holder(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What is shared out: `partitions` pieces of work named `base`; `member` is this process alone."""
+
+    base: str
+    member: str
+    partitions: int
+    ttl: timedelta = timedelta(seconds=10)
+
+
 class Ownership:
     """Keeps the right leases; `wait()` raises when something unknown went wrong."""
 
     def __init__(self, redis: Redis, claim: Claim, holder: Holder) -> None:
         self._redis = redis
-        self._base = claim.base
-        self._member = claim.member
-        self._partitions = claim.partitions
-        self._ttl = claim.ttl
+        self._claim = claim
         self._holder = holder
         self._meet = Script(redis, MEET)
         self._held: dict[int, Lease] = {}
+        self._leaving: set[int] = set()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -82,7 +80,7 @@ class Ownership:
             self._task.cancel()
             await asyncio.wait([self._task])
         await asyncio.gather(*(self.let_go(partition) for partition in list(self._held)))
-        await self._quietly(lambda: self._redis.zrem(self._members, self._member))
+        await self._quietly(lambda: self._redis.zrem(self._members, self._claim.member))
 
     async def wait(self) -> None:
         """Return when stopped; raise what made it fail."""
@@ -96,19 +94,29 @@ class Ownership:
         lease = self._held.pop(partition, None)
         if lease is None:
             return
-        await self._holder.drop(partition)
+        self._leaving.add(partition)
+        try:
+            await self._holder.drop(partition)
+        finally:
+            self._leaving.discard(partition)
         await self._quietly(lease.release)
 
     async def tick(self) -> None:
         """Look once: who lives, what is ours, what is to be let go or taken."""
-        width = int(self._ttl / timedelta(milliseconds=1))
-        members = [_text(each) for each in await self._meet(keys=[self._members], args=[self._member, width])]
-        wanted = {each for each, owner in place(self._partitions, members).items() if owner == self._member}
+        width = int(self._claim.ttl / timedelta(milliseconds=1))
+        members = [
+            _text(each) for each in await self._meet(keys=[self._members], args=[self._claim.member, width])
+        ]
+        wanted = {
+            each
+            for each, owner in place(self._claim.partitions, members).items()
+            if owner == self._claim.member
+        }
         await asyncio.gather(*(self._keep(each) for each in list(self._held)))
         surplus = sorted(self._held.keys() - wanted)
         if surplus:
             await self.let_go(surplus[0])
-        for partition in sorted(wanted - self._held.keys()):
+        for partition in sorted(wanted - self._held.keys() - self._leaving):
             await self._take(partition)
 
     async def _run(self) -> None:
@@ -117,25 +125,27 @@ class Ownership:
                 await self.tick()
             except TransientError as error:
                 log.warning("ownership.waiting", reason=str(error))
-            await asyncio.sleep(self._ttl.total_seconds() / TICKS_A_LEASE)
+            await asyncio.sleep(self._claim.ttl.total_seconds() / TICKS_A_LEASE)
 
     async def _keep(self, partition: int) -> None:
         if not await self._held[partition].renew():
-            log.warning("lease.lost", lease=self._base, partition=partition)
+            log.warning("lease.lost", lease=self._claim.base, partition=partition)
             await self.let_go(partition)
 
     async def _take(self, partition: int) -> None:
-        lease = Lease(self._redis, f"{self._base}:{partition}", owner=self._member, ttl=self._ttl)
+        lease = Lease(
+            self._redis, f"{self._claim.base}:{partition}", owner=self._claim.member, ttl=self._claim.ttl
+        )
         epoch = await lease.acquire(seen_epoch=self._holder.seen_epoch(partition))
         if epoch is None:
             return
-        log.info("lease.taken", lease=self._base, partition=partition, epoch=epoch)
+        log.info("lease.taken", lease=self._claim.base, partition=partition, epoch=epoch)
         self._held[partition] = lease
         await self._holder.take(partition, epoch)
 
     @property
     def _members(self) -> str:
-        return f"{self._base}:members"
+        return f"{self._claim.base}:members"
 
     async def _quietly(self, action: Callable[[], Awaitable[object]]) -> None:
         """Do something that only saves others from waiting."""

@@ -1,13 +1,10 @@
 """Wires the shards worker: leases decide what is read, the loop applies it, HTTP answers from it."""
 
-import secrets
-
 import faiss
 
 from schemas.topics import index_records
 from services.shards.api import Answers, router
 from services.shards.handler import ShardHandler
-from services.shards.ownership import Ownership, Terms
 from services.shards.records import Entry
 from services.shards.settings import Settings
 from services.shards.upkeep import ANNOUNCE_EVERY, MERGE_EVERY, Announcer, BrokerLog, Every, Upkeep
@@ -16,6 +13,7 @@ from shared.adapters.redis import connect
 from shared.alerts import BusAlerts
 from shared.clock import SystemClock
 from shared.loop import PartitionLoop, Reading
+from shared.ownership import Claim, Ownership
 from shared.records import Partition
 from shared.registry import Registry
 from shared.worker import Worker
@@ -67,9 +65,9 @@ def build(settings: Settings) -> Worker:
     redis = connect(settings)
     ownership = Ownership(
         redis,
-        Terms(
+        Claim(
             base=f"{settings.namespace}:shards:{settings.generation}",
-            member=f"{worker.instance}-{secrets.token_hex(4)}",
+            member=settings.member,
             partitions=settings.partitions,
             ttl=settings.shards.lease,
         ),

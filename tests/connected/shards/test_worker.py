@@ -170,7 +170,9 @@ async def test_a_restart_goes_on_from_the_checkpoint_and_a_second_owner_takes_it
                 settings, lambda records: all_ready(records) and sum(r.documents for r in records) == 100
             )
             assert {each.epoch for each in known} == {2}
-            other = settings.model_copy(update={"data_dir": settings.data_dir / "other"})
+            other = settings.model_copy(
+                update={"data_dir": settings.data_dir / "other", "instance": "second"}
+            )
             async with running(other) as second:
                 urls = {first.server.url, second.server.url}
                 known = await owners(

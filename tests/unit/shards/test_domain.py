@@ -10,7 +10,7 @@ from services.shards.domain.apply import Change, Origin, decide, supersedes
 from services.shards.domain.bitmap import member, pack, spans, unpack
 from services.shards.domain.compaction import Policy, SegmentSize, merge_candidates, must_seal
 from services.shards.domain.filters import Filter, sortable
-from services.shards.domain.placement import place
+from shared.placement import place
 
 POLICY = Policy(seal_rows=100, fan_in=3)
 members = st.lists(st.text("abcdef0123", min_size=1, max_size=6), min_size=1, max_size=9, unique=True)
