@@ -3,8 +3,8 @@
 Partitions are owned by lease, spread over the workers of a kind by rendezvous hashing, and not by a
 Kafka consumer group: aiokafka's rebalances revoke everything each time, and a crashed member holds
 its group up until its session ends. Partition `n` of every topic of a loop has one owner, so topics
-that are joined arrive together. The *state* says where to begin: committed offsets are written as a
-hint for dashboards and never read.
+that are joined arrive together. The *state* says where to begin; nothing is committed to Kafka (lag and
+applied offsets are in our metrics).
 """
 
 import asyncio
@@ -15,7 +15,6 @@ from typing import Generic, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 
 from shared.adapters.kafka import connection, wait_for_broker
 from shared.adapters.redis import connect
@@ -31,7 +30,6 @@ M = TypeVar("M")
 log = structlog.get_logger()
 
 DRAIN = timedelta(seconds=25)
-HINT_EVERY = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +68,6 @@ class PartitionLoop(Generic[M]):
         self._readers: dict[Partition, PartitionReader[M]] = {}
         self._consumers: dict[Partition, AIOKafkaConsumer] = {}
         self._ownership: Ownership | None = None
-        self._hints: asyncio.Task[None] | None = None
         self._failure: asyncio.Future[None] | None = None
 
     @property
@@ -86,7 +83,6 @@ class PartitionLoop(Generic[M]):
         """Wait for the broker and the topics, then begin to take partitions."""
         self._failure = asyncio.get_running_loop().create_future()
         counts = await wait_for_broker(self._settings, self._reading.topics)
-        self._hints = asyncio.create_task(self._hint(), name="commit hints")
         if counts:
             claim = Claim(
                 base=f"{self._settings.namespace}:lease:{self._reading.name}",
@@ -98,8 +94,6 @@ class PartitionLoop(Generic[M]):
 
     async def stop(self) -> None:
         """Drain what is in hand and let go of every partition."""
-        if self._hints is not None:
-            self._hints.cancel()
         if self._ownership is not None:
             await self._ownership.stop()
         await asyncio.gather(*(self.release(partition) for partition in list(self._readers)))
@@ -122,7 +116,6 @@ class PartitionLoop(Generic[M]):
         """Read one partition that this process holds the lease of."""
         consumer = AIOKafkaConsumer(
             **connection(self._settings),
-            group_id=f"{self._settings.namespace}-{self._reading.name}",
             enable_auto_commit=False,
             auto_offset_reset="none",
             max_partition_fetch_bytes=4 * 1024 * 1024,
@@ -141,7 +134,6 @@ class PartitionLoop(Generic[M]):
         if reader is None:
             return
         await reader.stop(DRAIN)
-        await self._commit(partition)
         await self._consumers.pop(partition).stop()
         del self._readers[partition]
 
@@ -156,22 +148,6 @@ class PartitionLoop(Generic[M]):
     async def _ended(self) -> None:
         if self._failure is not None:
             await asyncio.shield(self._failure)
-
-    async def _hint(self) -> None:
-        while True:
-            await asyncio.sleep(HINT_EVERY.total_seconds())
-            for partition in list(self._readers):
-                await self._commit(partition)
-
-    async def _commit(self, partition: Partition) -> None:
-        """Commit the position for dashboards; nobody depends on it."""
-        consumer, offset = self._consumers.get(partition), self.positions.get(partition)
-        if consumer is None or offset is None:
-            return
-        try:
-            await asyncio.wait_for(consumer.commit({self._at(partition): offset}), timeout=2)
-        except (KafkaError, TimeoutError) as error:
-            log.debug("hint.failed", partition=str(partition), error=repr(error))
 
 
 class _Holder:
