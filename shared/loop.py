@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Generic, TypeVar
 
-import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from shared.adapters.kafka import connection, wait_for_broker
@@ -27,7 +26,6 @@ from shared.records import Partition
 from shared.settings import Settings
 
 M = TypeVar("M")
-log = structlog.get_logger()
 
 DRAIN = timedelta(seconds=25)
 
