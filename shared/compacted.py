@@ -1,13 +1,12 @@
 """A compacted topic as a dictionary: read to its end, then followed."""
 
 import asyncio
-from datetime import UTC, datetime
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from shared.adapters.kafka import connection, wait_for_broker
-from shared.records import Partition, Record
+from shared.adapters.kafka import as_record, connection, wait_for_broker
+from shared.records import Record
 from shared.settings import Settings
 
 log = structlog.get_logger()
@@ -77,11 +76,4 @@ class CompactedTopic:
             self.records.pop(record.key, None)
         else:
             self.items[record.key] = record.value
-            self.records[record.key] = Record(
-                Partition(self._topic, record.partition),
-                record.offset,
-                record.key,
-                record.value,
-                datetime.fromtimestamp(max(0, record.timestamp) / 1000, UTC),
-                tuple(record.headers),
-            )
+            self.records[record.key] = as_record(record, self._settings.topic_prefix)

@@ -7,7 +7,7 @@ handler, so the partition is paused while a batch is being handled or retried.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Generic, TypeVar
 
 import stamina
@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from shared import metrics
+from shared.adapters.kafka import as_record
 from shared.dead_letters import DeadLetters
 from shared.errors import FatalError, PoisonError, TransientError
 from shared.ports import AlertSink, Clock, PartitionHandler
@@ -144,17 +145,13 @@ class PartitionReader(Generic[M]):
         chunk: list[Record] = []
         size = 0
         for raw in read:
-            chunk.append(self._record(raw))
+            chunk.append(as_record(raw, self._context.prefix))
             size += len(raw.value or b"") + len(raw.key or b"")
             if size >= self._context.limits.size:
                 yield chunk
                 chunk, size = [], 0
         if chunk:
             yield chunk
-
-    def _record(self, raw: ConsumerRecord) -> Record:
-        moment = datetime.fromtimestamp(max(0, raw.timestamp) / 1000, UTC)
-        return Record(self.partition, raw.offset, raw.key, raw.value, moment, tuple(raw.headers))
 
     async def _insist(self, records: Sequence[Record]) -> None:
         """Deliver the batch, again and again while the trouble is transient."""

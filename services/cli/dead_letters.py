@@ -3,18 +3,15 @@
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
 
 from schemas.topics import DEAD_LETTER_SUFFIX, all_topics
-from shared.adapters.kafka import KafkaPublisher, connection
+from shared.adapters.kafka import KafkaPublisher
 from shared.dead_letters import PREFIX, REASON, original
-from shared.errors import ConfigurationError, TransientError
+from shared.errors import ConfigurationError
 from shared.ports import Publisher
-from shared.records import Outgoing, Partition, Record
+from shared.records import Outgoing, Record
 from shared.settings import Settings
+from shared.topic_reader import TopicReader
 
 
 @dataclass(frozen=True)
@@ -120,45 +117,6 @@ async def replay(settings: Settings, letters: Sequence[Letter], publisher: Publi
 
 async def _scan(settings: Settings, topics: Sequence[str]) -> AsyncIterator[Letter]:
     """Yield every letter that is there now, oldest first a partition."""
-    consumer = AIOKafkaConsumer(
-        **connection(settings), enable_auto_commit=False, auto_offset_reset="earliest"
-    )
-    try:
-        await consumer.start()
-        ends = await _ends(consumer, [settings.topic_prefix + topic for topic in topics])
-        consumer.assign(list(ends))
-        while ends:
-            for partition, records in (await consumer.getmany(*ends, timeout_ms=200)).items():
-                for record in records:
-                    if record.offset < ends[partition]:
-                        yield Letter(_record(record, settings))
-            ends = {tp: end for tp, end in ends.items() if await consumer.position(tp) < end}
-    except (KafkaError, OSError) as error:
-        raise TransientError(f"cannot read dead letters from {settings.kafka}: {error!r}") from error
-    finally:
-        await consumer.stop()
-
-
-async def _ends(consumer: AIOKafkaConsumer, topics: Sequence[str]) -> dict[TopicPartition, int]:
-    there = await consumer.topics()
-    partitions = [
-        TopicPartition(topic, number)
-        for topic in topics
-        if topic in there
-        for number in consumer.partitions_for_topic(topic) or ()
-    ]
-    if not partitions:
-        return {}
-    first = await consumer.beginning_offsets(partitions)
-    return {tp: end for tp, end in (await consumer.end_offsets(partitions)).items() if end > first[tp]}
-
-
-def _record(record: ConsumerRecord, settings: Settings) -> Record:
-    return Record(
-        partition=Partition(record.topic.removeprefix(settings.topic_prefix), record.partition),
-        offset=record.offset,
-        key=record.key,
-        value=record.value,
-        timestamp=datetime.fromtimestamp(record.timestamp / 1000, UTC),
-        headers=tuple((name, value if value is not None else b"") for name, value in record.headers),
-    )
+    async with TopicReader(settings, topics) as reader:
+        async for record in reader.news():
+            yield Letter(record)

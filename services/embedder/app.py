@@ -2,6 +2,7 @@
 
 import asyncio
 
+import stamina
 import structlog
 
 from schemas.catalogue import ProductChange
@@ -16,6 +17,7 @@ from shared.adapters import redis
 from shared.adapters.kafka import KafkaPublisher
 from shared.clock import SystemClock
 from shared.encoder.batcher import CoalescingEncoder
+from shared.errors import TransientError
 from shared.loop import PartitionLoop, Reading
 from shared.partition_reader import BatchLimits
 from shared.worker import Worker
@@ -47,7 +49,9 @@ class Embedder:
         loaded = await asyncio.to_thread(encoder.load, self._settings.model)
         log.info("model.loaded", fingerprint=loaded.fingerprint, dimensions=loaded.dimensions)
         records = KafkaRecordLog(self._settings)
-        await records.check_fingerprint(loaded.fingerprint)
+        async for attempt in stamina.retry_context(on=TransientError, attempts=None, timeout=None):
+            with attempt:  # a broker that is away for a moment is waited for
+                await records.check_fingerprint(loaded.fingerprint)
         self._model = CoalescingEncoder(loaded)
         await self._model.start()
         await self._publisher.start()

@@ -1,0 +1,106 @@
+"""`headrace verify index | judgements`."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from services.cli.verification.conservation import Balance
+    from services.cli.verification.verdict import Verdict
+    from shared.settings import Settings
+
+    S = TypeVar("S", bound=Settings)
+
+app = typer.Typer(no_args_is_help=True, help="Recompute the state from the topics and compare, exactly.")
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Wait = Annotated[
+    float,
+    typer.Option("--wait", help="Look again for so long while they differ.", min=0, metavar="SECONDS"),
+]
+SHOWN = 20
+
+
+@app.command()
+def index(wait: Wait = 30.0, json_: Json = False) -> None:
+    """Compare every shard with the catalogue's changes: ids, fields, versions, hashes, vectors."""
+    from services.cli.verification.index import verify_index  # noqa: PLC0415  lazy: see main
+    from services.embedder.settings import Settings  # noqa: PLC0415  lazy: see main
+
+    _run("index", Settings, verify_index, wait=wait, json_=json_)
+
+
+@app.command()
+def judgements(wait: Wait = 30.0, json_: Json = False) -> None:
+    """Compare every judgement's counts with a recount of all queries and events."""
+    from services.cli.verification.judgements import verify_judgements  # noqa: PLC0415  lazy: see main
+    from services.judgements.settings import Settings  # noqa: PLC0415  lazy: see main
+
+    _run("judgements", Settings, verify_judgements, wait=wait, json_=json_)
+
+
+WORKERS = {"index": ("embedder", "shards"), "judgements": ("judgements",)}
+
+
+def _run(
+    name: str,
+    kind: "type[S]",
+    verify: "Callable[[S, timedelta], Awaitable[Verdict]]",
+    *,
+    wait: float,
+    json_: bool,
+) -> None:
+    from services.cli.verification.conservation import balances  # noqa: PLC0415  lazy: see main
+    from shared.infrastructure.running import discover  # noqa: PLC0415  lazy: see main
+
+    settings = discover(kind.load())
+
+    async def both() -> "tuple[Verdict, list[Balance]]":
+        verdict = await verify(settings, timedelta(seconds=wait))
+        return verdict, await balances(_urls(settings, name))
+
+    verdict, balanced = asyncio.run(both())
+    _show(name, verdict, balanced, json_=json_)
+    if not verdict.equal:
+        raise typer.Exit(1)
+
+
+def _urls(settings: "Settings", name: str) -> dict[str, str]:
+    """Return where the workers' own pages are: of what runs here, else by their configured ports."""
+    from services.cli.up import configured_port  # noqa: PLC0415  lazy: see main
+    from shared.infrastructure.running import read  # noqa: PLC0415  lazy: see main
+
+    running = read(settings.data_dir)
+    kinds = WORKERS[name]
+    ports = running.ports if running else {kind: configured_port(kind) for kind in kinds}
+    host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104  compared
+    return {
+        worker: f"http://{host}:{port}"
+        for worker, port in ports.items()
+        if worker.startswith(kinds)  # several of a kind are told apart by what follows
+    }
+
+
+def _show(name: str, verdict: "Verdict", balanced: "list[Balance]", *, json_: bool) -> None:
+    import orjson  # noqa: PLC0415  lazy: see main
+    from rich.console import Console  # noqa: PLC0415  lazy: see main
+
+    from services.cli.verification.conservation import lines  # noqa: PLC0415  lazy: see main
+
+    if json_:
+        report = verdict.json(f"verify {name}", shown=SHOWN)
+        print(orjson.dumps(report | {"conservation": [it.json() for it in balanced]}).decode())
+        return
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    for difference in verdict.differences[:SHOWN]:
+        console.print(difference, style="red")
+    if (more := len(verdict.differences) - SHOWN) > 0:
+        console.print(f"... and {more:,} more", style="red")
+    for line in (*verdict.notes, *lines(balanced)):
+        console.print(line, style="dim")
+    figures = ", ".join(f"{number:,} {what}" for what, number in verdict.figures.items())
+    count = len(verdict.differences)
+    result = "no difference" if verdict.equal else f"{count:,} difference{'s' * (count > 1)}"
+    console.print(f"{name}: {result}; {figures}", style="bold green" if verdict.equal else "bold red")

@@ -1,0 +1,102 @@
+"""Whole topics, read from their beginning to where they end now: for checks, reports and rebuilds.
+
+Workers do not read like this: `shared.loop` does it for them, with offsets that live in their state.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Self
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from shared.adapters.kafka import as_record, connection
+from shared.errors import TransientError
+from shared.records import Partition, Record
+from shared.settings import Settings
+
+STALLED = timedelta(seconds=60)
+"""A broker that gives nothing for so long, although there is more, is away."""
+
+
+class TopicReader:
+    """Reads topics without a group; `news` may be called again for what was written since.
+
+    Topics that do not exist are left out. Raises `TransientError` when the broker is away.
+    """
+
+    def __init__(self, settings: Settings, topics: Sequence[str]) -> None:
+        self.beginnings: Mapping[Partition, int] = {}
+        """The first offset there is; above 0, retention has removed what was before."""
+        self.ends: Mapping[Partition, int] = {}
+        """Where each partition ended at the last call of `news`."""
+        self._prefix = settings.topic_prefix
+        self._address = settings.kafka
+        self._topics = [settings.topic_prefix + topic for topic in topics]
+        self._consumer = AIOKafkaConsumer(
+            **connection(settings), enable_auto_commit=False, auto_offset_reset="earliest"
+        )
+
+    async def __aenter__(self) -> Self:
+        """Connect, and find the partitions."""
+        try:
+            await self._consumer.start()
+            partitions = await self._partitions()
+            self._consumer.assign(partitions)
+            beginnings = await self._consumer.beginning_offsets(partitions) if partitions else {}
+        except (KafkaError, OSError) as error:
+            await self._consumer.stop()
+            raise self._away(error) from error
+        self.beginnings = {self._named(at): offset for at, offset in beginnings.items()}
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Disconnect."""
+        await self._consumer.stop()
+
+    async def news(self) -> AsyncIterator[Record]:
+        """Yield what was written since the last call (the first: everything), in order a partition.
+
+        Ends at what was the end when it was called; a few records more may come with it.
+        """
+        try:
+            waiting = await self._behind()
+            loop = asyncio.get_running_loop()
+            heard = loop.time()
+            while waiting:
+                for records in (await self._consumer.getmany(*waiting, timeout_ms=200)).values():
+                    heard = loop.time()
+                    for record in records:
+                        yield as_record(record, self._prefix)
+                if loop.time() - heard > STALLED.total_seconds():
+                    raise TransientError(f"{self._address} gives nothing, although there is more to read")
+                waiting = {at: end for at, end in waiting.items() if await self._consumer.position(at) < end}
+        except (KafkaError, OSError) as error:
+            raise self._away(error) from error
+
+    async def _behind(self) -> dict[TopicPartition, int]:
+        """Look where the partitions end, and return those that have more than was read."""
+        assigned = list(self._consumer.assignment())
+        ends: dict[TopicPartition, int] = await self._consumer.end_offsets(assigned) if assigned else {}
+        self.ends = {self._named(at): end for at, end in ends.items()}
+        return {
+            at: end
+            for at, end in ends.items()
+            if end > self.beginnings[self._named(at)] and await self._consumer.position(at) < end
+        }
+
+    async def _partitions(self) -> list[TopicPartition]:
+        there = await self._consumer.topics()
+        return [
+            TopicPartition(topic, number)
+            for topic in self._topics
+            if topic in there
+            for number in sorted(self._consumer.partitions_for_topic(topic) or ())
+        ]
+
+    def _named(self, at: TopicPartition) -> Partition:
+        return Partition(at.topic.removeprefix(self._prefix), at.partition)
+
+    def _away(self, error: Exception) -> TransientError:
+        return TransientError(f"cannot read from {self._address}: {error!r}")

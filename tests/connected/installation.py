@@ -1,0 +1,38 @@
+"""A whole installation for a test module: the ladder's broker, a Valkey of its own, real workers."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from shared.infrastructure.ladder import Rung, choose_broker, choose_redis
+from shared.infrastructure.server import Server
+from shared.infrastructure.stack import Stack, WorkerSpec
+from shared.settings import Settings
+
+ALL = ("shards", "embedder", "search", "judgements", "monitor")
+PARTITIONS = 2
+QUICK = {
+    "HEADRACE_SHARDS__CHECKPOINT_EVERY": "PT2S",  # so that kills also hit checkpoints and merges
+    "HEADRACE_SHARDS__SEAL_ROWS": "64",
+    "HEADRACE_SHARDS__LEASE": "PT4S",
+    "HEADRACE_EMBEDDER__BATCH_MESSAGES": "16",
+    "HEADRACE_MODEL__THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+}
+
+
+@contextmanager
+def installation(
+    directory: Path, kinds: Sequence[str] = ALL, *, broker: Server | None = None
+) -> Iterator[Stack]:
+    """Run it until the block ends."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
+    stack = Stack(
+        Settings(data_dir=directory, partitions=PARTITIONS),
+        broker=broker or choose_broker(environment, data_dir=directory / "broker"),
+        redis=choose_redis({}, rung=Rung.EMBEDDED, data_dir=directory / "valkey"),
+        workers=[WorkerSpec(kind, environment=QUICK) for kind in kinds],
+    )
+    with stack:
+        yield stack
