@@ -1,6 +1,5 @@
 """The topic of index records, read from its beginning: to rebuild the state, and to guard a generation."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import NamedTuple, Protocol
@@ -68,25 +67,18 @@ class KafkaRecordLog:
 
     @asynccontextmanager
     async def _consumer(self) -> AsyncIterator[tuple[AIOKafkaConsumer, dict[TopicPartition, int]]]:
-        await wait_for_broker(self._settings, [self._topic])
+        counts = await wait_for_broker(self._settings, [self._topic])
         name = self._settings.topic_prefix + self._topic
         consumer = AIOKafkaConsumer(**connection(self._settings), auto_offset_reset="earliest")
         try:
             await consumer.start()
-            numbers = await asyncio.wait_for(_partitions(consumer, name), timeout=30)
-            assignment = [TopicPartition(name, number) for number in sorted(numbers)]
+            assignment = [TopicPartition(name, number) for number in range(counts[self._topic])]
             consumer.assign(assignment)
             yield consumer, dict(await consumer.end_offsets(assignment))
         except (KafkaError, TimeoutError) as error:
             raise TransientError(f"{name} cannot be read: {error!r}") from error
         finally:
             await consumer.stop()
-
-
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
-    while not (numbers := consumer.partitions_for_topic(topic)):
-        await consumer.topics()
-    return set(numbers)
 
 
 async def _remaining(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> bool:
