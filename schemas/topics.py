@@ -17,6 +17,9 @@ DAY = timedelta(days=1)
 FOREVER = timedelta(milliseconds=-1)
 TOMBSTONES = 7 * DAY
 DEAD_LETTER_SUFFIX = ".dlq"
+LETTER_BYTES = 2 * 1024 * 1024
+"""A dead letter is its message and a dozen headers: the largest message that a broker takes by default
+(1 MiB) must fit, else the letter is refused and the worker can never go on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +164,7 @@ def dead_letters(topic: TopicSpec) -> TopicSpec:
         message=topic.message,
         partitions=1,
         retention=30 * DAY,
+        config={"max.message.bytes": str(LETTER_BYTES)},
         description=f"Messages of {topic.name} that could not be used, with the reason in their headers.",
     )
 

@@ -143,13 +143,19 @@ class KafkaPublisher:
             raise FatalError(f"the broker refused a message: {error!r}") from error
 
     async def _send(self, producer: AIOKafkaProducer, message: Outgoing) -> "asyncio.Future[Any]":
+        topic, headers = self._settings.topic_prefix + message.topic, list(message.headers)
+        moment = int(message.timestamp.timestamp() * 1000) if message.timestamp else None
+        if message.key is None and message.value is None:  # `send` refuses it, though Kafka has such messages
+            batch = producer.create_batch()
+            batch.append(timestamp=moment, key=None, value=None, headers=headers)
+            return await producer.send_batch(batch, topic, partition=message.partition or 0)  # type: ignore[no-any-return]  # as below
         return await producer.send(  # type: ignore[no-any-return]  # aiokafka is untyped here
-            self._settings.topic_prefix + message.topic,
+            topic,
             message.value,
             key=message.key,
             partition=message.partition,
-            timestamp_ms=int(message.timestamp.timestamp() * 1000) if message.timestamp else None,
-            headers=list(message.headers),
+            timestamp_ms=moment,
+            headers=headers,
         )
 
 

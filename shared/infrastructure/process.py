@@ -1,6 +1,7 @@
 """Child processes that are ready when `start` returns, and that never outlive their parent."""
 
 import ctypes
+import secrets
 import signal
 import socket
 import subprocess
@@ -13,18 +14,22 @@ from typing import IO
 
 from shared.errors import FatalError
 
+SERVER_PORTS = range(10_240, 32_768)
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 _POLL_SECONDS = 0.03
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """Return a TCP port that nothing listens on, chosen by the operating system."""
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a TCP port that nothing listens on.
+
+    It is below those that systems give to outgoing connections: one of them could take it before its
+    server listens, as seen on busy machines.
+    """
+    while True:
+        port = secrets.choice(SERVER_PORTS)
+        if is_free(port, host):
+            return port
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:

@@ -64,9 +64,16 @@ def until(holds: Callable[[], bool], within: timedelta = PATIENCE, why: Callable
 
 
 def until_ready(stack: Stack, *names: str) -> None:
-    """Return when these workers are ready."""
-    waiting = names or tuple(stack.ports)
-    until(lambda: not stack.not_ready().keys() & set(waiting), why=lambda: str(stack.not_ready()))
+    """Return when these workers (all, if none is named) are ready; fail when one has ended."""
+    waiting = set(names or stack.ports)
+
+    def ready() -> bool:
+        reasons = {name: why for name, why in stack.not_ready().items() if name in waiting}
+        ended = [name for name, why in reasons.items() if "ended" in why]
+        assert not ended, "\n".join(f"{name} {reasons[name]}: {stack.tail(name)}" for name in ended)
+        return not reasons
+
+    until(ready, why=lambda: str(stack.not_ready()))
 
 
 def assert_proven(stack: Stack, *, supervised: bool = False) -> None:

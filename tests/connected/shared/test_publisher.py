@@ -67,3 +67,12 @@ async def test_a_message_larger_than_the_broker_takes_stops_the_process(kafka, t
     with pytest.raises(FatalError, match="too large"):
         await publisher.publish([Outgoing(TOPIC, b"k", b"x" * 5_000_000)])
     await publisher.stop()
+
+
+async def test_a_message_without_key_and_value_is_written_among_others(written):
+    publisher, read = written
+    headers = (("ce_id", b"e"),)
+    await publisher.publish(
+        [Outgoing(TOPIC, None, b"1"), Outgoing(TOPIC, None, None, headers), Outgoing(TOPIC, None, b"2")]
+    )
+    assert await read(3) == [(None, b"1", ()), (None, None, headers), (None, b"2", ())]
