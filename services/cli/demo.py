@@ -117,12 +117,6 @@ async def _play(addresses: Addresses, goods: Catalogue, screen: Screen, stack: S
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
             task.result() if task.done() else task.cancel()
-        if figures := [owner for owner in await place.owners() if owner.freshness_p50 is not None]:
-            middle = max(owner.freshness_p50 or 0.0 for owner in figures)
-            worst = max(owner.freshness_p99 or 0.0 for owner in figures)
-            screen.figure(
-                "change to searchable, lately", f"p50 {middle * 1000:,.0f} ms, p99 {worst * 1000:,.0f} ms"
-            )
 
 
 async def _supervise(stack: Stack) -> None:

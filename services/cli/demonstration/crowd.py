@@ -103,7 +103,7 @@ class Crowd:
         titles = {product.id: product.title for product in self.catalogue.products}
         click = it.actions.get("click")
         return (
-            titles.get(it.product_id, it.product_id)[:48],
+            self.screen.cut(titles.get(it.product_id, it.product_id), beside=60),
             it.impressions,
             count("click"),
             count("add_to_cart"),

@@ -35,6 +35,11 @@ class Screen:
         if not holds:
             self.failures.append(text)
 
+    def cut(self, text: str, *, beside: int) -> str:
+        """Return as much of the text as a table has room for that is `beside` wide without it."""
+        room = max(12, min(64, self.console.width - beside))
+        return text if len(text) <= room else text[: room - 1] + "…"
+
     def figure(self, name: str, value: str) -> None:
         """Keep a figure for the closing summary."""
         self.figures.append((name, value))
@@ -69,19 +74,12 @@ class Screen:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "") -> Table:
-    """Return a plain table: numbers are set right, and only the widest column is cut when space is short."""
+    """Return a plain table; numbers are set right."""
     drawn = Table(title=title or None, title_justify="left", title_style="italic", box=None, pad_edge=False)
     cells = [[_cell(value) for value in row] for row in rows]
-    widths = [max(len(cell) for cell in column) for column in zip(columns, *cells, strict=True)]
-    for number, (column, width) in enumerate(zip(columns, widths, strict=True)):
+    for number, column in enumerate(columns):
         numeric = bool(rows) and isinstance(rows[0][number], int | float)
-        drawn.add_column(
-            column,
-            justify="right" if numeric else "left",
-            header_style="bold",
-            no_wrap=True,
-            min_width=None if width == max(widths) else width,
-        )
+        drawn.add_column(column, justify="right" if numeric else "left", header_style="bold", no_wrap=True)
     for row in cells:
         drawn.add_row(*row)
     return drawn

@@ -146,7 +146,7 @@ class Story:
             (
                 hit["rank"],
                 "exact" if self._exact(query, hit["product_id"]) else "",
-                str(hit["fields"].get("title", ""))[:64],
+                self.screen.cut(str(hit["fields"].get("title", "")), beside=46),
                 hit["fields"].get("price") or "",
                 float(hit["score"]),
                 f"{_score(hit, 'dense')} / {_score(hit, 'lexical')}",
