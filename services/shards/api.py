@@ -13,6 +13,7 @@ import numpy as np
 import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import Field, ValidationError
+from starlette.requests import ClientDisconnect
 
 from schemas.base import Fingerprint, GenerationName, Offset, ProductId, Value
 from services.shards.domain.filters import Filter
@@ -181,7 +182,10 @@ Asked = TypeVar("Asked", bound=Question)
 async def _respond(
     request: Request, kind: type[Asked], answer: Callable[[Asked], Awaitable[bytes | None]]
 ) -> Response:
-    body = await request.body()
+    try:
+        body = await request.body()
+    except ClientDisconnect:  # whoever asked has stopped waiting
+        return Response(status_code=499)
     if len(body) > MAX_BODY:
         return _json(413, {"reason": "too.large", "explanation": f"more than {MAX_BODY} bytes"})
     try:
