@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import Progress
 
 from services.cli import loading, quality
+from services.cli.progress import bars
 from services.cli.report import Report, Row
 from services.cli.search_client import SearchClient
 from services.cli.simulation.catalogue import Catalogue, Query, load
@@ -112,9 +113,3 @@ def installation(data_dir: Path | None, broker: Rung | None) -> Iterator[Setting
     with stack:
         stack.wait_ready(within=READY)
         yield discover(stack.settings)
-
-
-def bars(console: Console) -> Progress:
-    """Return progress bars on standard error."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=console)

@@ -6,6 +6,7 @@ of its values does. Strings longer than `MAX_TERM_CHARACTERS` are not filterable
 
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -81,6 +82,7 @@ def sortable(number: float) -> str:
     return f"{bits ^ (2**64 - 1) if bits >> 63 else bits | 1 << 63:016x}"
 
 
+@lru_cache(maxsize=4096)  # a catalogue has few attributes, and each is written with every product
 def prefix(field: str) -> str:
     """Return how every term of that attribute starts; hexadecimal, so that no query syntax is in it."""
     return "x" + field.encode().hex()

@@ -1,0 +1,104 @@
+"""`headrace bench ingest | judgements | shards`: what this machine does, beside what it could do."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shared.infrastructure.ladder import Rung
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.progress import Progress
+
+    from services.cli.report import Row
+    from services.cli.simulation.catalogue import Catalogue
+
+app = typer.Typer(no_args_is_help=True, help="Measure throughput and freshness on this machine.")
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        help="Directory with docs.jsonl.gz, queries.tsv, qrels.tsv; absent: the sample shop.", exists=True
+    ),
+]
+Broker = Annotated[Rung | None, typer.Option(help="Where the broker comes from; absent: what is there.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@app.command()
+def ingest(
+    data: Data = None,
+    products: Annotated[int | None, typer.Option(help="Only so many products.", min=100)] = None,
+    lives: Annotated[
+        int, typer.Option(help="Products written, changed and deleted one by one for freshness.", min=0)
+    ] = 100,
+    broker: Broker = None,
+    json: Json = False,
+) -> None:
+    """Measure documents, price changes and re-delivery a second, and freshness, through the real path."""
+    from services.cli.benchmarks import ingest as measured  # noqa: PLC0415  lazy: see main
+    from services.cli.benchmarks.ground import fresh  # noqa: PLC0415  lazy: see main
+
+    chosen = _catalogue(data).products[:products]
+    with _bars() as progress, fresh(measured.WORKERS, broker) as stack:
+        rows = measured.measure(stack, chosen, lives=lives, progress=progress)
+    _show("ingest", rows, as_json=json)
+
+
+@app.command()
+def judgements(
+    sessions: Annotated[
+        int, typer.Option(help="Sessions of the largest log; two smaller ones go before it.", min=90)
+    ] = 18000,
+    seed: Annotated[int, typer.Option(help="Of the simulation.")] = 1,
+    data: Data = None,
+    broker: Broker = None,
+    json: Json = False,
+) -> None:
+    """Measure events a CPU-second, recount them, and hold the rates against the shoppers' true taste."""
+    from services.cli.benchmarks import judgements as measured  # noqa: PLC0415  lazy: see main
+
+    with _bars() as progress:
+        rows = measured.measure(
+            _catalogue(data), sessions=sessions, seed=seed, broker=broker, progress=progress
+        )
+    _show("judgements", rows, as_json=json)
+
+
+@app.command()
+def shards(
+    rows: Annotated[int, typer.Option(help="Products in the shard.", min=1000)] = 20000,
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    """Measure one shard: upserts, search, recall and reopening, beside FAISS' flat scan."""
+    from services.cli.benchmarks import shards as measured  # noqa: PLC0415  lazy: see main
+
+    with _bars() as progress:
+        found = measured.measure(_catalogue(data), rows, progress=progress)
+    _show("shards", found, as_json=json)
+
+
+def _catalogue(data: Path | None) -> "Catalogue":
+    from services.cli.simulation import catalogue, shop  # noqa: PLC0415  lazy: see main
+
+    return catalogue.load(data) if data else shop.sample()
+
+
+def _bars() -> "Progress":
+    """Return progress bars on standard error, and send the log there too."""
+    from rich.console import Console  # noqa: PLC0415  lazy: see main
+
+    from services.cli.log_view import show_own_events  # noqa: PLC0415  lazy: see main
+    from services.cli.progress import bars  # noqa: PLC0415  lazy: see main
+
+    console = Console(stderr=True, highlight=False)
+    show_own_events(lambda _: None)
+    return bars(console)
+
+
+def _show(name: str, rows: "Sequence[Row]", *, as_json: bool) -> None:
+    from services.cli.report import Report  # noqa: PLC0415  lazy: see main
+
+    Report(name, rows).show(as_json=as_json)

@@ -1,0 +1,55 @@
+"""The bounds of ingest: the same texts through the model alone, ours and as everybody begins."""
+
+import os
+import time
+from collections.abc import Iterable, Sequence
+
+import torch
+from sentence_transformers import SentenceTransformer
+
+from services.cli.simulation.catalogue import Product
+from services.embedder.domain.text import build_text
+from services.embedder.settings import EmbedderSettings
+from shared.encoder.directory import model_directory
+from shared.encoder.passages import cut
+from shared.ports import Encoder
+from shared.settings import ModelSettings
+
+PLAIN_BATCH = 32
+WARM = 64
+
+
+def passages(products: Iterable[Product], settings: EmbedderSettings) -> list[str]:
+    """Return the texts that the embedder would embed of these products."""
+    found: list[str] = []
+    for product in products:
+        text = build_text(product.fields(), settings.text)
+        found += [text[start:end] for start, end in cut(text, settings.cut)]
+    return found
+
+
+def bare_seconds(encoder: Encoder, texts: Sequence[str]) -> float:
+    """Return how long our encoder takes for all texts at once: no loop around the model does better."""
+    encoder.encode_documents(texts[:WARM])
+    began = time.monotonic()
+    encoder.encode_documents(texts)
+    return time.monotonic() - began
+
+
+def plain_rate(settings: ModelSettings, texts: Sequence[str]) -> float:
+    """Return texts a second of `SentenceTransformer.encode` in fp32, batch 32, on as many threads as ours."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(settings.threads or len(os.sched_getaffinity(0)))
+    try:
+        model = SentenceTransformer(
+            str(model_directory(settings.path)),
+            device="cpu",
+            local_files_only=True,
+            model_kwargs={"use_safetensors": True, "dtype": torch.float32},
+        )
+        model.encode(list(texts[:WARM]), batch_size=PLAIN_BATCH, show_progress_bar=False)
+        began = time.monotonic()
+        model.encode(list(texts), batch_size=PLAIN_BATCH, show_progress_bar=False)
+        return len(texts) / (time.monotonic() - began)
+    finally:
+        torch.set_num_threads(threads)
