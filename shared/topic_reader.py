@@ -11,7 +11,7 @@ from typing import Self
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from shared.adapters.kafka import as_record, connection
+from shared.adapters.kafka import as_record, connection, partition_counts
 from shared.errors import TransientError
 from shared.records import Partition, Record
 from shared.settings import Settings
@@ -31,18 +31,26 @@ class TopicReader:
         """The first offset there is; above 0, retention has removed what was before."""
         self.ends: Mapping[Partition, int] = {}
         """Where each partition ended at the last call of `news`."""
+        self._settings = settings
         self._prefix = settings.topic_prefix
-        self._address = settings.kafka
-        self._topics = [settings.topic_prefix + topic for topic in topics]
+        self._topics = topics
         self._consumer = AIOKafkaConsumer(
             **connection(settings), enable_auto_commit=False, auto_offset_reset="earliest"
         )
 
     async def __aenter__(self) -> Self:
         """Connect, and find the partitions."""
+        # Not by the consumer's own `topics()`: it asks for all of them, and remembers none.
+        counts = await partition_counts(self._settings, self._topics)
+        if counts is None:
+            raise TransientError(f"no broker answers at {self._settings.kafka}")
+        partitions = [
+            TopicPartition(self._prefix + topic, number)
+            for topic, count in counts.items()
+            for number in range(count)
+        ]
         try:
             await self._consumer.start()
-            partitions = await self._partitions()
             self._consumer.assign(partitions)
             beginnings = await self._consumer.beginning_offsets(partitions) if partitions else {}
         except (KafkaError, OSError) as error:
@@ -70,8 +78,22 @@ class TopicReader:
                     for record in records:
                         yield as_record(record, self._prefix)
                 if loop.time() - heard > STALLED.total_seconds():
-                    raise TransientError(f"{self._address} gives nothing, although there is more to read")
+                    raise TransientError(
+                        f"{self._settings.kafka} gives nothing, although there is more to read"
+                    )
                 waiting = {at: end for at, end in waiting.items() if await self._consumer.position(at) < end}
+        except (KafkaError, OSError) as error:
+            raise self._away(error) from error
+
+    async def last(self) -> AsyncIterator[Record]:
+        """Yield the last record of each partition that has one."""
+        try:
+            await self._behind()
+            for named, end in self.ends.items():
+                at = TopicPartition(self._prefix + named.topic, named.number)
+                if end > self.beginnings[named]:
+                    self._consumer.seek(at, end - 1)
+                    yield as_record(await self._consumer.getone(at), self._prefix)
         except (KafkaError, OSError) as error:
             raise self._away(error) from error
 
@@ -86,17 +108,8 @@ class TopicReader:
             if end > self.beginnings[self._named(at)] and await self._consumer.position(at) < end
         }
 
-    async def _partitions(self) -> list[TopicPartition]:
-        there = await self._consumer.topics()
-        return [
-            TopicPartition(topic, number)
-            for topic in self._topics
-            if topic in there
-            for number in sorted(self._consumer.partitions_for_topic(topic) or ())
-        ]
-
     def _named(self, at: TopicPartition) -> Partition:
         return Partition(at.topic.removeprefix(self._prefix), at.partition)
 
     def _away(self, error: Exception) -> TransientError:
-        return TransientError(f"cannot read from {self._address}: {error!r}")
+        return TransientError(f"cannot read from {self._settings.kafka}: {error!r}")

@@ -63,7 +63,7 @@ async def wait_for_broker(settings: Settings, topics: Iterable[str] = ()) -> dic
     """
     wanted = list(topics)
     while True:
-        counts = await _partition_counts(settings, wanted)
+        counts = await partition_counts(settings, wanted)
         if counts is None:
             log.warning("broker.waiting", address=settings.kafka)
         elif missing := [topic for topic in wanted if not counts[topic]]:
@@ -73,7 +73,7 @@ async def wait_for_broker(settings: Settings, topics: Iterable[str] = ()) -> dic
         await asyncio.sleep(WAIT_SECONDS)
 
 
-async def _partition_counts(settings: Settings, topics: Iterable[str]) -> dict[str, int] | None:
+async def partition_counts(settings: Settings, topics: Iterable[str]) -> dict[str, int] | None:
     """Return how many partitions each topic has (0: it does not exist yet); None: nobody answers."""
     client = AIOKafkaClient(**connection(settings))
     try:

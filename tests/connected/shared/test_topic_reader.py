@@ -1,0 +1,66 @@
+"""Whole topics are read: from the beginning to the end, and then what is new."""
+
+import asyncio
+
+import pytest
+
+from shared.adapters.kafka import KafkaPublisher
+from shared.errors import TransientError
+from shared.infrastructure.process import free_port
+from shared.infrastructure.topics import apply
+from shared.records import Outgoing, Partition
+from shared.settings import Settings
+from shared.topic_reader import TopicReader
+
+pytestmark = pytest.mark.connected
+TOPIC = "search.events.v1"
+
+
+@pytest.fixture
+async def settings(kafka, topic_prefix):
+    settings = Settings(kafka=kafka, topic_prefix=topic_prefix, partitions=3)
+    await apply(settings)
+    return settings
+
+
+async def write(settings, *numbers):
+    publisher = KafkaPublisher(settings)
+    await publisher.start()
+    await publisher.publish(
+        [Outgoing(TOPIC, b"k", b"%d" % number, partition=number % 3) for number in numbers]
+    )
+    await publisher.stop()
+
+
+async def values(records):
+    return sorted(int(record.value) for record in [each async for each in records])
+
+
+async def test_everything_there_is_then_what_is_new_each_once(settings):
+    await write(settings, *range(100))
+    async with TopicReader(settings, [TOPIC, "no.such.topic"]) as reader:
+        assert await values(reader.news()) == list(range(100))
+        assert await values(reader.news()) == []
+        await write(settings, 100, 101)
+        assert await values(reader.news()) == [100, 101]
+        assert reader.ends == {Partition(TOPIC, 0): 34, Partition(TOPIC, 1): 34, Partition(TOPIC, 2): 34}
+
+
+async def test_the_last_of_each_partition(settings):
+    await write(settings, *range(50), 48)
+    async with TopicReader(settings, [TOPIC]) as reader:
+        assert await values(reader.last()) == [47, 48, 49]
+
+
+async def test_many_readers_at_once_all_find_the_partitions_of_topics_just_made(settings):
+    async def read():
+        async with TopicReader(settings, [f"{TOPIC}.dlq", TOPIC]) as reader:
+            return len(reader.beginnings)
+
+    assert await asyncio.gather(*(read() for _ in range(10))) == [4] * 10
+
+
+async def test_a_broker_that_is_away_is_said():
+    with pytest.raises(TransientError, match="no broker answers"):
+        async with TopicReader(Settings(kafka=f"127.0.0.1:{free_port()}"), [TOPIC]):
+            pytest.fail("nobody is there")
