@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
+import stamina
 import typer
 from rich.console import Console
 from rich.progress import Progress
@@ -88,17 +89,16 @@ GOAL = 0.62
 """nDCG@10 of hybrid search on the ESCI sample out of the box."""
 
 
+@stamina.retry(on=TransientError, attempts=PATIENCE, timeout=None, wait_initial=1.0)
 def _answer(client: SearchClient, query: Query, mode: str) -> list[tuple[str, float]]:
-    """Return (product, score) of the first 50, best first; an incomplete answer is asked for again."""
-    for _ in range(PATIENCE):
-        answer = client.search(
-            text=query.text, k=quality.DEPTH, mode=mode, fields=[], log=False, timeout_ms=PATIENT_MS
-        )
-        if not answer["partial"]:
-            return [(hit["product_id"], hit["score"]) for hit in answer["hits"]]
-        time.sleep(1)
-    missing = [each for each in answer["partitions"] if not each["answered"]]
-    raise TransientError(f"the index does not answer in full: {missing[0]['reason']}")
+    """Return (product, score) of the first 50, best first; no or an incomplete answer is asked for again."""
+    answer = client.search(
+        text=query.text, k=quality.DEPTH, mode=mode, fields=[], log=False, timeout_ms=PATIENT_MS
+    )
+    if answer["partial"]:
+        missing = [each for each in answer["partitions"] if not each["answered"]]
+        raise TransientError(f"the index does not answer in full: {missing[0]['reason']}")
+    return [(hit["product_id"], hit["score"]) for hit in answer["hits"]]
 
 
 @contextmanager
