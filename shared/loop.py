@@ -14,11 +14,13 @@ from datetime import timedelta
 from typing import Generic, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from shared.adapters.kafka import connection, wait_for_broker
 from shared.adapters.redis import connect
 from shared.alerts import BusAlerts
 from shared.dead_letters import DeadLetters
+from shared.errors import TransientError
 from shared.ownership import Claim, Ownership
 from shared.partition_reader import BatchLimits, Context, PartitionReader
 from shared.ports import Clock, PartitionHandler, Publisher
@@ -111,7 +113,10 @@ class PartitionLoop(Generic[M]):
             each.result()
 
     async def assign(self, partition: Partition) -> None:
-        """Read one partition that this process holds the lease of."""
+        """Read one partition that this process holds the lease of.
+
+        Raises `TransientError` when the broker is away.
+        """
         consumer = AIOKafkaConsumer(
             **connection(self._settings),
             enable_auto_commit=False,
@@ -119,8 +124,12 @@ class PartitionLoop(Generic[M]):
             max_partition_fetch_bytes=4 * 1024 * 1024,
             fetch_max_wait_ms=2000,
         )
+        try:
+            await consumer.start()
+        except (KafkaError, OSError) as error:
+            await consumer.stop()
+            raise TransientError(f"{partition} cannot be read: {error!r}") from error
         self._consumers[partition] = consumer
-        await consumer.start()
         consumer.assign([self._at(partition)])
         reader = PartitionReader(partition, consumer, self._context)
         self._readers[partition] = reader

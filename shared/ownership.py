@@ -40,7 +40,7 @@ class Holder(Protocol):
         ...
 
     async def take(self, partition: int, epoch: int) -> None:
-        """Begin to work on the partition under this epoch."""
+        """Begin to work on the partition under this epoch; raises `TransientError` to try again later."""
         ...
 
     async def drop(self, partition: int) -> None:
@@ -141,7 +141,11 @@ class Ownership:
             return
         log.info("lease.taken", lease=self._claim.base, partition=partition, epoch=epoch)
         self._held[partition] = lease
-        await self._holder.take(partition, epoch)
+        try:
+            await self._holder.take(partition, epoch)
+        except TransientError:  # the broker is away: the lease is tried for again at the next tick
+            await self.let_go(partition)
+            raise
 
     @property
     def _members(self) -> str:

@@ -93,7 +93,9 @@ class TopicReader:
                 at = TopicPartition(self._prefix + named.topic, named.number)
                 if end > self.beginnings[named]:
                     self._consumer.seek(at, end - 1)
-                    yield as_record(await self._consumer.getone(at), self._prefix)
+                    async with asyncio.timeout(STALLED.total_seconds()):
+                        record = await self._consumer.getone(at)
+                    yield as_record(record, self._prefix)
         except (KafkaError, OSError) as error:
             raise self._away(error) from error
 
