@@ -124,7 +124,7 @@ class KafkaHomeBroker:
         self._file.write_text(_KAFKA_PROPERTIES.format(broker=port, controller=self._controller, logs=logs))
         if not (logs / "meta.properties").exists():
             self._format()
-        self._process.start(lambda: answers_kafka(self.address), within=timedelta(seconds=60))
+        self._process.start(lambda: answers_kafka(self.address), within=timedelta(seconds=120))
         return self.address
 
     def _known_controller(self) -> int | None:

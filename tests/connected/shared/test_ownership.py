@@ -18,7 +18,7 @@ class Holder:
         self.broken = True
         self.holds = {}
 
-    def seen_epoch(self, partition):
+    def seen_epoch(self, _):
         return 0
 
     async def take(self, partition, epoch):
