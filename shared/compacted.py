@@ -5,6 +5,7 @@ import asyncio
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from shared.adapters.consumer import Consumer
 from shared.adapters.kafka import as_record, connection, wait_for_broker
 from shared.records import Record
 from shared.settings import Settings
@@ -28,7 +29,7 @@ class CompactedTopic:
     async def start(self) -> None:
         """Read everything there is; returns when `items` is complete, and keeps following."""
         counts = await wait_for_broker(self._settings, [self._topic])
-        consumer = AIOKafkaConsumer(**connection(self._settings), auto_offset_reset="earliest")
+        consumer = Consumer(**connection(self._settings), auto_offset_reset="earliest")
         self._consumer = consumer
         await consumer.start()
         name = self._settings.topic_prefix + self._topic

@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from shared.adapters.consumer import Consumer
 from shared.adapters.kafka import connection, wait_for_broker
 from shared.adapters.redis import connect
 from shared.alerts import BusAlerts
@@ -117,7 +118,7 @@ class PartitionLoop(Generic[M]):
 
         Raises `TransientError` when the broker is away.
         """
-        consumer = AIOKafkaConsumer(
+        consumer = Consumer(
             **connection(self._settings),
             enable_auto_commit=False,
             auto_offset_reset="none",

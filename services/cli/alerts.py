@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.alerts import Alert
+from shared.adapters.consumer import Consumer
 from shared.adapters.kafka import connection
 from shared.errors import TransientError
 from shared.infrastructure.running import discover
@@ -91,9 +92,7 @@ async def _tail(settings: Settings, shown: Shown) -> None:
 
 async def read(settings: Settings, *, follow: bool) -> AsyncIterator[Alert | None]:
     """Yield the alerts on the topic, then None where its end was, then (if asked) what comes later."""
-    consumer = AIOKafkaConsumer(
-        **connection(settings), enable_auto_commit=False, auto_offset_reset="earliest"
-    )
+    consumer = Consumer(**connection(settings), enable_auto_commit=False, auto_offset_reset="earliest")
     at = TopicPartition(settings.topic_prefix + Alert.topic, 0)
     try:
         await consumer.start()
