@@ -43,6 +43,7 @@ class TopicReader:
         # Not by the consumer's own `topics()`: it asks for all of them, and remembers none.
         counts = await partition_counts(self._settings, self._topics)
         if counts is None:
+            await self._consumer.stop()
             raise TransientError(f"no broker answers at {self._settings.kafka}")
         partitions = [
             TopicPartition(self._prefix + topic, number)
