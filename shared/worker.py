@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from schemas.control import Command
 from shared import logs
 from shared.adapters.kafka import connection, wait_for_broker
+from shared.adapters.transport import App
 from shared.errors import ConfigurationError, HeadraceError
 from shared.http import Check, HttpServer, health_routes
 from shared.settings import Settings
@@ -206,7 +207,7 @@ def _faust_app(worker: Worker, loop: asyncio.AbstractEventLoop) -> AppT:
     settings = worker.settings
     reach = connection(settings)
     credentials = _credentials(reach)
-    app = faust.App(
+    app = App(
         f"{settings.namespace}-{worker.name}-{worker.instance}",
         broker=[f"kafka://{address.strip()}" for address in settings.kafka.split(",")],
         loop=loop,

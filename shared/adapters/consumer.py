@@ -50,9 +50,15 @@ def has_news(answer: Any) -> bool:  # Any: as above
     return any(error or bool(rest[-1]) for _, found in answer.topics for _, error, *rest in found)
 
 
+def calmed(consumer: Any, *, longest_wait: float) -> Any:  # Any: as above
+    """Return the consumer, with the pauses; `longest_wait` is the seconds that it lets the broker wait."""
+    consumer._client.send = Unhurried(consumer._client.send, longest_wait=longest_wait)  # noqa: SLF001 no seam
+    return consumer
+
+
 class Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is untyped
     """An `AIOKafkaConsumer` in every respect but the pauses."""
 
     def __init__(self, *, fetch_max_wait_ms: int = 500, **options: Any) -> None:  # Any: aiokafka's own
         super().__init__(fetch_max_wait_ms=fetch_max_wait_ms, **options)
-        self._client.send = Unhurried(self._client.send, longest_wait=fetch_max_wait_ms / 1000)
+        calmed(self, longest_wait=fetch_max_wait_ms / 1000)

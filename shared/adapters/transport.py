@@ -1,0 +1,32 @@
+"""Faust's Kafka transport, with a consumer that does not spin (see `shared.adapters.consumer`)."""
+
+from typing import Any
+
+import faust
+from faust.transport.drivers import aiokafka
+
+from shared.adapters.consumer import calmed
+
+LONGEST_WAIT = 1.5
+"""Seconds; Faust fixes it."""
+
+
+class _Thread(aiokafka.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is untyped
+    def _create_worker_consumer(self, transport: Any) -> Any:  # Any: as above
+        return calmed(super()._create_worker_consumer(transport), longest_wait=LONGEST_WAIT)
+
+
+class _Consumer(aiokafka.Consumer):  # type: ignore[misc]  # as above
+    def _new_consumer_thread(self) -> Any:  # Any: as above
+        return _Thread(self, loop=self.loop, beacon=self.beacon)
+
+
+class _Transport(aiokafka.Transport):  # type: ignore[misc]  # as above
+    Consumer = _Consumer
+
+
+class App(faust.App):  # type: ignore[misc]  # as above
+    """A `faust.App` in every respect but the pauses of its consumer."""
+
+    def _new_transport(self) -> Any:  # Any: as above
+        return _Transport(self.conf.broker_consumer, self)
