@@ -124,9 +124,9 @@ async def test_what_is_published_is_found_and_what_is_deleted_is_gone(settings):
         assert all(hit["dense"] == pytest.approx(1) and hit["lexical"] > 0 for hit in hits.values())
 
         await publish(
-            message("p3", SOUTH, fields={"title": "hat"}, source=1),
+            message("p3", SOUTH, fields={"title": "hat"}, source=1, event_time=now),
             "p4",
-            message("p5", source=1, deleted=True),
+            message("p5", source=1, deleted=True, event_time=now),
         )
         for name in ("p3", "p4", "p5"):
             places[partition_of(name.encode(), 2)] += 1
