@@ -1,7 +1,6 @@
 """Wires judgements: two loops (join, window), one ticker that expires and publishes, one page."""
 
 from fastapi import FastAPI, Query
-from redis.asyncio import Redis
 
 from schemas.judgements import Outcome
 from schemas.search import SearchEvent, SearchQuery
@@ -10,7 +9,7 @@ from services.judgements.domain.query import normalise
 from services.judgements.engine import Engine, build_engine
 from services.judgements.settings import Settings
 from shared.adapters.kafka import KafkaPublisher
-from shared.adapters.redis import connect
+from shared.adapters.redis import Connection, connect
 from shared.clock import SystemClock
 from shared.loop import PartitionLoop, Reading
 from shared.partition_reader import BatchLimits
@@ -30,7 +29,7 @@ def build(settings: Settings) -> Worker:
     joining = Reading(name=f"{NAME}-join", topics=(SearchQuery.topic, SearchEvent.topic), limits=JOIN_BATCH)
     counting = Reading(name=f"{NAME}-window", topics=(Outcome.topic,), limits=WINDOW_BATCH)
     for part in (
-        _Connection(redis),
+        Connection(redis),
         publisher,
         engine.ticker,
         PartitionLoop(settings, engine.window, reading=counting, publisher=publisher, clock=clock),
@@ -58,17 +57,3 @@ def add_page(api: FastAPI, engine: Engine, *, settings: Settings, clock: Clock) 
         found = await engine.counts.of_query(text, incarnation, first=first)
         judged = sorted((judge(pair, counts, by) for pair, counts in found.items()), key=lambda it: -it.value)
         return {"query": text, "judgements": [it.model_dump(mode="json") for it in judged]}
-
-
-class _Connection:
-    """Closes the Redis client last."""
-
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
-
-    async def start(self) -> None:
-        """Nothing to prepare: it connects when needed."""
-
-    async def stop(self) -> None:
-        """Close."""
-        await self._redis.aclose()

@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 from fastapi import FastAPI
-from redis.asyncio import Redis
 
 from schemas.alerts import Alert
 from schemas.judgements import Canary
@@ -20,7 +19,7 @@ from services.monitor.search_client import SearchClient
 from services.monitor.settings import Settings
 from services.monitor.watch import Watch
 from shared.adapters.kafka import KafkaPublisher
-from shared.adapters.redis import connect
+from shared.adapters.redis import Connection, connect
 from shared.clock import SystemClock
 from shared.compacted import CompactedTopic
 from shared.dead_letters import DeadLetters
@@ -44,17 +43,14 @@ def build(settings: Settings) -> Worker:
     canaries_topic = CompactedTopic(settings, Canary.topic)
     lease = Lease(redis, f"{settings.namespace}:{NAME}", owner=worker.instance, ttl=TTL)
     leadership = Leadership(lease)
-    counter = AnswerCounter(
-        redis, namespace=settings.namespace, rule=settings.monitor.answers_rule, clock=clock
-    )
+    watched, namespace = settings.monitor, settings.namespace
+    counter = AnswerCounter(redis, namespace=namespace, rule=watched.answers_rule, clock=clock)
     search = _search(settings)
     instruments = Instruments(
-        book=CanaryBook(
-            canaries_topic, DeadLetters(publisher, worker=NAME), redis, namespace=settings.namespace
-        ),
-        store=CanaryStore(redis, namespace=settings.namespace, generation=settings.generation),
+        book=CanaryBook(canaries_topic, DeadLetters(publisher, worker=NAME), redis, namespace=namespace),
+        store=CanaryStore(redis, namespace=namespace, generation=settings.generation),
         search=search,
-        registry=Registry(redis, settings.namespace, settings.generation),
+        registry=Registry(redis, namespace, settings.generation),
         alerts=alerts,
         clock=clock,
     )
@@ -63,9 +59,8 @@ def build(settings: Settings) -> Worker:
     answers = AnswerWatch(settings, counter, alerts, clock=clock)
     bulletin = Bulletin(alerts_topic, alerts)
     reading = Reading(name=NAME, topics=(SearchQuery.topic,))
-    watched = settings.monitor
     for part in (
-        _Connection(redis),
+        Connection(redis),
         publisher,
         alerts_topic,
         canaries_topic,
@@ -103,17 +98,3 @@ def _search(settings: Settings) -> SearchClient:
         timeout=watched.search_timeout,
         concurrency=watched.concurrency,
     )
-
-
-class _Connection:
-    """Closes the Redis client last."""
-
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
-
-    async def start(self) -> None:
-        """Nothing to prepare: it connects when needed."""
-
-    async def stop(self) -> None:
-        """Close."""
-        await self._redis.aclose()

@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 
 from services.shards.shard import Shard
 from shared import metrics
-from shared.errors import HeadraceError
+from shared.errors import TransientError
 
 RECENT = 1000
 
 
-class RefusedQueryError(HeadraceError):
+class RefusedQueryError(TransientError):
     """A shard does not answer this query; `reason` is a stable code, the rest says how far it is."""
 
     def __init__(self, reason: str, explanation: str, **evidence: int | str | None) -> None:

@@ -30,6 +30,20 @@ def connect(settings: Settings) -> "Redis":
     return Redis.from_url(url, retry=retry, socket_connect_timeout=5, socket_timeout=30)
 
 
+class Connection:
+    """A client as a part of a worker: added first, it is closed last."""
+
+    def __init__(self, redis: "Redis") -> None:
+        self._redis = redis
+
+    async def start(self) -> None:
+        """Do nothing: it connects when it is needed."""
+
+    async def stop(self) -> None:
+        """Close."""
+        await self._redis.aclose()
+
+
 @contextmanager
 def transient() -> Iterator[None]:
     """Turn Redis' connection trouble into `TransientError` around plain commands."""

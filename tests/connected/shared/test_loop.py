@@ -1,4 +1,4 @@
-"""The partition loop on a real broker: resume from the state, isolate poison, say holes, stop on the unknown."""
+"""The partition loop on a real broker: resume, isolate poison, say holes, stop on the unknown."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -184,7 +184,7 @@ async def test_two_workers_share_the_partitions_and_none_is_read_twice(
     await publisher.start()
     async with reading(one, Keeper(), publisher) as first, reading(two, Keeper(), publisher) as second:
         async with asyncio.timeout(60):
-            while not (len(first.positions) == len(second.positions) == 2):
+            while not (len(first.positions) == len(second.positions) == 2):  # noqa: ASYNC110 - no event for it
                 await asyncio.sleep(0.1)
         assert not set(first.positions) & set(second.positions)
     await publisher.stop()
