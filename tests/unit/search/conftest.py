@@ -106,7 +106,12 @@ class Shop:
             self.place / f"shard-{number}-{name}",
             Identity(generation="g1", partition=number, epoch=1),
             settings=ShardsSettings(
-                lexical=LexicalSettings(heap_mib=15, work_dir=self.place / f"w{number}{name}")
+                lexical=LexicalSettings(
+                    title_fields=("title",),
+                    title_boost=2.0,
+                    heap_mib=15,
+                    work_dir=self.place / f"w{number}{name}",
+                )
             ),
             recovery=Recovery(now=NOW, oldest=timedelta(days=7), edges=None),
             files=Files(),

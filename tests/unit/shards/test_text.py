@@ -124,7 +124,7 @@ def test_other_dimensions_are_poison_before_anything_changes(shard):
 
 @pytest.mark.skipif("HEADRACE_DATA" not in os.environ, reason="HEADRACE_DATA names no data set")
 def test_real_products_are_found_by_their_titles(shard):
-    with gzip.open(Path(os.environ["HEADRACE_DATA"]) / "docs.jsonl.gz", "rt") as lines:
+    with gzip.open(Path(os.environ["HEADRACE_DATA"]) / "esci" / "docs.jsonl.gz", "rt") as lines:
         products = [json.loads(line) for line in lines][:2000]
     records: list[IndexRecord] = [
         message(
