@@ -30,17 +30,17 @@ def cut(text: str, how: Cut) -> list[tuple[int, int]]:
     """Return the passages of `text` as (start, end) in characters; none when there is nothing to read.
 
     Passages begin and end at words where a word boundary is near, cover every piece in order (up to
-    `most` passages), and each begins after the one before it.
+    `most` passages), and each begins and ends after the one before it.
     """
     pieces = [match.span() for match in _PIECE.finditer(text)]
     if not pieces:
         return []
     passages: list[tuple[int, int]] = []
-    first = 0
+    first = last = 0
     while len(passages) < how.most:
-        last = min(first + how.size, len(pieces))
+        before, last = last, min(first + how.size, len(pieces))
         if last < len(pieces):
-            last = _boundary(text, pieces, last, lowest=max(first + 1, last - how.size // 8))
+            last = _boundary(text, pieces, last, lowest=max(first, before, last - how.size // 8 - 1) + 1)
         passages.append((pieces[first][0], pieces[last - 1][1]))
         if last == len(pieces):
             break

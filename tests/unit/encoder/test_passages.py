@@ -34,6 +34,12 @@ def test_no_passage_is_longer_than_asked_and_there_are_not_too_many(
     assert passages == cut(text, Cut(size=size, overlap=overlap, most=10_000))[:most]
 
 
+def test_a_passage_ends_after_the_one_before_it_even_where_the_boundary_is_the_same() -> None:
+    text = "0 000000000000000000000 0 0 0 0000000000000000 000000"
+    passages = cut(text, Cut(size=13, overlap=8, most=10_000))
+    assert all(a < c and b < d for (a, b), (c, d) in pairwise(passages))
+
+
 def test_neighbours_overlap_and_break_at_words() -> None:
     text = " ".join(f"word{number}" for number in range(100))
     passages = cut(text, Cut(size=20, overlap=6, most=50))
