@@ -94,12 +94,12 @@ def scalar(text: str) -> str | float | int | bool:
 
 def _show(answer: JsonObject, console: Console) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("", justify="right", style="dim")
-    table.add_column("product")
-    table.add_column("title", ratio=1, overflow="ellipsis", no_wrap=True)
+    table.add_column("", justify="right", style="dim", no_wrap=True)
+    table.add_column("product", no_wrap=True)
+    table.add_column("title", max_width=max(16, console.width - 64), overflow="ellipsis", no_wrap=True)
     for name in ("price", "score", "dense", "words"):
-        table.add_column(name, justify="right")
-    table.add_column("shard segment offset", style="dim")
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("from", style="dim", no_wrap=True)
     for hit in answer["hits"]:
         fields, scores, place = hit["fields"], hit["scores"], hit["provenance"]
         table.add_row(
