@@ -21,7 +21,7 @@ from schemas.control import Command
 from shared import logs
 from shared.adapters.kafka import connection, wait_for_broker
 from shared.adapters.transport import App
-from shared.errors import ConfigurationError, HeadraceError
+from shared.errors import ConfigurationError, HeadraceError, PoisonError
 from shared.http import Check, HttpServer, health_routes
 from shared.settings import Settings
 
@@ -30,6 +30,7 @@ log = structlog.get_logger()
 S = TypeVar("S", bound=Settings)
 OnCommand = Callable[[Mapping[str, str]], Awaitable[None]]
 
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 EXIT_FAILED = 1
 EXIT_CONFIGURATION = 2
 
@@ -69,6 +70,7 @@ class Worker:
         self._commands: dict[str, OnCommand] = {}
         self._started = False
         self.ready("start", lambda: None if self._started else "still starting")
+        self.command("log.level", _set_log_level)
         health_routes(self.api, self._checks)
 
     def add(self, part: Part) -> None:
@@ -237,6 +239,14 @@ def _faust_app(worker: Worker, loop: asyncio.AbstractEventLoop) -> AppT:
 
     app.agent(commands, concurrency=1, name=f"{worker.name}.commands")(obey)
     return app
+
+
+async def _set_log_level(arguments: Mapping[str, str]) -> None:
+    """Log from `arguments["level"]` on, until the process ends."""
+    level = arguments.get("level", "").upper()
+    if level not in LEVELS:
+        raise PoisonError("level.unknown", f"{level!r} is none of {', '.join(LEVELS)}")
+    logging.getLogger().setLevel(level)
 
 
 def _credentials(reach: Mapping[str, Any]) -> Any:  # Any: Faust's credentials have no common type

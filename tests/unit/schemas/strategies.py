@@ -194,7 +194,7 @@ MESSAGES: dict[type[Message], st.SearchStrategy] = {
     Command: st.builds(
         Command,
         command_id=ids,
-        name=st.sampled_from(["canaries.run", "shards.snapshot", "shards.release", "log.level"]),
+        name=st.sampled_from(["canaries.run", "shards.snapshot", "log.level"]),
         worker=texts,
         arguments=st.dictionaries(texts, texts, max_size=3),
         requested_at=moments,
