@@ -13,7 +13,7 @@ from typing import Protocol
 import structlog
 from redis.asyncio import Redis
 
-from shared.adapters.redis import Script
+from shared.adapters.redis import Script, text
 from shared.errors import TransientError
 from shared.leases import Lease
 from shared.placement import place
@@ -105,7 +105,7 @@ class Ownership:
         """Look once: who lives, what is ours, what is to be let go or taken."""
         width = int(self._claim.ttl / timedelta(milliseconds=1))
         members = [
-            _text(each) for each in await self._meet(keys=[self._members], args=[self._claim.member, width])
+            text(each) for each in await self._meet(keys=[self._members], args=[self._claim.member, width])
         ]
         wanted = {
             each
@@ -157,7 +157,3 @@ class Ownership:
             await action()
         except (TransientError, OSError) as error:
             log.warning("ownership.left_open", reason=str(error))
-
-
-def _text(name: bytes | str) -> str:
-    return name.decode() if isinstance(name, bytes) else name

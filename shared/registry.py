@@ -5,7 +5,7 @@ from datetime import timedelta
 from redis.asyncio import Redis
 
 from schemas.base import Fingerprint, Timestamp, Value
-from shared.adapters.redis import transient
+from shared.adapters.redis import text, transient
 
 
 class OwnerRecord(Value):
@@ -51,14 +51,10 @@ class Registry:
     async def owners(self) -> list[OwnerRecord]:
         """Return every live announcement, by partition."""
         with transient():
-            names = sorted(_text(name) for name in await self._redis.smembers(self._base))
+            names = sorted(text(name) for name in await self._redis.smembers(self._base))
             found = [(name, await self._redis.get(f"{self._base}:{name}")) for name in names]
             gone = [name for name, text in found if text is None]
             if gone:
                 await self._redis.srem(self._base, *gone)
         owners = [OwnerRecord.model_validate_json(text) for _, text in found if text is not None]
         return sorted(owners, key=lambda owner: (owner.partition, owner.url))
-
-
-def _text(name: bytes | str) -> str:
-    return name.decode() if isinstance(name, bytes) else name

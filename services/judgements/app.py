@@ -7,12 +7,14 @@ from schemas.search import SearchEvent, SearchQuery
 from services.judgements.domain.judgement import Yardstick, judge
 from services.judgements.domain.query import normalise
 from services.judgements.engine import Engine, build_engine
+from services.judgements.publisher import EVERY
 from services.judgements.settings import Settings
 from shared.adapters.kafka import KafkaPublisher
 from shared.adapters.redis import Connection, connect
 from shared.clock import SystemClock
 from shared.loop import PartitionLoop, Reading
 from shared.partition_reader import BatchLimits
+from shared.periodic import Every
 from shared.ports import Clock
 from shared.worker import Worker
 
@@ -31,7 +33,7 @@ def build(settings: Settings) -> Worker:
     for part in (
         Connection(redis),
         publisher,
-        engine.ticker,
+        Every("judgements tick", EVERY, engine.ticker.tick),
         PartitionLoop(settings, engine.window, reading=counting, publisher=publisher, clock=clock),
         PartitionLoop(settings, engine.join, reading=joining, publisher=publisher, clock=clock),
     ):

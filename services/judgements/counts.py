@@ -7,8 +7,8 @@ from redis.asyncio import Redis
 
 from services.judgements.domain.counts import Pair, PairCounts, Totals
 from services.judgements.domain.statistics import position_rates
-from services.judgements.state import States, numbers, text
-from shared.adapters.redis import transient
+from services.judgements.state import States, numbers
+from shared.adapters.redis import text, transient
 from shared.partitioning import partition_of
 from shared.ports import Clock
 

@@ -5,7 +5,6 @@ forget the touches unless there were new ones: a kill anywhere in between publis
 too few.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
 
@@ -19,10 +18,10 @@ from services.judgements.counts import WindowCounts
 from services.judgements.domain.counts import Pair, PairCounts
 from services.judgements.domain.judgement import Yardstick, judge
 from services.judgements.domain.statistics import Objective
-from services.judgements.state import GuardedScript, Held, text
+from services.judgements.state import GuardedScript, Held
 from services.judgements.window import Window
-from shared.adapters.redis import transient
-from shared.errors import FencedError, TransientError
+from shared.adapters.redis import text, transient
+from shared.errors import FencedError
 from shared.ports import Clock, Publisher
 from shared.records import Outgoing
 
@@ -94,7 +93,7 @@ def _message(name: str, fields: Sequence[str], by: Yardstick) -> Outgoing:
 
 
 class Ticker:
-    """Once a second: days that are over leave, touched pairs are published, the incarnation is checked."""
+    """One tick: days that are over leave, touched pairs are published, the incarnation is checked."""
 
     def __init__(
         self, window: Window, publisher: JudgementPublisher, *, clock: Clock, checks: Iterable[Check] = ()
@@ -103,30 +102,6 @@ class Ticker:
         self._publisher = publisher
         self._clock = clock
         self._checks = tuple(checks)
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Begin ticking."""
-        self._task = asyncio.create_task(self._run(), name="judgements ticker")
-
-    async def stop(self) -> None:
-        """End; what is marked stays marked, for the next owner."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def wait(self) -> None:
-        """Raise what made it fail."""
-        if self._task is not None:
-            await asyncio.shield(self._task)
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self.tick()
-            except TransientError as error:
-                log.warning("tick.failed", error=str(error))
-            await asyncio.sleep(EVERY.total_seconds())
 
     async def tick(self) -> None:
         """Do it once, for every partition that is held."""

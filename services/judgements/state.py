@@ -10,7 +10,7 @@ from redis.exceptions import ResponseError
 
 from services.judgements import lua
 from services.judgements.incarnation import state_key
-from shared.adapters.redis import Script
+from shared.adapters.redis import Script, text
 from shared.errors import FatalError
 from shared.records import Applied
 
@@ -35,11 +35,6 @@ class Held:
     def resume_at(self) -> int | None:
         """The next offset to read, or None for a state that has seen nothing."""
         return None if self.next_offset < 0 else self.next_offset
-
-
-def text(raw: bytes | str) -> str:
-    """Return what Redis replied as text."""
-    return raw.decode() if isinstance(raw, bytes) else raw
 
 
 def numbers(raw: Mapping[bytes | str, bytes | str]) -> dict[str, int]:

@@ -24,8 +24,8 @@ from services.judgements.domain.admission import milliseconds
 from services.judgements.domain.counts import Pair, Tally, first_day
 from services.judgements.domain.join import day_of
 from services.judgements.incarnation import Incarnations
-from services.judgements.state import GuardedScript, Held, States, text
-from shared.adapters.redis import transient
+from services.judgements.state import GuardedScript, Held, States
+from shared.adapters.redis import text, transient
 from shared.errors import PoisonError
 from shared.ports import Clock
 from shared.records import Applied, Batch, Partition, Record

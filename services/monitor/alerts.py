@@ -16,8 +16,7 @@ from redis.asyncio import Redis
 from schemas.alerts import Alert
 from services.monitor.domain.life import Life, Policy, step
 from services.monitor.domain.observation import Observation
-from services.monitor.reply import raw, text
-from shared.adapters.redis import Script, transient
+from shared.adapters.redis import Script, raw, text, transient
 from shared.ports import Clock, Publisher, outgoing
 
 FENCE = """

@@ -9,8 +9,7 @@ from redis.asyncio import Redis
 from schemas.judgements import Canary
 from schemas.wire.errors import WireError
 from schemas.wire.messages import decode_message
-from services.monitor.reply import text
-from shared.adapters.redis import transient
+from shared.adapters.redis import text, transient
 from shared.dead_letters import DeadLetters
 from shared.errors import PoisonError
 from shared.records import Record

@@ -6,8 +6,7 @@ from redis.asyncio import Redis
 
 from services.monitor.alerts import FENCE
 from services.monitor.domain.verdict import Memory, Result, Verdict
-from services.monitor.reply import text
-from shared.adapters.redis import Script, transient
+from shared.adapters.redis import Script, text, transient
 
 STORE = (
     FENCE

@@ -21,9 +21,8 @@ from services.monitor.domain.answers import (
     zero_results,
 )
 from services.monitor.domain.observation import alert_key
-from services.monitor.reply import text
 from services.monitor.settings import Settings
-from shared.adapters.redis import Script, transient
+from shared.adapters.redis import Script, text, transient
 from shared.ports import Clock
 from shared.records import Applied, Batch, Partition, Record
 

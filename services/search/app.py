@@ -3,8 +3,6 @@
 from functools import partial
 from uuid import uuid4
 
-from redis.asyncio import Redis
-
 from services.search.api import SearchApi, mount
 from services.search.embedding import QueryVectors
 from services.search.engine import Parts, SearchEngine
@@ -14,7 +12,7 @@ from services.search.owners import Owners
 from services.search.settings import Settings
 from services.search.shards import ShardClient
 from shared.adapters.kafka import KafkaPublisher
-from shared.adapters.redis import connect
+from shared.adapters.redis import Connection, connect
 from shared.clock import SystemClock
 from shared.encoder import load
 from shared.worker import Worker
@@ -38,22 +36,8 @@ def build(settings: Settings) -> Worker:
         new_id=lambda: uuid4().hex,
     )
     engine = SearchEngine(section, parts)
-    for part in (_Connection(redis), publisher, log, shards, vectors):
+    for part in (Connection(redis), publisher, log, shards, vectors):
         worker.add(part)
     worker.ready("model", vectors.missing)
     mount(worker.api, SearchApi(section, engine, log, clock=SystemClock()), section)
     return worker
-
-
-class _Connection:
-    """Closes the Redis client last."""
-
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
-
-    async def start(self) -> None:
-        """Nothing to prepare: it connects when needed."""
-
-    async def stop(self) -> None:
-        """Close."""
-        await self._redis.aclose()

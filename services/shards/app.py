@@ -7,13 +7,14 @@ from services.shards.api import Answers, router
 from services.shards.handler import ShardHandler
 from services.shards.records import Entry
 from services.shards.settings import Settings
-from services.shards.upkeep import ANNOUNCE_EVERY, MERGE_EVERY, Announcer, BrokerLog, Every, Upkeep
+from services.shards.upkeep import ANNOUNCE_EVERY, MERGE_EVERY, Announcer, BrokerLog, Upkeep
 from shared.adapters.kafka import KafkaPublisher, wait_for_broker
 from shared.adapters.redis import connect
 from shared.alerts import BusAlerts
 from shared.clock import SystemClock
 from shared.loop import PartitionLoop, Reading
 from shared.ownership import Claim, Ownership
+from shared.periodic import Every
 from shared.records import Partition
 from shared.registry import Registry
 from shared.worker import Worker

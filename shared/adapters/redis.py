@@ -30,6 +30,16 @@ def connect(settings: Settings) -> "Redis":
     return Redis.from_url(url, retry=retry, socket_connect_timeout=5, socket_timeout=30)
 
 
+def raw(reply: bytes | str) -> bytes:
+    """Return the bytes of a reply, whether the client decodes or not."""
+    return reply.encode() if isinstance(reply, str) else reply
+
+
+def text(reply: bytes | str) -> str:
+    """Return the text of a reply, whether the client decodes or not."""
+    return reply.decode() if isinstance(reply, bytes) else reply
+
+
 class Connection:
     """A client as a part of a worker: added first, it is closed last."""
 

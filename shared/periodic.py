@@ -1,0 +1,46 @@
+"""Work that is done again and again beside the partition loop."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+
+from shared.errors import TransientError
+
+log = structlog.get_logger()
+
+
+class Every:
+    """A part that does something again and again; transient trouble is logged, anything else stops."""
+
+    def __init__(self, name: str, period: timedelta, action: Callable[[], Awaitable[None]]) -> None:
+        self._name = name
+        self._period = period.total_seconds()
+        self._action = action
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin."""
+        self._task = asyncio.create_task(self._run(), name=self._name)
+
+    async def stop(self) -> None:
+        """End; what is in hand is cut short, or finished by its threads."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def wait(self) -> None:
+        """Return when stopped; raise what made it fail."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+            if not self._task.cancelled():
+                self._task.result()
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._action()
+            except TransientError as error:
+                log.warning("periodic.postponed", name=self._name, reason=str(error))
+            await asyncio.sleep(self._period)
