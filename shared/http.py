@@ -10,10 +10,9 @@ from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from shared.errors import ConfigurationError
+from shared.settings import EVERYWHERE
 
 log = structlog.get_logger()
-
-EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 
 Check = Callable[[], str | None]
 """Returns None when all is well, else what is missing."""

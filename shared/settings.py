@@ -22,6 +22,7 @@ from schemas.base import GenerationName
 from shared.errors import ConfigurationError
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 
 
 def environment() -> dict[str, str]:
@@ -109,6 +110,9 @@ class Settings(BaseSettings):
     advertise: str = ""
     """Host by which other machines reach this worker; empty: `host`, or this machine's own address when
     `host` is every address."""
+    reach: str = ""
+    """Host by which the commands reach a worker, `{worker}` standing for its name; empty: `host`, or this
+    machine when `host` is every address."""
     log: LogSettings = LogSettings()
     model: ModelSettings = ModelSettings()
 
@@ -116,6 +120,12 @@ class Settings(BaseSettings):
     def member(self) -> str:
         """The name of this process among the workers of its kind."""
         return self.instance or f"{socket.gethostname()}-{os.getpid()}"
+
+    def url(self, worker: str, port: int) -> str:
+        """Return where the commands reach a worker that listens on `port`."""
+        host = self.reach.replace("{worker}", worker)
+        host = host or ("127.0.0.1" if self.host in EVERYWHERE else self.host)
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     @classmethod
     def settings_customise_sources(  # noqa: PLR0917 - pydantic-settings names the arguments

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from schemas.judgements import Canary
 from services.cli import canary_files
+from services.cli.addresses import url
 from services.monitor.canary_book import decode
 from services.monitor.domain.score import Score, mean, score
 from services.monitor.search_client import Answer, SearchClient, SearchFailedError
@@ -187,14 +188,12 @@ def _some(products: Sequence[str]) -> str:
 
 
 def _settings() -> Settings:
-    """Return the configuration, with the search of the installation that runs here."""
+    """Return the configuration, with the search that the commands reach unless another was set."""
     settings = running.discover(Settings.load())
-    found = running.read(settings.data_dir)
-    told = "search_url" in settings.monitor.model_fields_set
-    if found is None or told or "search" not in found.ports:
+    if "search_url" in settings.monitor.model_fields_set:
         return settings
-    url = f"http://{settings.host}:{found.ports['search']}"
-    return settings.model_copy(update={"monitor": settings.monitor.model_copy(update={"search_url": url})})
+    monitor = settings.monitor.model_copy(update={"search_url": url("search", settings)})
+    return settings.model_copy(update={"monitor": monitor})
 
 
 async def _publish(settings: Settings, messages: Sequence[Outgoing]) -> None:

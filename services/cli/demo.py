@@ -11,21 +11,21 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from services.cli.addresses import KINDS, urls
 from services.cli.demonstration.place import Addresses, Place
 from services.cli.demonstration.screen import Screen
 from services.cli.demonstration.story import Story
 from services.cli.log_view import show_own_events
 from services.cli.simulation import catalogue, shop
 from services.cli.simulation.catalogue import Catalogue
-from services.cli.up import configured_port, local_stack
+from services.cli.up import local_stack
 from shared.errors import ConfigurationError
 from shared.infrastructure import running
-from shared.infrastructure.stack import WORKERS, Stack
+from shared.infrastructure.stack import Stack
 from shared.settings import Settings
 
 app = typer.Typer()
 
-KINDS = [spec.kind for spec in WORKERS]
 WATCH_SECONDS = 0.3
 HINTS = (
     'headrace search "velvet settee"',
@@ -71,9 +71,7 @@ def _interrupt(*_: object) -> None:
 def _addresses() -> Addresses:
     """Return what the settings point at, or else what `headrace up` runs here."""
     settings = running.discover(Settings.load())
-    here = running.read(settings.data_dir)
-    ports = here.ports if here else {kind: configured_port(kind) for kind in KINDS}
-    return Addresses(settings, {kind: f"http://127.0.0.1:{port}" for kind, port in ports.items()})
+    return Addresses(settings, urls(settings))
 
 
 def _play_here(goods: Catalogue, screen: Screen, *, stay: bool) -> None:

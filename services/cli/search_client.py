@@ -1,5 +1,6 @@
 """The search API as the commands use it: found by itself, errors in one line with their fix."""
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -7,11 +8,17 @@ from urllib.parse import quote
 import httpx
 
 import shared.settings
+from services.cli import addresses
 from services.search.settings import Settings
 from shared.errors import ConfigurationError, HeadraceError, TransientError
-from shared.infrastructure.running import discover
 
 JsonObject = dict[str, Any]  # Any: JSON
+
+
+def credentials() -> dict[str, str]:
+    """Return the headers that the configured search asks for: its first token, if it has any."""
+    tokens = Settings.load().search.tokens
+    return {"Authorization": f"Bearer {tokens[0].get_secret_value()}"} if tokens else {}
 
 
 class SearchRefusedError(HeadraceError):
@@ -21,10 +28,9 @@ class SearchRefusedError(HeadraceError):
 class SearchClient:
     """Speaks with one search API; use it as a context manager."""
 
-    def __init__(self, url: str, *, token: str = "", timeout_seconds: float = 60) -> None:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+    def __init__(self, url: str, *, headers: Mapping[str, str] | None = None) -> None:
         self.url = url
-        self._client = httpx.Client(base_url=url, headers=headers, timeout=timeout_seconds, trust_env=False)
+        self._client = httpx.Client(base_url=url, headers=headers, timeout=60, trust_env=False)
 
     @classmethod
     def configured(cls, url: str | None = None) -> "SearchClient":
@@ -34,11 +40,7 @@ class SearchClient:
     @classmethod
     def of(cls, installation: shared.settings.Settings, url: str | None = None) -> "SearchClient":
         """Return a client of the search API of that installation."""
-        settings = discover(Settings.load(data_dir=installation.data_dir))
-        tokens = settings.search.tokens
-        host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104 compared
-        token = tokens[0].get_secret_value() if tokens else ""
-        return cls(url or f"http://{host}:{settings.search.port}", token=token)
+        return cls(url or addresses.url("search", installation), headers=credentials())
 
     def __enter__(self) -> Self:
         """Return itself."""

@@ -13,18 +13,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from services.cli.addresses import url as address
+from services.cli.search_client import credentials
 from services.cli.simulation import catalogue, delivery, shop
 from services.cli.simulation.delivery import SearchApi, Written
 from services.cli.simulation.shoppers import ClickModel
 from services.cli.simulation.traffic import Ranker, Simulation, Traffic, stream
 from shared.adapters.kafka import KafkaPublisher
 from shared.clock import SystemClock
-from shared.infrastructure.running import discover, read
+from shared.infrastructure.running import discover
 from shared.settings import Settings
 
 app = typer.Typer()
 
-SEARCH_PORT = 8800
 HASTE = 100.0
 """Live shoppers do in a second what takes others minutes, so that their events follow at once."""
 
@@ -66,18 +67,11 @@ def simulate(
     )
     simulation = Simulation(catalogue.load(data) if data else shop.sample(), ClickModel(), traffic)
     settings = discover(Settings.load())
-    url = (url or search_url(settings)) if live else None
+    url = (url or address("search", settings)) if live else None
     written, seconds = asyncio.run(_run(settings, simulation, url=url, rate=rate))
     if truth is not None:
         _save(simulation, truth)
     _report(simulation, written, seconds, as_json=json)
-
-
-def search_url(settings: Settings) -> str:
-    """Return where the search API of this installation listens."""
-    running = read(settings.data_dir)
-    port = running.ports.get("search", SEARCH_PORT) if running else SEARCH_PORT
-    return f"http://{settings.host}:{port}"
 
 
 async def _run(
@@ -114,7 +108,7 @@ async def _live(
     progress: delivery.Progress,
 ) -> Written:
     clock = SystemClock()
-    async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=url, headers=credentials(), timeout=30, trust_env=False) as client:
         search = SearchApi(client, clock)
         return await delivery.live(simulation, search, publisher, clock=clock, rate=rate, progress=progress)
 

@@ -4,7 +4,6 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +14,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from services.cli.addresses import port
 from services.cli.log_view import LogView, show_own_events
 from shared.errors import ConfigurationError
 from shared.infrastructure.ladder import Rung, choose_broker, choose_redis
@@ -70,7 +70,7 @@ def local_stack(
         settings,
         broker=choose_broker(env, rung=broker, data_dir=directory / broker.value, port=_port(KAFKA_PORT)),
         redis=choose_redis(env, rung=redis, data_dir=directory / "valkey", port=_port(REDIS_PORT)),
-        workers=[WorkerSpec(kind, port=_port(configured_port(kind))) for kind in kinds],
+        workers=[WorkerSpec(kind, port=_port(port(kind, settings))) for kind in kinds],
         lines=lines,
     )
 
@@ -84,13 +84,6 @@ def _belongs_together(directory: Path, servers: str) -> None:
         )
     directory.mkdir(parents=True, exist_ok=True)
     file.write_text(servers)
-
-
-def configured_port(kind: str) -> int:
-    """Return the HTTP port that a worker's settings give it."""
-    worker: Settings = import_module(f"services.{kind}.settings").Settings.load()
-    port: int = getattr(worker, kind).port
-    return port
 
 
 def _port(usual: int) -> int:

@@ -68,19 +68,10 @@ def _run(
 
 
 def _urls(settings: "Settings", name: str) -> dict[str, str]:
-    """Return where the workers' own pages are: of what runs here, else by their configured ports."""
-    from services.cli.up import configured_port  # noqa: PLC0415  lazy: see main
-    from shared.infrastructure.running import read  # noqa: PLC0415  lazy: see main
+    """Return where the pages of the workers concerned are."""
+    from services.cli.addresses import urls  # noqa: PLC0415  lazy: see main
 
-    running = read(settings.data_dir)
-    kinds = WORKERS[name]
-    ports = running.ports if running else {kind: configured_port(kind) for kind in kinds}
-    host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104  compared
-    return {
-        worker: f"http://{host}:{port}"
-        for worker, port in ports.items()
-        if worker.startswith(kinds)  # several of a kind are told apart by what follows
-    }
+    return {worker: url for worker, url in urls(settings).items() if worker.startswith(WORKERS[name])}
 
 
 def _show(name: str, verdict: "Verdict", balanced: "list[Balance]", *, json_: bool) -> None:

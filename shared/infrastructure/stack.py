@@ -174,8 +174,7 @@ class Stack:
 
     def url(self, name: str) -> str:
         """Return the base URL of a worker."""
-        host = self.settings.host if self.settings.host != "0.0.0.0" else "127.0.0.1"  # noqa: S104  compared
-        return f"http://{host}:{self.ports[name]}"
+        return self.settings.url(name, self.ports[name])
 
     def start_worker(self, name: str) -> None:
         """Start one worker; returns at once."""

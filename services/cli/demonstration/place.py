@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from schemas.alerts import Alert
 from schemas.base import Message
 from schemas.judgements import Judgement
+from services.cli.search_client import credentials
 from services.cli.simulation.truth import Pair
 from shared.adapters.kafka import KafkaPublisher
 from shared.adapters.redis import connect
@@ -52,7 +53,9 @@ class Place:
         self._registry = Registry(self._redis, settings.namespace, settings.generation)
         self._judgements = CompactedTopic(settings, Judgement.topic)
         self._alerts = CompactedTopic(settings, Alert.topic)
-        self.http = httpx.AsyncClient(base_url=self.addresses.urls["search"], timeout=15, trust_env=False)
+        self.http = httpx.AsyncClient(
+            base_url=self.addresses.urls["search"], headers=credentials(), timeout=15, trust_env=False
+        )
         for part in (self.publisher, self._judgements, self._alerts):
             await part.start()
             self._exits.push_async_callback(part.stop)
@@ -100,11 +103,12 @@ class Place:
         return await self.metric("embedder", "headrace_texts_embedded_total")
 
     async def metric(self, worker: str, name: str) -> float:
-        """Return a series of a worker's `/metrics`, summed over its labels."""
+        """Return a series of a worker's `/metrics`, summed over its labels; raises `TransientError`."""
+        url = self.addresses.urls[worker]
         try:
-            response = await self.http.get(self.addresses.urls[worker] + "/metrics")
-        except httpx.TransportError:
-            return 0.0
+            response = (await self.http.get(f"{url}/metrics")).raise_for_status()
+        except httpx.HTTPError as error:
+            raise TransientError(f"{worker} does not say its figures at {url}: {error!r}") from error
         families = text_string_to_metric_families(response.text)
         return sum(sample.value for family in families for sample in family.samples if sample.name == name)
 

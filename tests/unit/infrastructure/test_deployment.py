@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from services.shards.workspace import ROOM
 from shared.infrastructure.containers import KAFKA_IMAGE, VALKEY_IMAGE
 from shared.infrastructure.stack import WORKERS
 
@@ -32,6 +33,18 @@ def test_compose_runs_every_worker_with_a_health_check_on_its_port(kind: str) ->
 def test_tests_compose_and_example_use_the_same_images(image: str) -> None:
     assert f":-{image}}}" in COMPOSE
     assert f"={image}\n" in EXAMPLE
+
+
+@pytest.mark.parametrize("name", ["core", "model"])
+def test_every_container_of_ours_is_confined(name: str) -> None:
+    assert re.search(rf"^x-{name}: &{name}\n  <<: \*confined$", COMPOSE, re.MULTILINE)
+    assert "\n  read_only: true\n  cap_drop: [ALL]\n" in COMPOSE
+
+
+def test_the_shards_have_the_room_in_memory_that_they_ask_for() -> None:
+    size = re.search(r"^SHARDS_SHM=(\d+)g$", EXAMPLE, re.MULTILINE)
+    assert size
+    assert int(size[1]) << 30 > ROOM
 
 
 def test_every_variable_of_compose_is_in_the_example_with_its_default() -> None:
