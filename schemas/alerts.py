@@ -12,7 +12,7 @@ class Alert(Message):
     topic: ClassVar[str] = "alerts.v1"
 
     alert_key: Identifier
-    """Stable: `<detector>:<subject>`, such as `canary-recall:c-17` or `offset-gap:catalogue.changes.v1-3`."""
+    """Stable: `<detector>:<subject>`, such as `canary-recall:g1:c-17` or `shard-missing:g1-3`."""
     status: Literal["firing", "updated", "resolved"]
     severity: Literal["info", "warning", "critical"]
     summary: str

@@ -8,7 +8,7 @@ applied offsets are in our metrics).
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Generic, TypeVar
@@ -66,24 +66,23 @@ class PartitionLoop(Generic[M]):
             prefix=settings.topic_prefix,
             limits=reading.limits,
         )
+        self.name = reading.name
+        self.partitions: Mapping[str, int] = {}
+        """How many each topic has."""
         self._readers: dict[Partition, PartitionReader[M]] = {}
         self._consumers: dict[Partition, AIOKafkaConsumer] = {}
         self._ownership: Ownership | None = None
         self._failure: asyncio.Future[None] | None = None
 
     @property
-    def positions(self) -> dict[Partition, int]:
-        """The next offset of every partition that is being read."""
-        return {
-            partition: reader.next_offset
-            for partition, reader in self._readers.items()
-            if reader.next_offset is not None
-        }
+    def positions(self) -> dict[Partition, int | None]:
+        """The next offset of every partition that is ours; None while its state is being taken over."""
+        return {partition: reader.next_offset for partition, reader in self._readers.items()}
 
     async def start(self) -> None:
         """Wait for the broker and the topics, then begin to take partitions."""
         self._failure = asyncio.get_running_loop().create_future()
-        counts = await wait_for_broker(self._settings, self._reading.topics)
+        self.partitions = counts = await wait_for_broker(self._settings, self._reading.topics)
         if counts:
             claim = Claim(
                 base=f"{self._settings.namespace}:lease:{self._reading.name}",

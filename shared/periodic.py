@@ -8,6 +8,7 @@ import structlog
 
 from shared.errors import TransientError
 
+TROUBLE_PAUSE = timedelta(seconds=2)
 log = structlog.get_logger()
 
 
@@ -16,7 +17,7 @@ class Every:
 
     def __init__(self, name: str, period: timedelta, action: Callable[[], Awaitable[None]]) -> None:
         self._name = name
-        self._period = period.total_seconds()
+        self._period = period
         self._action = action
         self._task: asyncio.Task[None] | None = None
 
@@ -39,8 +40,10 @@ class Every:
 
     async def _run(self) -> None:
         while True:
+            pause = self._period
             try:
                 await self._action()
             except TransientError as error:
                 log.warning("periodic.postponed", name=self._name, reason=str(error))
-            await asyncio.sleep(self._period)
+                pause = max(pause, TROUBLE_PAUSE)
+            await asyncio.sleep(pause.total_seconds())

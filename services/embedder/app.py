@@ -15,6 +15,7 @@ from services.embedder.store import DocumentStore
 from shared import encoder
 from shared.adapters import redis
 from shared.adapters.kafka import KafkaPublisher
+from shared.announcing import LoopAnnouncer
 from shared.clock import SystemClock
 from shared.encoder.batcher import CoalescingEncoder
 from shared.errors import TransientError
@@ -42,6 +43,7 @@ class Embedder:
         self._publisher = KafkaPublisher(settings)
         self._model: CoalescingEncoder | None = None
         self._loop: PartitionLoop[ProductChange] | None = None
+        self._announcer: LoopAnnouncer | None = None
 
     async def start(self) -> None:
         """Load the model, make sure that the generation is its own, then read."""
@@ -57,9 +59,13 @@ class Embedder:
         await self._publisher.start()
         self._loop = self._reading(self._model, records)
         await self._loop.start()
+        self._announcer = LoopAnnouncer(self._settings, self._loop, redis=self._redis, clock=self._clock)
+        await self._announcer.start()
 
     async def stop(self) -> None:
         """Drain the loop, then let go of everything."""
+        if self._announcer is not None:
+            await self._announcer.stop()
         if self._loop is not None:
             await self._loop.stop()
         await self._publisher.stop()
@@ -68,9 +74,9 @@ class Embedder:
         await self._redis.aclose()
 
     async def wait(self) -> None:
-        """Raise what made the loop fail."""
-        if self._loop is not None:
-            await self._loop.wait()
+        """Raise what made the loop, or the word about it, fail."""
+        if self._loop is not None and self._announcer is not None:
+            await asyncio.gather(self._loop.wait(), self._announcer.wait())
 
     def _reading(self, model: CoalescingEncoder, records: KafkaRecordLog) -> PartitionLoop[ProductChange]:
         settings = self._settings

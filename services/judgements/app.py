@@ -11,6 +11,7 @@ from services.judgements.publisher import EVERY
 from services.judgements.settings import Settings
 from shared.adapters.kafka import KafkaPublisher
 from shared.adapters.redis import Connection, connect
+from shared.announcing import LoopAnnouncer
 from shared.clock import SystemClock
 from shared.loop import PartitionLoop, Reading
 from shared.partition_reader import BatchLimits
@@ -30,12 +31,16 @@ def build(settings: Settings) -> Worker:
     engine = build_engine(settings, redis, publisher=publisher, clock=clock)
     joining = Reading(name=f"{NAME}-join", topics=(SearchQuery.topic, SearchEvent.topic), limits=JOIN_BATCH)
     counting = Reading(name=f"{NAME}-window", topics=(Outcome.topic,), limits=WINDOW_BATCH)
+    windows = PartitionLoop(settings, engine.window, reading=counting, publisher=publisher, clock=clock)
+    joins = PartitionLoop(settings, engine.join, reading=joining, publisher=publisher, clock=clock)
     for part in (
         Connection(redis),
         publisher,
         Every("judgements tick", EVERY, engine.ticker.tick),
-        PartitionLoop(settings, engine.window, reading=counting, publisher=publisher, clock=clock),
-        PartitionLoop(settings, engine.join, reading=joining, publisher=publisher, clock=clock),
+        windows,
+        joins,
+        LoopAnnouncer(settings, windows, redis=redis, clock=clock),
+        LoopAnnouncer(settings, joins, redis=redis, clock=clock),
     ):
         worker.add(part)
     add_page(worker.api, engine, settings=settings, clock=clock)

@@ -1,6 +1,7 @@
-"""Wires the monitor: four watches under one lease, one counter of answers, two pages to look at."""
+"""Wires the monitor: five watches under one lease, one counter of answers, two pages to look at."""
 
 from datetime import timedelta
+from functools import partial
 
 from fastapi import FastAPI
 
@@ -9,15 +10,17 @@ from schemas.judgements import Canary
 from schemas.search import SearchQuery
 from services.monitor.alerts import AlertBook
 from services.monitor.bulletin import Bulletin
-from services.monitor.canaries import CanaryWatch, Instruments
+from services.monitor.canaries import CanaryWatch
 from services.monitor.canary_book import CanaryBook
+from services.monitor.canary_run import Instruments
 from services.monitor.canary_store import CanaryStore
-from services.monitor.freshness import ShardWatch
+from services.monitor.generations import Generations
 from services.monitor.leadership import TTL, Leadership
 from services.monitor.queries import AnswerCounter, AnswerWatch
+from services.monitor.readers import ReaderWatch
 from services.monitor.search_client import SearchClient
 from services.monitor.settings import Settings
-from services.monitor.watch import Watch
+from services.monitor.shards import ShardWatch
 from shared.adapters.kafka import KafkaPublisher
 from shared.adapters.redis import Connection, connect
 from shared.clock import SystemClock
@@ -25,7 +28,7 @@ from shared.compacted import CompactedTopic
 from shared.dead_letters import DeadLetters
 from shared.leases import Lease
 from shared.loop import PartitionLoop, Reading
-from shared.registry import Registry
+from shared.periodic import Every
 from shared.worker import Worker
 
 CANARIES_EVERY = timedelta(milliseconds=500)
@@ -38,47 +41,49 @@ def build(settings: Settings) -> Worker:
     worker = Worker(NAME, settings, port=settings.monitor.port)
     redis, clock = connect(settings), SystemClock()
     publisher = KafkaPublisher(settings)
-    alerts = AlertBook(redis, publisher, namespace=settings.namespace, clock=clock)
+    watched, namespace = settings.monitor, settings.namespace
+    generations = Generations(redis, namespace=namespace, configured=settings.generation, clock=clock)
+    alerts = AlertBook(redis, publisher, namespace=namespace, clock=clock)
     alerts_topic = CompactedTopic(settings, Alert.topic)
     canaries_topic = CompactedTopic(settings, Canary.topic)
-    lease = Lease(redis, f"{settings.namespace}:{NAME}", owner=worker.instance, ttl=TTL)
+    lease = Lease(redis, f"{namespace}:{NAME}", owner=worker.instance, ttl=TTL)
     leadership = Leadership(lease)
-    watched, namespace = settings.monitor, settings.namespace
     counter = AnswerCounter(redis, namespace=namespace, rule=watched.answers_rule, clock=clock)
-    search = _search(settings)
     instruments = Instruments(
         book=CanaryBook(canaries_topic, DeadLetters(publisher, worker=NAME), redis, namespace=namespace),
-        store=CanaryStore(redis, namespace=namespace, generation=settings.generation),
-        search=search,
-        registry=Registry(redis, namespace, settings.generation),
+        store=partial(CanaryStore, redis, namespace),
+        search=_search(settings),
+        generations=generations,
         alerts=alerts,
         clock=clock,
     )
+    bulletin = Bulletin(alerts_topic, alerts, generations)
     canaries = CanaryWatch(settings, instruments)
-    shards = ShardWatch(settings, instruments.registry, alerts, clock=clock)
+    shards = ShardWatch(settings, generations, alerts, clock=clock)
+    readers = ReaderWatch(settings, redis, generations=generations, alerts=alerts, clock=clock)
     answers = AnswerWatch(settings, counter, alerts, clock=clock)
-    bulletin = Bulletin(alerts_topic, alerts)
     reading = Reading(name=NAME, topics=(SearchQuery.topic,))
     for part in (
         Connection(redis),
         publisher,
         alerts_topic,
         canaries_topic,
-        search,
+        instruments.search,
         leadership,
         PartitionLoop(settings, counter, reading=reading, publisher=publisher, clock=clock),
-        Watch("alerts", bulletin.look, every=BULLETIN_EVERY, leadership=leadership),
-        Watch("canaries", canaries.look, every=CANARIES_EVERY, leadership=leadership),
-        Watch("shards", shards.look, every=watched.shards_every, leadership=leadership),
-        Watch("answers", answers.look, every=watched.answers_every, leadership=leadership),
+        Every("watch alerts", BULLETIN_EVERY, leadership.led(bulletin.look)),
+        Every("watch canaries", CANARIES_EVERY, leadership.led(canaries.look)),
+        Every("watch shards", watched.shards_every, leadership.led(shards.look)),
+        Every("watch readers", watched.shards_every, leadership.led(readers.look)),
+        Every("watch answers", watched.answers_every, leadership.led(answers.look)),
     ):
         worker.add(part)
     worker.command("canaries.run", canaries.request)
-    add_pages(worker.api, bulletin, instruments.store)
+    add_pages(worker.api, bulletin, canaries)
     return worker
 
 
-def add_pages(api: FastAPI, bulletin: Bulletin, store: CanaryStore) -> None:
+def add_pages(api: FastAPI, bulletin: Bulletin, watch: CanaryWatch) -> None:
     """Add `GET /alerts` (open ones, of every worker) and `GET /canaries` (last results)."""
 
     @api.get("/alerts")
@@ -87,7 +92,7 @@ def add_pages(api: FastAPI, bulletin: Bulletin, store: CanaryStore) -> None:
 
     @api.get("/canaries")
     async def canaries() -> dict[str, object]:
-        return {"canaries": [result.model_dump(mode="json") for result in await store.results()]}
+        return {"canaries": [result.model_dump(mode="json") for result in await watch.results()]}
 
 
 def _search(settings: Settings) -> SearchClient:

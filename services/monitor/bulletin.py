@@ -5,6 +5,9 @@ from prometheus_client import Gauge
 
 from schemas.alerts import Alert
 from services.monitor.alerts import AlertBook, open_alerts
+from services.monitor.domain.findings import retired
+from services.monitor.domain.life import Policy
+from services.monitor.generations import Generations
 from shared.compacted import CompactedTopic
 
 open_now = Gauge("headrace_open_alerts", "Alerts that are not resolved", ("severity",))
@@ -14,17 +17,20 @@ log = structlog.get_logger()
 class Bulletin:
     """What `GET /alerts` shows."""
 
-    def __init__(self, topic: CompactedTopic, alerts: AlertBook) -> None:
+    def __init__(self, topic: CompactedTopic, alerts: AlertBook, generations: Generations) -> None:
         self._topic = topic
         self._alerts = alerts
+        self._generations = generations
 
     def open(self) -> list[Alert]:
         """Return the alerts that are not resolved, most severe and oldest first."""
         return open_alerts(self._topic.items)
 
     async def look(self, epoch: int) -> None:
-        """Publish what a kill left in the outbox, then what the topic lost; count what is open."""
+        """Publish what a kill left in the outbox, then what the topic lost; close what is over; count."""
         await self._alerts.publish(epoch=epoch)
+        over = retired(await self._alerts.lives(), await self._generations.live())
+        await self._alerts.observe(over, policy=Policy(), epoch=epoch)
         if repaired := await self._alerts.repair(self._topic.items, epoch=epoch):
             log.warning("alerts.repaired", keys=repaired)
         severities = [alert.severity for alert in self.open()]

@@ -25,7 +25,7 @@ end
 class CanaryStore:
     """Memories and results of one generation's canaries; writes carry the leader's epoch."""
 
-    def __init__(self, redis: Redis, *, namespace: str, generation: str) -> None:
+    def __init__(self, redis: Redis, namespace: str, generation: str) -> None:
         base = f"{namespace}:{{monitor}}"
         self._redis = redis
         self._memories = f"{base}:canaries:{generation}:memory"

@@ -1,12 +1,13 @@
 """Of several monitors one leads: a lease in Redis, and the epoch that its writes carry."""
 
-import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import structlog
 
-from shared.errors import TransientError
+from shared.errors import FencedError, TransientError
 from shared.leases import Lease
+from shared.periodic import Every
 
 TTL = timedelta(seconds=10)
 log = structlog.get_logger()
@@ -17,19 +18,16 @@ class Leadership:
 
     def __init__(self, lease: Lease, *, ttl: timedelta = TTL) -> None:
         self._lease = lease
-        self._every = ttl / 3
-        self._task: asyncio.Task[None] | None = None
+        self._every = Every("lease", ttl / 3, self._hold)
         self.epoch: int | None = None
 
     async def start(self) -> None:
         """Begin to ask for the lease; returns at once."""
-        self._task = asyncio.create_task(self._hold(), name="monitor leadership")
+        await self._every.start()
 
     async def stop(self) -> None:
         """Give the lease back, so that another monitor need not wait for it to run out."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._every.stop()
         if self.epoch is not None:
             self.epoch = None
             try:
@@ -39,21 +37,28 @@ class Leadership:
 
     async def wait(self) -> None:
         """Return when stopped; raise what made it fail."""
-        if self._task is not None:
-            await asyncio.shield(self._task)
+        await self._every.wait()
 
-    def lost(self) -> None:
-        """Step back: state has seen a newer epoch."""
-        self.epoch = None
+    def led(self, look: Callable[[int], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        """Return `look(epoch)` as an action that does nothing while another monitor leads."""
+
+        async def act() -> None:
+            if self.epoch is None:
+                return
+            try:
+                await look(self.epoch)
+            except FencedError as error:  # state has seen a newer epoch: step back
+                log.warning("lease.fenced", error=str(error))
+                self.epoch = None
+
+        return act
 
     async def _hold(self) -> None:
-        while True:
-            try:
-                await self._ask()
-            except TransientError as error:
-                self.epoch = None
-                log.warning("lease.unreachable", error=str(error))
-            await asyncio.sleep(self._every.total_seconds())
+        try:
+            await self._ask()
+        except TransientError:
+            self.epoch = None
+            raise
 
     async def _ask(self) -> None:
         if self.epoch is not None and not await self._lease.renew():

@@ -1,7 +1,7 @@
 """The monitor's section of the configuration."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
@@ -28,6 +28,12 @@ class MonitorSettings(Section):
     pace: Pace = Pace()
     canary_rule: Rule = Rule()
     canary_alerts: Policy = Policy()
+    reach_alerts: Policy = Policy(fire_after=3, lasting=timedelta(seconds=10))
+    """Whether search can be reached: a search that is started again is no news."""
+    grace: timedelta = timedelta(minutes=2)
+    """How long what was never seen well may take to start, before that is an alert."""
+    workers: frozenset[Literal["embedder", "judgements"]] = frozenset({"embedder", "judgements"})
+    """Whose standstill is an alert; leave out what this installation does not run."""
     shards_every: timedelta = timedelta(seconds=5)
     shard_alerts: Policy = Policy(fire_after=4)
     objective: Objective = Objective()

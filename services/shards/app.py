@@ -7,7 +7,8 @@ from services.shards.api import Answers, router
 from services.shards.handler import ShardHandler
 from services.shards.records import Entry
 from services.shards.settings import Settings
-from services.shards.upkeep import ANNOUNCE_EVERY, MERGE_EVERY, Announcer, BrokerLog, Upkeep
+from services.shards.upkeep import ANNOUNCED_FOR, MERGE_EVERY, Standing, Upkeep
+from shared.adapters.broker_log import BrokerLog
 from shared.adapters.kafka import KafkaPublisher, wait_for_broker
 from shared.adapters.redis import connect
 from shared.alerts import BusAlerts
@@ -16,7 +17,7 @@ from shared.loop import PartitionLoop, Reading
 from shared.ownership import Claim, Ownership
 from shared.periodic import Every
 from shared.records import Partition
-from shared.registry import Registry
+from shared.registry import Announcer, Registry
 from shared.worker import Worker
 
 
@@ -76,7 +77,9 @@ def build(settings: Settings) -> Worker:
     )
     upkeep = Upkeep(handler, clock=clock, drop=ownership.let_go)
     announcer = Announcer(
-        Registry(redis, settings.namespace, settings.generation), handler, worker=worker, clock=clock
+        Registry(redis, settings.namespace, settings.generation),
+        Standing(handler, log_edges, worker=worker, clock=clock),
+        ttl=ANNOUNCED_FOR,
     )
     answers = Answers(
         handler.serving.get,
@@ -91,7 +94,6 @@ def build(settings: Settings) -> Worker:
         log_edges,
         loop,
         announcer,
-        Every("announce", ANNOUNCE_EVERY, lambda: announcer.announce(log_edges)),
         Every("checkpoint", settings.shards.checkpoint_every, upkeep.save),
         Every("merge", MERGE_EVERY, upkeep.merge),
         ownership,

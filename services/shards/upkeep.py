@@ -5,70 +5,25 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 from prometheus_client import Gauge
 
 from schemas.topics import index_records
 from services.shards.handler import ShardHandler
 from services.shards.serving import Serving
-from services.shards.settings import Settings
-from shared.adapters.kafka import connection
-from shared.errors import FencedError, TransientError
+from shared.adapters.broker_log import BrokerLog
+from shared.errors import FencedError
 from shared.ports import Clock
 from shared.records import Partition
-from shared.registry import OwnerRecord, Registry
+from shared.registry import OwnerRecord
 from shared.worker import Worker
 
 log = structlog.get_logger()
 
-ANNOUNCE_EVERY = timedelta(seconds=1)
 ANNOUNCED_FOR = timedelta(seconds=5)
 MERGE_EVERY = timedelta(seconds=2)
 
 segments = Gauge("headrace_shard_segments", "Immutable segments", ("partition",))
 rows = Gauge("headrace_shard_rows", "Rows by state", ("partition", "state"))
-
-
-class BrokerLog:
-    """Where the shards' logs begin and end, as the broker says."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._consumer: AIOKafkaConsumer | None = None
-
-    async def start(self) -> None:
-        """Connect."""
-        self._consumer = AIOKafkaConsumer(**connection(self._settings), enable_auto_commit=False)
-        await self._consumer.start()
-
-    async def stop(self) -> None:
-        """Disconnect."""
-        if self._consumer is not None:
-            await self._consumer.stop()
-
-    async def edges(self, partition: Partition) -> tuple[int, int]:
-        """Return the first and the next offset; raises `TransientError` when the broker is away."""
-        at = self._at(partition.number)
-        return (await self._ask("beginning_offsets", [at]))[at], (await self._ask("end_offsets", [at]))[at]
-
-    async def ends(self, numbers: list[int]) -> dict[int, int]:
-        """Return the next offset of each of these partitions."""
-        found = await self._ask("end_offsets", [self._at(number) for number in numbers])
-        return {at.partition: offset for at, offset in found.items()}
-
-    def _at(self, number: int) -> TopicPartition:
-        name = index_records(self._settings.generation).name
-        return TopicPartition(self._settings.topic_prefix + name, number)
-
-    async def _ask(self, question: str, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
-        if self._consumer is None:
-            raise TransientError("not connected to the broker yet")
-        try:
-            found: dict[TopicPartition, int] = await getattr(self._consumer, question)(partitions)
-        except KafkaError as error:
-            raise TransientError(f"the log's offsets cannot be read: {error!r}") from error
-        return found
 
 
 class Upkeep:
@@ -98,34 +53,24 @@ class Upkeep:
             _measure(number, serving)
 
 
-class Announcer:
-    """Tells the registry, every second, what is served here and how far it is."""
+class Standing:
+    """What the owner of shards says of them: who serves what, and how far it is."""
 
-    def __init__(self, registry: Registry, handler: ShardHandler, *, worker: Worker, clock: Clock) -> None:
-        self._registry = registry
+    def __init__(self, handler: ShardHandler, log_edges: BrokerLog, *, worker: Worker, clock: Clock) -> None:
         self._handler = handler
+        self._log_edges = log_edges
         self._worker = worker
         self._clock = clock
-        self._announced: dict[int, OwnerRecord] = {}
 
-    async def start(self) -> None:
-        """Nothing to begin: `announce` is called from outside."""
-
-    async def stop(self) -> None:
-        """Take every announcement back."""
-        for owner in self._announced.values():
-            await self._registry.withdraw(owner)
-
-    async def announce(self, log_edges: BrokerLog) -> None:
-        """Announce all shards that are open, and take back those that are not any more."""
-        serving = dict(self._handler.serving)
-        ends = await log_edges.ends(list(serving)) if serving else {}
-        for number, each in serving.items():
-            each.end_offset = max(ends.get(number, each.end_offset), each.next_offset)
-            self._announced[number] = self._record(each)
-            await self._registry.announce(self._announced[number], ANNOUNCED_FOR)
-        for number in list(self._announced.keys() - serving.keys()):
-            await self._registry.withdraw(self._announced.pop(number))
+    async def __call__(self) -> list[OwnerRecord]:
+        """Return one record a shard that is open."""
+        serving = list(self._handler.serving.values())
+        topic = index_records(self._worker.settings.generation).name
+        logs = {each.partition: Partition(topic, each.partition) for each in serving}
+        ends = await self._log_edges.ends(list(logs.values()))
+        for each in serving:
+            each.end_offset = max(ends.get(logs[each.partition], each.end_offset), each.next_offset)
+        return [self._record(each) for each in serving]
 
     def _record(self, each: Serving) -> OwnerRecord:
         view = each.shard.view

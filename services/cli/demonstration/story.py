@@ -13,6 +13,7 @@ from services.cli.demonstration.crowd import Crowd
 from services.cli.demonstration.place import Json, Place, until
 from services.cli.demonstration.screen import Screen
 from services.cli.simulation.catalogue import EXACT, Catalogue, Product, Query
+from services.monitor.domain.findings import RECALL, canary_key
 from shared.errors import HeadraceError, TransientError
 
 SECOND = timedelta(seconds=1)
@@ -224,7 +225,7 @@ class Story:
         await self.place.publish(canary)
         self.screen.say(f"canary {canary.canary_id}: “{query.text}” must find {product.title[:60]!r}")
         await self._delete(product, query)
-        key = f"canary-recall:{canary.canary_id}"
+        key = canary_key(RECALL, canary, self.place.addresses.settings.generation)
         fired = await self._await_alert(key, "firing")
         version, now = self.place.version()
         await self.place.publish(product.change(version, now))

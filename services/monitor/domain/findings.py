@@ -1,8 +1,9 @@
 """Verdicts on canaries put into words: the observations, each with the action it recommends."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from schemas.judgements import Canary
+from services.monitor.domain.life import Life
 from services.monitor.domain.observation import Observation, alert_key
 from services.monitor.domain.verdict import Circumstances, Overall, Verdict
 
@@ -15,6 +16,11 @@ LISTED = 20
 """Identifiers in an alert's evidence; the rest are counted only."""
 
 
+def canary_key(detector: str, canary: Canary, generation: str) -> str:
+    """Return the key of that detector's alert on a canary of a generation."""
+    return alert_key(detector, f"{generation}:{canary.canary_id}")
+
+
 def recall(verdict: Verdict, seen: Circumstances) -> Observation:
     """Put a canary's recall into an observation."""
     canary, result, past = verdict.canary, verdict.result, verdict.past
@@ -22,7 +28,7 @@ def recall(verdict: Verdict, seen: Circumstances) -> Observation:
     known = len(set(canary.product_ids))
     collapsed = result.recall == 0 and past.before is not None
     return Observation(
-        key=alert_key(RECALL, canary.canary_id),
+        key=canary_key(RECALL, canary, seen.generation),
         breached=result.breached,
         severity="critical" if canary.minimum_recall is not None or collapsed else "warning",
         summary=(
@@ -52,7 +58,7 @@ def rank(verdict: Verdict, seen: Circumstances) -> Observation | None:
     breached = result.reciprocal_rank < verdict.rank_limit
     at = _position(result.reciprocal_rank)
     return Observation(
-        key=alert_key(RANK, canary.canary_id),
+        key=canary_key(RANK, canary, seen.generation),
         breached=breached,
         severity="info",
         summary=(
@@ -107,7 +113,7 @@ def together(overall: Overall, seen: Circumstances) -> Observation:
 def refused(canary: Canary, why: str | None, seen: Circumstances) -> Observation:
     """Say whether search takes the canary for a search at all; `why` it does not."""
     return Observation(
-        key=alert_key(REFUSED, canary.canary_id),
+        key=canary_key(REFUSED, canary, seen.generation),
         breached=why is not None,
         severity="warning",
         summary=(
@@ -125,20 +131,35 @@ def refused(canary: Canary, why: str | None, seen: Circumstances) -> Observation
     )
 
 
-def gone(known: Iterable[str], canaries: Iterable[Canary]) -> list[Observation]:
-    """Return what closes the alerts (of the keys `known`) whose canary was removed."""
-    kept = {alert_key(detector, canary.canary_id) for canary in canaries for detector in DETECTORS}
-    ours = [key for key in known if key.partition(":")[0] in DETECTORS]
+def gone(known: Iterable[str], canaries: Iterable[Canary], seen: Circumstances) -> list[Observation]:
+    """Return what closes the alerts (of the keys `known`) on this generation whose canary was removed."""
+    kept = {canary_key(detector, canary, seen.generation) for canary in canaries for detector in DETECTORS}
+    ours = tuple(f"{detector}:{seen.generation}:" for detector in sorted(DETECTORS))
     return [
         Observation(
             key=key,
             breached=False,
-            summary=f"canary {key.partition(':')[2]} was removed",
+            summary=f"canary {key.split(':', 2)[2]} was removed",
             action="nothing to do",
             final=True,
         )
-        for key in sorted(ours)
-        if key not in kept
+        for key in sorted(known)
+        if key.startswith(ours) and key not in kept
+    ]
+
+
+def retired(lives: Mapping[str, Life], live: Collection[str]) -> list[Observation]:
+    """Return what closes the alerts on generations that are no longer live."""
+    return [
+        Observation(
+            key=key,
+            breached=False,
+            summary=f"generation {life.alert.generation} is no longer served",
+            action="nothing to do",
+            final=True,
+        )
+        for key, life in sorted(lives.items())
+        if life.alert is not None and life.alert.generation is not None and life.alert.generation not in live
     ]
 
 

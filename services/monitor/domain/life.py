@@ -1,9 +1,9 @@
 """The life of an alert: firing, updated, resolved; one pure step an observation.
 
 An alert fires when `fire_after` observations in a row are breached and resolves when `resolve_after` in a
-row are not; one odd observation changes nothing. While it is open it is updated when what is seen has
-changed (another signature), at most once in `update_every`, but at once when it gets more severe. After it
-was resolved it may fire again, with a new start and the same key.
+row are not, over at least the time `lasting`; one odd observation changes nothing. While it is open it is
+updated when what is seen has changed (another signature), at most once in `update_every`, but at once when
+it gets more severe. After it was resolved it may fire again, with a new start and the same key.
 """
 
 from datetime import datetime, timedelta
@@ -15,12 +15,13 @@ from services.monitor.domain.observation import SEVERITIES, Observation
 
 
 class Policy(BaseModel):
-    """How many observations in a row it takes, and how often an open alert may speak."""
+    """How many observations in a row it takes, over which time, and how often an open alert may speak."""
 
     model_config = ConfigDict(frozen=True)
 
     fire_after: int = 2
     resolve_after: int = 2
+    lasting: timedelta = timedelta(0)
     update_every: timedelta = timedelta(minutes=5)
 
 
@@ -33,6 +34,8 @@ class Life(BaseModel):
     signature: str = ""
     streak: int = 0
     """Observations in a row that contradict the status."""
+    since: datetime | None = None
+    """When the first of them was made."""
 
     @property
     def firing(self) -> bool:
@@ -48,12 +51,12 @@ class Life(BaseModel):
 def step(life: Life, seen: Observation, *, now: datetime, policy: Policy) -> tuple[Life, Alert | None]:
     """Return the life after one observation, and the alert to publish, if any."""
     if seen.breached == life.firing:
-        calm = life.model_copy(update={"streak": 0})
+        calm = life.model_copy(update={"streak": 0, "since": None})
         return _update(calm, seen, now=now, policy=policy) if life.firing else (calm, None)
-    streak = life.streak + 1
+    streak, since = life.streak + 1, life.since or now
     needed = policy.resolve_after if life.firing else policy.fire_after
-    if streak < needed and not seen.final:
-        return life.model_copy(update={"streak": streak}), None
+    if (streak < needed or now - since < policy.lasting) and not seen.final:
+        return life.model_copy(update={"streak": streak, "since": since}), None
     return _turn(life, seen, now)
 
 

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from services.monitor.domain.movement import Movement
 from services.monitor.domain.observation import Observation, alert_key
 
 MISSING = "shard-missing"
@@ -43,6 +44,8 @@ class Objective(BaseModel):
     lag: int = 10_000
     idle_after: timedelta = timedelta(minutes=1)
     """A shard that has had nothing to apply for so long is fresh, whatever its last records took."""
+    stalled_after: timedelta = timedelta(minutes=1)
+    """A reader that has something to read and does not move for so long stands still."""
 
 
 def unserved(owners: Iterable[Owner], *, partitions: int, generation: str) -> list[Observation]:
@@ -130,25 +133,6 @@ def position(owners: Iterable[Owner]) -> dict[int, int]:
     for owner in owners:
         furthest[owner.partition] = max(owner.next_offset, furthest.get(owner.partition, 0))
     return furthest
-
-
-class Movement(BaseModel):
-    """Up to where a shard had come, and since when it has been there."""
-
-    model_config = ConfigDict(frozen=True)
-
-    next_offset: int
-    since: datetime
-
-
-def movements(before: Mapping[int, Movement], owners: Iterable[Owner], now: datetime) -> dict[int, Movement]:
-    """Return where every shard stands, and since when."""
-    return {
-        shard: before[shard]
-        if shard in before and before[shard].next_offset == offset
-        else Movement(next_offset=offset, since=now)
-        for shard, offset in position(owners).items()
-    }
 
 
 def idle(

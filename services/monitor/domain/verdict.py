@@ -47,6 +47,7 @@ class Result(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    generation: str
     canary_id: str
     query: str
     k: int
@@ -110,6 +111,7 @@ def judge(canary: Canary, scored: Score, memory: Memory, *, rule: Rule, seen: Ci
     healthy = scored.recall >= limit and scored.recall > 0
     expected = canary.minimum_recall is not None or past.before is not None or past.runs + 1 >= SETTLE
     result = Result(
+        generation=seen.generation,
         canary_id=canary.canary_id,
         query=canary.query,
         k=canary.k,

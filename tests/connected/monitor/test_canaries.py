@@ -2,15 +2,18 @@
 
 import json
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from schemas.alerts import Alert
 from schemas.judgements import Canary
 from services.monitor.alerts import AlertBook
-from services.monitor.canaries import CanaryWatch, Instruments
+from services.monitor.canaries import CanaryWatch
 from services.monitor.canary_book import CanaryBook
+from services.monitor.canary_run import Instruments
 from services.monitor.canary_store import CanaryStore
+from services.monitor.generations import Generations
 from services.monitor.search_client import Answer, SearchClient, SearchFailedError
 from services.monitor.settings import MonitorSettings, Settings
 from shared.dead_letters import DeadLetters
@@ -47,7 +50,6 @@ class Shop:
         self.redis, self.bus, self.clock, self.search, self.namespace = redis, bus, clock, search, namespace
         self.topic = Topic(clock)
         self.settings = Settings(namespace=namespace, monitor=MonitorSettings(search_url=search.url))
-        self.registry = Registry(redis, namespace, "g1")
         self.client = self.new_client()
         self.watch = self.restart()
 
@@ -56,13 +58,13 @@ class Shop:
         return SearchClient(self.search.url, **options)
 
     def restart(self) -> CanaryWatch:
-        self.store = CanaryStore(self.redis, namespace=self.namespace, generation="g1")
+        self.store = CanaryStore(self.redis, self.namespace, "g1")
         letters = DeadLetters(self.bus, worker="monitor")
         instruments = Instruments(
             book=CanaryBook(self.topic, letters, self.redis, namespace=self.namespace),
-            store=self.store,
+            store=partial(CanaryStore, self.redis, self.namespace),
             search=self.client,
-            registry=self.registry,
+            generations=Generations(self.redis, namespace=self.namespace, configured="g1", clock=self.clock),
             alerts=AlertBook(self.redis, self.bus, namespace=self.namespace, clock=self.clock),
             clock=self.clock,
         )
@@ -74,7 +76,7 @@ class Shop:
             self.clock.forward(seconds=seconds)
             await self.watch.look(1)
 
-    async def apply_batch(self, next_offset: int) -> None:
+    async def apply_batch(self, next_offset: int, generation: str = "g1") -> OwnerRecord:
         owner = OwnerRecord(
             url="http://shard",
             instance="s",
@@ -86,7 +88,8 @@ class Shop:
             ready=True,
             updated_at=self.clock.now(),
         )
-        await self.registry.announce(owner, timedelta(minutes=5))
+        await Registry(self.redis, self.namespace, generation).announce(owner, timedelta(minutes=5))
+        return owner
 
     def alerts(self) -> list[Alert]:
         return [Alert.decode(message.value) for message in self.bus.on("alerts.v1")]
@@ -116,14 +119,14 @@ async def test_a_deleted_product_fires_and_its_return_resolves(shop, search):
     search.products["red shoe"] = ["p9", "p2"]
     await shop.apply_batch(10)
     await shop.look(times=2)
-    assert ("canary-recall:shoe", "firing") in shop.told()
-    alert = next(a for a in shop.alerts() if a.alert_key == "canary-recall:shoe")
+    assert ("canary-recall:g1:shoe", "firing") in shop.told()
+    alert = next(a for a in shop.alerts() if a.alert_key == "canary-recall:g1:shoe")
     assert alert.evidence["missing"] == ("p1",)
     assert "GET /product/p1" in alert.action
     search.products["red shoe"] = ["p1", "p2"]
     await shop.look(times=2)
     assert shop.told()[-1][1] == "resolved"
-    assert ("canary-recall:shoe", "resolved") in shop.told()
+    assert ("canary-recall:g1:shoe", "resolved") in shop.told()
 
 
 async def test_a_step_after_a_batch_is_called_a_bug(shop, search):
@@ -132,7 +135,7 @@ async def test_a_step_after_a_batch_is_called_a_bug(shop, search):
     search.products["red shoe"] = []
     await shop.apply_batch(11)
     await shop.look(times=2)
-    alert = next(a for a in shop.alerts() if a.alert_key == "canary-recall:shoe")
+    alert = next(a for a in shop.alerts() if a.alert_key == "canary-recall:g1:shoe")
     assert (alert.cause, alert.severity) == ("bug", "critical")
 
 
@@ -142,12 +145,12 @@ async def test_a_restart_neither_fires_again_nor_forgets_to_resolve(shop, search
     for _ in range(4):
         shop.restart()
         await shop.look()
-    assert shop.told().count(("canary-recall:shoe", "firing")) == 1
+    assert shop.told().count(("canary-recall:g1:shoe", "firing")) == 1
     search.products["red shoe"] = ["p1", "p2"]
     for _ in range(2):
         shop.restart()
         await shop.look()
-    assert shop.told().count(("canary-recall:shoe", "resolved")) == 1
+    assert shop.told().count(("canary-recall:g1:shoe", "resolved")) == 1
 
 
 async def test_a_breach_is_confirmed_within_seconds(shop, search):
@@ -155,7 +158,7 @@ async def test_a_breach_is_confirmed_within_seconds(shop, search):
     search.products["red shoe"] = []
     await shop.watch.request({})
     await shop.look(times=2, seconds=2.5)
-    assert ("canary-recall:shoe", "firing") in shop.told()
+    assert ("canary-recall:g1:shoe", "firing") in shop.told()
 
 
 async def test_a_batch_is_followed_by_a_run(shop, search):
@@ -182,12 +185,12 @@ async def test_a_failing_search_is_its_own_alert_and_not_a_recall_of_zero(shop, 
 async def test_a_canary_that_search_refuses_is_told_by_its_name(shop, search):
     search.status = 422
     await shop.look(times=2)
-    assert shop.told() == [("canary-refused:shoe", "firing")]
+    assert shop.told() == [("canary-refused:g1:shoe", "firing")]
     shop.topic.records.clear()
     shop.topic.add(SHOE.model_copy(update={"canary_id": "other"}))
     search.status = 200
     await shop.look()
-    assert shop.told()[-1] == ("canary-refused:shoe", "resolved")
+    assert shop.told()[-1] == ("canary-refused:g1:shoe", "resolved")
 
 
 async def test_a_partial_answer_judges_no_canary(shop, search):
@@ -203,7 +206,7 @@ async def test_a_removed_canary_closes_its_alerts(shop, search):
     await shop.look(times=2)
     shop.topic.records.clear()
     await shop.look()
-    assert ("canary-recall:shoe", "resolved") in shop.told()
+    assert ("canary-recall:g1:shoe", "resolved") in shop.told()
     assert await shop.store.results() == []
 
 
@@ -235,6 +238,52 @@ async def test_a_search_that_is_not_there_fails():
     with pytest.raises(SearchFailedError, match="ConnectError"):
         await client.ask(SHOE, generation="g1")
     await client.stop()
+
+
+async def test_every_live_generation_has_its_own_canaries_alerts_and_end(shop, search):
+    await shop.apply_batch(10)
+    other = await shop.apply_batch(10, "g2")
+    await shop.look(times=3)
+    assert [asked.generation for asked in search.asked] == ["g1", "g2"] * 3
+    search.products_of["g2"] = {"red shoe": ["p9"]}
+    await shop.apply_batch(11, "g2")
+    await shop.look(times=2)
+    assert set(shop.told()) == {("canary-recall:g2:shoe", "firing"), ("canaries-overall:g2", "firing")}
+    assert [(r.generation, r.recall) for r in await shop.watch.results()] == [("g1", 1.0), ("g2", 0.0)]
+    await Registry(shop.redis, shop.namespace, "g2").withdraw(other)
+    asked = len(search.asked)
+    await shop.look()
+    assert [a.generation for a in search.asked[asked:]] == ["g1"]
+    assert len(await shop.watch.results()) == 1
+
+
+async def test_a_generation_whose_owners_died_is_asked_for_a_while_longer(shop, search):
+    await shop.apply_batch(10, "g2")
+    await shop.look(seconds=240)
+    assert [asked.generation for asked in search.asked] == ["g1", "g2"]
+    await shop.look(seconds=61)
+    assert [asked.generation for asked in search.asked] == ["g1", "g2", "g1"]
+
+
+async def test_a_search_that_was_never_reached_is_starting_until_the_grace_is_over(shop, search):
+    search.status = 503
+    await shop.look(times=3, seconds=30)
+    assert shop.told() == []
+    await shop.look(times=4, seconds=30)
+    assert shop.told() == [("search-unreachable:g1", "firing")]
+    shop.restart()
+    search.status = 200
+    await shop.look(times=3, seconds=11)
+    assert shop.told()[-1] == ("search-unreachable:g1", "resolved")
+
+
+async def test_a_search_that_fails_for_a_moment_is_no_alert(shop, search):
+    await shop.look(times=3)
+    search.status = 503
+    await shop.look(times=3, seconds=3)
+    search.status = 200
+    await shop.look(times=3, seconds=3)
+    assert shop.told() == []
 
 
 POISON = {

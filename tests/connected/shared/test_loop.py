@@ -10,11 +10,14 @@ from aiokafka.structs import TopicPartition
 
 from schemas.alerts import Alert
 from shared.adapters.kafka import KafkaPublisher
+from shared.adapters.redis import connect
+from shared.announcing import LoopAnnouncer
 from shared.clock import SystemClock
 from shared.errors import FatalError, PoisonError, TransientError
 from shared.infrastructure.topics import apply
 from shared.loop import PartitionLoop, Reading
 from shared.records import Applied, Outgoing, Partition
+from shared.registry import Readers
 from shared.settings import Settings
 
 pytestmark = pytest.mark.connected
@@ -188,3 +191,24 @@ async def test_two_workers_share_the_partitions_and_none_is_read_twice(
                 await asyncio.sleep(0.1)
         assert not set(first.positions) & set(second.positions)
     await publisher.stop()
+
+
+async def test_it_announces_what_it_reads_and_how_far_it_is(settings, publisher):
+    redis, keeper = connect(settings), Keeper()
+    readers = Readers(redis, settings.namespace, "keeper")
+    await write(publisher, b"a", b"b")
+    async with reading(settings, keeper, publisher) as loop:
+        announcer = LoopAnnouncer(settings, loop, redis=redis, clock=SystemClock())
+        await announcer.start()
+        await keeper.until(2)
+        keeper.trouble = [TransientError("away")] * 1000
+        await write(publisher, b"c")
+        async with asyncio.timeout(30):
+            while not [r for r in await readers.records() if r.end_offset == 3]:  # noqa: ASYNC110 - no event for it
+                await asyncio.sleep(0.05)
+        [record] = await readers.records()
+        assert (record.topic, record.partition, record.partitions) == (TOPIC, 0, 1)
+        assert record.next_offset == 2
+        await announcer.stop()
+        assert await readers.records() == []
+    await redis.aclose()

@@ -61,6 +61,17 @@ def test_one_good_look_does_not_resolve():
     assert alerts[1].updated_at == START + timedelta(minutes=7)
 
 
+def test_what_must_last_is_not_said_before_it_has_lasted():
+    policy = Policy(fire_after=2, resolve_after=2, lasting=timedelta(minutes=3))
+    short = [seen(True)] * 3 + [seen(False)] + [seen(True)] * 3
+    assert live(short, policy)[1] == []
+    alerts = live([seen(True)] * 4 + [seen(False)] * 3 + [seen(True)] + [seen(False)] * 4, policy)[1]
+    assert [(a.status, a.updated_at - START) for a in alerts] == [
+        ("firing", timedelta(minutes=3)),
+        ("resolved", timedelta(minutes=11)),
+    ]
+
+
 def test_the_same_thing_seen_again_and_again_is_said_once():
     assert len(live([seen(True)] * 1000)[1]) == 1
 

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.monitor.domain.movement import movements
 from services.monitor.domain.reach import partial, reach
-from services.monitor.domain.shards import Objective, behind, idle, movements, position, stale, unserved
+from services.monitor.domain.shards import Objective, behind, idle, position, stale, unserved
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
@@ -75,17 +76,17 @@ def test_a_shard_with_nothing_to_do_becomes_fresh_again():
     """Found in the first run of the whole: after an import, an idle shard kept its alert for ever."""
     owner = [Owner(0, freshness_p99=283.0)]
     minute, objective = timedelta(minutes=1), Objective()
-    moved = movements({}, owner, NOW)
-    moved = movements(moved, owner, NOW + minute / 2)
+    moved = movements({}, position(owner), NOW)
+    moved = movements(moved, position(owner), NOW + minute / 2)
     assert idle(moved, owner, now=NOW + minute / 2, after=minute) == frozenset()
-    resting = idle(movements(moved, owner, NOW + minute), owner, now=NOW + minute, after=minute)
+    resting = idle(movements(moved, position(owner), NOW + minute), owner, now=NOW + minute, after=minute)
     assert resting == {0}
     seen = stale(owner, objective=objective, generation="g1", idle=resting)
     assert seen is not None
     assert not seen.breached
     behind_ = [Owner(0, freshness_p99=283.0, end_offset=200)]
     assert idle(moved, behind_, now=NOW + minute, after=minute) == frozenset()
-    again = movements(moved, [Owner(0, next_offset=101, end_offset=101)], NOW + minute)
+    again = movements(moved, {0: 101}, NOW + minute)
     assert again[0].since == NOW + minute
 
 
