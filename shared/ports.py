@@ -72,6 +72,10 @@ class Encoder(Protocol):
 
     fingerprint: str
     dimensions: int
+    threads: int
+    """So many calls may run at once, each in a thread of its own."""
+    pass_tokens: int
+    """Tokens of the texts in a call that keep the model well occupied; more are split into several passes."""
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
         """Return one unit float32 row a text, in order (blocking: call it off the event loop)."""

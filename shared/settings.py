@@ -74,12 +74,12 @@ class ModelSettings(Section):
     query_prompt: str = ""
     document_prompt: str = ""
     max_tokens: Annotated[int, Field(ge=8, le=8192)] = 256
-    token_budget: Annotated[int, Field(ge=64)] = 2048
-    """Tokens (padding counted) in one forward pass."""
+    token_budget: Annotated[int, Field(ge=0)] = 0
+    """Tokens (padding counted) in one forward pass; 0: what suits the device."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     threads: Annotated[int, Field(ge=0)] = 0
-    """Threads of one forward pass; 0: as many as there are cores."""
+    """Forward passes at once on a CPU, a thread each; 0: as many as there are cores."""
 
 
 class Settings(BaseSettings):

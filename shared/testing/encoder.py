@@ -12,6 +12,9 @@ from shared.ports import Vectors
 class FakeEncoder:
     """The `Encoder` by hashing: a text is the sum of its words' directions; the same on every machine."""
 
+    threads = 1
+    pass_tokens = 1024
+
     def __init__(self, dimensions: int = 32, *, model: str = "fake") -> None:
         self.dimensions = dimensions
         self.fingerprint = sha256(f"{model}/{dimensions}".encode()).hexdigest()[:16]

@@ -14,13 +14,18 @@ from shared.testing.encoder import FakeEncoder
 class GatedEncoder(FakeEncoder):
     """Waits for `gate` in each call, as a slow model would."""
 
-    def __init__(self) -> None:
+    pass_tokens = 4  # 16 characters
+
+    def __init__(self, threads: int = 1) -> None:
         super().__init__()
+        self.threads = threads
         self.gate = threading.Event()
-        self.entered = threading.Event()
+        self.entered = threading.Semaphore(0)
+        self.seen: list[Sequence[str]] = []
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
-        self.entered.set()
+        self.seen.append(texts)
+        self.entered.release()
         assert self.gate.wait(10)
         if "broken" in texts:
             raise FatalError("broken")
@@ -34,7 +39,7 @@ def gated() -> GatedEncoder:
 
 @pytest.fixture
 async def front(gated: GatedEncoder) -> AsyncIterator[CoalescingEncoder]:
-    front = CoalescingEncoder(gated, texts_a_call=8, waiting_texts=20)
+    front = CoalescingEncoder(gated, waiting_texts=20)
     await front.start()
     yield front
     gated.gate.set()
@@ -42,23 +47,43 @@ async def front(gated: GatedEncoder) -> AsyncIterator[CoalescingEncoder]:
 
 
 async def entered(gated: GatedEncoder) -> None:
-    assert await asyncio.to_thread(gated.entered.wait, 10)
+    assert await asyncio.to_thread(gated.entered.acquire, timeout=10)
 
 
 async def test_rows_come_back_in_the_order_of_the_texts(
     front: CoalescingEncoder, gated: GatedEncoder
 ) -> None:
     gated.gate.set()
-    texts = [f"text {'x ' * (number % 7)}{number}" for number in range(30)]
+    texts = ["x " * (number % 7) + str(number) for number in range(30)]
     rows = await front.encode_documents(texts)
     np.testing.assert_array_equal(rows, FakeEncoder().encode_documents(texts))
-    assert max(gated.calls) <= 8
+
+
+async def test_a_pass_is_padded_little_and_stays_within_the_budget(
+    front: CoalescingEncoder, gated: GatedEncoder
+) -> None:
+    gated.gate.set()
+    await front.encode_documents(["1", "333", "88888888", "22", "4444", "999999999999999999"])
+    assert gated.seen == [["999999999999999999"], ["88888888", "4444"], ["333", "22", "1"]]
+
+
+async def test_two_cores_share_what_there_is() -> None:
+    gated = GatedEncoder(threads=2)
+    front = CoalescingEncoder(gated)
+    await front.start()
+    asked = asyncio.create_task(front.encode_documents(["a", "b", "c", "d"]))
+    await entered(gated)
+    await entered(gated)  # at the same time: the gate is shut
+    assert sorted(gated.seen) == [["a", "b"], ["c", "d"]]
+    gated.gate.set()
+    assert len(await asked) == 4
+    await front.stop()
 
 
 async def test_waiting_callers_go_in_together(front: CoalescingEncoder, gated: GatedEncoder) -> None:
     first = asyncio.create_task(front.encode_query("first"))
     await entered(gated)
-    others = [asyncio.create_task(front.encode_query(f"query {number}")) for number in range(6)]
+    others = [asyncio.create_task(front.encode_query(str(number))) for number in range(6)]
     await asyncio.sleep(0)
     gated.gate.set()
     await asyncio.gather(first, *others)
@@ -85,9 +110,25 @@ async def test_a_small_caller_does_not_wait_for_a_large_one(
     small = asyncio.create_task(front.encode_documents(["b"]))
     await asyncio.sleep(0)
     gated.gate.set()
-    await small
-    assert not large.done()
-    await large
+    await asyncio.gather(large, small)
+    assert "b" in gated.seen[1]
+
+
+async def test_a_large_caller_who_has_waited_goes_before_newer_small_ones(gated: GatedEncoder) -> None:
+    now = 0.0
+    front = CoalescingEncoder(gated, clock=lambda: now)
+    await front.start()
+    first = asyncio.create_task(front.encode_documents(["first"]))
+    await entered(gated)
+    large = asyncio.create_task(front.encode_documents([f"large {number}" for number in range(9)]))
+    await asyncio.sleep(0)
+    now = 60.0
+    small = asyncio.create_task(front.encode_documents(["small"]))
+    await asyncio.sleep(0)
+    gated.gate.set()
+    await asyncio.gather(first, large, small)
+    assert "small" in gated.seen[-1]
+    await front.stop()
 
 
 async def test_documents_wait_for_room_and_queries_are_refused(
@@ -96,13 +137,12 @@ async def test_documents_wait_for_room_and_queries_are_refused(
     large = asyncio.create_task(front.encode_documents([str(number) for number in range(25)]))
     await entered(gated)
     waiting = asyncio.create_task(front.encode_documents(["later"]))
-    queries = [asyncio.create_task(front.encode_query(str(number))) for number in range(20)]
     await asyncio.sleep(0)
     with pytest.raises(TransientError, match="too many queries"):
         await front.encode_query("one more")
     assert not waiting.done()
     gated.gate.set()
-    await asyncio.gather(large, waiting, *queries)
+    await asyncio.gather(large, waiting)
 
 
 async def test_a_failure_reaches_its_callers_and_the_next_one_is_served(
@@ -134,9 +174,11 @@ async def test_callers_are_told_when_it_stops(gated: GatedEncoder) -> None:
     await entered(gated)
     waiting = asyncio.create_task(front.encode_query("second"))
     await asyncio.sleep(0)
-    await front.stop()
+    stopping = asyncio.create_task(front.stop())
+    for caller in (first, waiting):
+        with pytest.raises(TransientError, match="stopped"):
+            await caller
     gated.gate.set()
+    await stopping
     with pytest.raises(TransientError, match="stopped"):
-        await waiting
-    with pytest.raises(TransientError, match="stopped"):
-        await first
+        await front.encode_query("third")

@@ -40,6 +40,8 @@ class CountingEncoder:
 
     fingerprint = MODEL
     dimensions = len(WORDS) + 1
+    threads = 1
+    pass_tokens = 1024
 
     def __init__(self):
         self.calls = 0
