@@ -22,6 +22,8 @@ class Alert(Message):
     action: str
     """What we recommend to do now."""
     evidence: Mapping[str, str | int | Score | tuple[str, ...]] = {}
+    resolution: Literal["automatic", "manual"] = "automatic"
+    """Who says that it is over: whoever raised it, or a person (`headrace alerts resolve KEY`)."""
     generation: GenerationName | None = None
     started_at: Timestamp
     updated_at: Timestamp

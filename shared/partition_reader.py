@@ -110,6 +110,7 @@ class PartitionReader(Generic[M]):
             metrics.holes.labels(*self._labels).inc(max(0, hole.end - hole.start))
             alert = hole.alert(self._context.clock.now(), worker=self._context.worker)
             await self._patiently(lambda: self._context.alerts.raise_alert(alert))
+            await self._deliver((), offset)  # the state moves too, so that the hole is said once
         self._consumer.seek(self._at, offset)
         self._measure(offset, end)
         log.info("partition.started", partition=str(self.partition), offset=offset, end=end)

@@ -20,24 +20,26 @@ class Hole:
     end: int
 
     def alert(self, now: datetime, *, worker: str) -> Alert:
-        """Return the alert that records this hole."""
+        """Return the alert that records this hole; nobody but a person can say that it is mended."""
         if self.end >= self.start:
             summary = (
                 f"{self.end - self.start} messages of {self.partition} were gone before {worker} read them"
             )
-            action = "lengthen the topic's retention; publish the missing messages again"
+            action = "lengthen the topic's retention; publish the missing messages again; then"
         else:
             summary = (
                 f"{self.partition} ends at {self.end}, before the {self.start} that {worker} has applied"
             )
-            action = "the topic was cut or made anew: check the broker's data, then run `headrace verify`"
+            action = "the topic was cut or made anew: check the broker's data, run `headrace verify`; then"
+        key = f"offset-gap:{self.partition}:{self.start}"
         return Alert(
-            alert_key=f"offset-gap:{self.partition}:{self.start}",
+            alert_key=key,
             status="firing",
             severity="critical",
             summary=summary,
             cause="bug",
-            action=action,
+            action=f"{action} `headrace alerts resolve {key}`",
+            resolution="manual",
             evidence={
                 "topic": self.partition.topic,
                 "partition": self.partition.number,

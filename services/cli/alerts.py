@@ -1,9 +1,10 @@
-"""`headrace alerts tail`: what broke or drifted, as it happens."""
+"""`headrace alerts tail | resolve`: what broke or drifted, as it happens, and the word that it is mended."""
 
 import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -16,21 +17,18 @@ from rich.text import Text
 
 from schemas.alerts import Alert
 from shared.adapters.consumer import Consumer
-from shared.adapters.kafka import connection
-from shared.errors import TransientError
+from shared.adapters.kafka import KafkaPublisher, connection
+from shared.clock import SystemClock
+from shared.errors import ConfigurationError, TransientError
 from shared.infrastructure.running import discover
+from shared.ports import outgoing
 from shared.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, help="Follow the alerts.")
+app = typer.Typer(no_args_is_help=True, help="Follow the alerts, or close one.")
 POLL_MS = 300
 SEVERITY = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 STATUS = {"firing": "bold red", "updated": "yellow", "resolved": "green"}
 ORDER = tuple(SEVERITY)
-
-
-@app.callback()
-def alerts() -> None:
-    """Follow the alerts."""
 
 
 @app.command()
@@ -50,6 +48,51 @@ def tail(
     console = Console(highlight=False, soft_wrap=True)
     with suppress(KeyboardInterrupt):
         asyncio.run(_tail(settings, Shown(console, json_, follow, open_, last)))
+
+
+@app.command()
+def resolve(
+    alert_key: Annotated[list[str], typer.Argument(help="Which ones, as `tail --open` shows them.")],
+    note: Annotated[str, typer.Option(help="What was done; it is kept in the alert.")] = "",
+) -> None:
+    """Say that something is mended of which only a person can know it, such as messages that were gone.
+
+    All other alerts resolve by themselves when what they saw is over.
+    """
+    closed = asyncio.run(close(discover(Settings.load()), alert_key, note=note, now=SystemClock().now()))
+    for alert in closed:
+        Console(highlight=False, soft_wrap=True).print(line(alert))
+
+
+async def close(settings: Settings, keys: list[str], *, note: str, now: datetime) -> list[Alert]:
+    """Publish these alerts as resolved: all of them, or none and `ConfigurationError`."""
+    latest = {alert.alert_key: alert async for alert in read(settings, follow=False) if alert is not None}
+    resolved = [by_hand(key, latest.get(key), note=note, now=now) for key in dict.fromkeys(keys)]
+    publisher = KafkaPublisher(settings)
+    await publisher.start()
+    try:
+        await publisher.publish([outgoing(alert) for alert in resolved])
+    finally:
+        await publisher.stop()
+    return resolved
+
+
+def by_hand(key: str, alert: Alert | None, *, note: str, now: datetime) -> Alert:
+    """Return the alert resolved; raises `ConfigurationError` when it is not for people to close."""
+    if alert is None or alert.status == "resolved":
+        raise ConfigurationError(
+            f"no alert {key} is open: `headrace alerts tail --open` shows those that are"
+        )
+    if alert.resolution == "automatic":
+        raise ConfigurationError(f"{key} resolves by itself when what it saw is over. To do: {alert.action}")
+    return alert.model_copy(
+        update={
+            "status": "resolved",
+            "summary": f"{alert.summary} (closed by hand{': ' * bool(note)}{note})",
+            "action": "nothing to do",
+            "updated_at": max(now, alert.updated_at),
+        }
+    )
 
 
 class Shown:

@@ -112,6 +112,23 @@ class AlertBook:
             if life is not None
         }
 
+    async def orphans(self, on_topic: Mapping[bytes, bytes]) -> list[Alert]:
+        """Return the open alerts on the topic that a monitor raised and that are not remembered here."""
+        lives = await self.lives()
+        return [
+            alert
+            for alert in open_alerts(on_topic)
+            if alert.resolution == "automatic" and lives.get(alert.alert_key, Life()).alert is None
+        ]
+
+    async def adopt(self, alerts: Sequence[Alert], *, epoch: int) -> None:
+        """Take over the lives of orphans, so that they end (Redis was emptied while they fired)."""
+        changes = list[bytes]()
+        for alert in alerts:
+            changes += [alert.key(), Life(alert=alert).model_dump_json().encode(), b""]
+        if changes:
+            await self._commit(keys=[self._fence, self._lives, self._outbox], args=[epoch, *changes])
+
     async def repair(self, on_topic: Mapping[bytes, bytes], *, epoch: int) -> list[str]:
         """Publish again what the topic has lost or what a deposed leader overwrote; return those keys."""
         now = self._clock.now()

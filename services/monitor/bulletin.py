@@ -21,14 +21,16 @@ class Bulletin:
         self._topic = topic
         self._alerts = alerts
         self._generations = generations
+        self._orphans: set[str] = set()
 
     def open(self) -> list[Alert]:
         """Return the alerts that are not resolved, most severe and oldest first."""
         return open_alerts(self._topic.items)
 
     async def look(self, epoch: int) -> None:
-        """Publish what a kill left in the outbox, then what the topic lost; close what is over; count."""
+        """Publish what a kill left, and what the topic lost; adopt what Redis lost; close what is over."""
         await self._alerts.publish(epoch=epoch)
+        await self._adopt(epoch)
         over = retired(await self._alerts.lives(), await self._generations.live())
         await self._alerts.observe(over, policy=Policy(), epoch=epoch)
         if repaired := await self._alerts.repair(self._topic.items, epoch=epoch):
@@ -36,3 +38,12 @@ class Bulletin:
         severities = [alert.severity for alert in self.open()]
         for severity in ("info", "warning", "critical"):
             open_now.labels(severity).set(severities.count(severity))
+
+    async def _adopt(self, epoch: int) -> None:
+        """Adopt what was an orphan at the last look already: the topic may be a moment behind the store."""
+        orphans = await self._alerts.orphans(self._topic.items)
+        alone = [alert for alert in orphans if alert.alert_key in self._orphans]
+        await self._alerts.adopt(alone, epoch=epoch)
+        if alone:
+            log.warning("alerts.adopted", keys=[alert.alert_key for alert in alone])
+        self._orphans = {alert.alert_key for alert in orphans}

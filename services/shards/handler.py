@@ -121,6 +121,7 @@ class ShardHandler:
             severity="critical" if detector == "fingerprint" else "warning",
             summary=f"shard {number}: {explanation}"[:2000],
             cause="bug",
+            resolution="manual",
             action=advice[detector],
             evidence={"partition": number},
             generation=self._settings.generation,

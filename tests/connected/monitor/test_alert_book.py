@@ -10,6 +10,8 @@ from services.monitor.alerts import AlertBook, open_alerts
 from services.monitor.domain.life import Policy
 from services.monitor.domain.observation import Observation
 from shared.errors import FencedError, TransientError
+from shared.records import Partition
+from shared.resume import Hole
 
 pytestmark = pytest.mark.connected
 
@@ -126,6 +128,22 @@ async def test_what_the_topic_lost_is_published_again(book, bus, clock):
     assert await book.repair(on_topic, epoch=1) == []
     assert await book.repair({}, epoch=1) == ["detector:subject"]
     assert bus.sent[0] == bus.sent[1]
+
+
+async def test_what_redis_lost_while_it_fired_is_adopted_and_resolved(book, bus, redis, namespace):
+    await book.observe([seen(True)], policy=Policy(fire_after=1), epoch=1)
+    await redis.delete(f"{namespace}:{{monitor}}:alerts")
+    on_topic = {message.key: message.value for message in bus.on("alerts.v1")}
+    await book.adopt(await book.orphans(on_topic), epoch=1)
+    assert await book.orphans(on_topic) == []
+    for _ in range(3):
+        await book.observe([seen(False)], policy=POLICY, epoch=1)
+    assert told(bus) == ["firing", "resolved"]
+
+
+async def test_what_a_worker_raised_for_people_to_close_is_nobodys_orphan(book, clock):
+    hole = Hole(Partition("search.events.v1", 0), 3, 9).alert(clock.now(), worker="judgements-join")
+    assert await book.orphans({hole.key(): hole.encode()}) == []
 
 
 async def test_a_thousand_subjects_turn_in_one_step(book, bus):

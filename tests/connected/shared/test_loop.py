@@ -155,18 +155,23 @@ async def test_anything_else_stops_the_process(settings, publisher, trouble):
     assert keeper.next_offset is None
 
 
-async def test_what_retention_removed_is_an_alert_and_not_a_silent_jump(settings, publisher):
-    keeper = Keeper()
-    await write(publisher, *(b"%d" % number for number in range(10)))
+async def remove(settings, *, before):
+    """Remove records as retention does; skips the test when the broker cannot."""
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
     await admin.start()
     at = TopicPartition(settings.topic_prefix + TOPIC, 0)
     try:
-        await admin.delete_records({at: RecordsToDelete(before_offset=6)})
+        await admin.delete_records({at: RecordsToDelete(before_offset=before)})
     except Exception as error:  # noqa: BLE001 - whatever a broker without this feature says
         pytest.skip(f"this broker cannot delete records: {error!r}")
     finally:
         await admin.close()
+
+
+async def test_what_retention_removed_is_an_alert_and_not_a_silent_jump(settings, publisher):
+    keeper = Keeper()
+    await write(publisher, *(b"%d" % number for number in range(10)))
+    await remove(settings, before=6)
     keeper.next_offset = 2
     async with reading(settings, keeper, publisher):
         await keeper.until(10)
@@ -174,6 +179,23 @@ async def test_what_retention_removed_is_an_alert_and_not_a_silent_jump(settings
     alert = Alert.decode(record.value)
     assert (alert.evidence["from"], alert.evidence["to"]) == (2, 6)
     assert keeper.kept == [b"6", b"7", b"8", b"9"]
+
+
+async def test_a_hole_in_a_topic_that_is_idle_since_is_said_once(settings, publisher):
+    keeper = Keeper()
+    await write(publisher, b"a", b"b", b"c")
+    await remove(settings, before=3)
+    keeper.next_offset = 1
+    for _ in range(2):
+        async with reading(settings, keeper, publisher):
+            await keeper.until(3)
+    await write_alert(publisher, "the:last")
+    keys = [record.key for record in await read(settings, Alert.topic, 2)]
+    assert keys == [f"offset-gap:{AT}:1".encode(), b"the:last"]
+
+
+async def write_alert(publisher, key):
+    await publisher.publish([Outgoing(Alert.topic, key.encode(), b"{}")])
 
 
 async def test_two_workers_share_the_partitions_and_none_is_read_twice(

@@ -187,6 +187,7 @@ MESSAGES: dict[type[Message], st.SearchStrategy] = {
         cause=st.sampled_from(["bug", "drift", "unknown"]),
         action=texts,
         evidence=st.dictionaries(names, st.one_of(texts, counts, floats, tuples(texts)), max_size=3),
+        resolution=st.sampled_from(["automatic", "manual"]),
         generation=optional(generations),
         started_at=moments,
         updated_at=moments,

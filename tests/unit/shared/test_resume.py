@@ -35,6 +35,8 @@ def test_the_alert_counts_what_is_missing():
     assert alert.alert_key == "offset-gap:catalogue.changes.v1-3:5"
     assert alert.summary.startswith("3 messages of catalogue.changes.v1-3 were gone")
     assert alert.evidence["from"] == 5
+    assert alert.resolution == "manual"
+    assert alert.action.endswith(f"`headrace alerts resolve {alert.alert_key}`")
 
 
 @given(stored=offsets, edges=st.tuples(offsets, offsets).map(sorted))
