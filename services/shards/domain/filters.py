@@ -88,6 +88,7 @@ def prefix(field: str) -> str:
     return "x" + field.encode().hex()
 
 
+@lru_cache(maxsize=1 << 16, typed=True)  # most values of a product are those of other products, or of before
 def term(field: str, value: Scalar) -> str | None:
     """Return the index term for the attribute having that value; None when it is too long to filter by."""
     if isinstance(value, bool):
