@@ -10,9 +10,11 @@ result. A crash cannot leave state that was not published.
 """
 
 import asyncio
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple
 
 import numpy as np
 import structlog
@@ -21,6 +23,7 @@ from schemas.catalogue import ProductChange
 from schemas.wire import WireError, clamp_event_time, read_change
 from services.embedder import metrics
 from services.embedder.domain.plan import (
+    Merged,
     Planned,
     Recipe,
     embedding_of,
@@ -41,6 +44,9 @@ log = structlog.get_logger()
 
 OLDEST = timedelta(days=36500)
 RESTORE_AT_ONCE = 256
+TEXTS_AT_ONCE = 256
+"""A batch with more texts to embed is done in steps: what is embedded is soon searchable, and a kill
+repeats little. Changes that need no inference go in large batches, which cost the shards fewer commits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +58,13 @@ class Ports:
     records: RecordLog
     publisher: Publisher
     clock: Clock
+
+
+class Plan(NamedTuple):
+    """A batch, merged: what each touched product needs."""
+
+    items: list[Planned]
+    merged: Merged
 
 
 class EmbedderHandler:
@@ -103,28 +116,45 @@ class EmbedderHandler:
         """Merge, embed, publish, store; durable on return."""
         try:
             tenure = await self._tenure(partition, batch)
-            return await self._handle(tenure, batch)
+            planned = await self._plan(tenure, batch)
+            texts = sum(len(item.passages) for item in planned.items)
+            if texts <= TEXTS_AT_ONCE or len(batch.messages) == 1:
+                return await self._finish(tenure, batch, planned)
+            return await self._in_steps(partition, _steps(batch, math.ceil(texts / TEXTS_AT_ONCE)))
         except StateGoneError:
             self._tenures.pop(partition, None)
             raise
 
-    async def _handle(self, tenure: Tenure, batch: Batch[ProductChange]) -> Applied:
+    async def _in_steps(self, partition: Partition, steps: Iterable[Batch[ProductChange]]) -> Applied:
+        """Finish one step after the other; done again after a failure, the first ones change nothing."""
+        applied = no_op = 0
+        for step in steps:
+            tenure = self._tenures[partition]
+            done = await self._finish(tenure, step, await self._plan(tenure, step))
+            applied, no_op = applied + done.applied, no_op + done.no_op
+        return Applied(applied, no_op)
+
+    async def _plan(self, tenure: Tenure, batch: Batch[ProductChange]) -> Plan:
+        """Merge the batch with what is stored, and say what each product needs."""
         ids = list(dict.fromkeys(change.product_id for _, change in batch.messages))
         stored = await self._store.read(tenure, ids)
         merged = merge_batch([(record.coordinates, change) for record, change in batch.messages], stored)
-        planned = [plan(touched, self._recipe) for touched in merged.touched]
-        embeddings = await self._embed(planned)
-        if planned:
+        return Plan([plan(touched, self._recipe) for touched in merged.touched], merged)
+
+    async def _finish(self, tenure: Tenure, batch: Batch[ProductChange], planned: Plan) -> Applied:
+        """Embed, publish, store."""
+        embeddings = await self._embed(planned.items)
+        if planned.items:
             await self._store.check(tenure)
             start = batch.messages[0][0].offset if tenure.next_offset is None else tenure.next_offset
-            await self._publish(tenure, start, list(zip(planned, embeddings, strict=True)))
+            await self._publish(tenure, start, list(zip(planned.items, embeddings, strict=True)))
         writes = [
             Write(item.touched.product_id, Product(item.touched.document, embedding), _changed(item))
-            for item, embedding in zip(planned, embeddings, strict=True)
+            for item, embedding in zip(planned.items, embeddings, strict=True)
         ]
         done = await self._store.commit(tenure, writes, next_offset=batch.next_offset)
         self._tenures[tenure.partition] = done
-        return Applied(merged.applied, merged.no_op)
+        return Applied(planned.merged.applied, planned.merged.no_op)
 
     async def _tenure(self, partition: Partition, batch: Batch[ProductChange]) -> Tenure:
         """Return our hold on the partition, taken anew when Redis was emptied under us.
@@ -196,6 +226,15 @@ class EmbedderHandler:
             epoch=tenure.epoch,
         )
         return await self._store.commit(tenure, (), next_offset=recovery.next_offset)
+
+
+def _steps(batch: Batch[ProductChange], count: int) -> Iterator[Batch[ProductChange]]:
+    """Cut the batch into `count` of about the same size; each ends where the next begins."""
+    size = math.ceil(len(batch.messages) / count)
+    for start in range(0, len(batch.messages), size):
+        end = start + size
+        following = batch.messages[end][0].offset if end < len(batch.messages) else batch.next_offset
+        yield Batch(batch.messages[start:end], following)
 
 
 def _changed(planned: Planned) -> bool:

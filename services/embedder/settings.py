@@ -22,7 +22,7 @@ class EmbedderSettings(Section):
     """Pieces that neighbouring passages share."""
     passages: Annotated[int, Field(ge=1, le=64)] = 4
     """Passages of one product at most; each costs an inference and a vector."""
-    batch_messages: Annotated[int, Field(ge=1)] = 256
+    batch_messages: Annotated[int, Field(ge=1)] = 1000
     batch_bytes: Annotated[int, Field(ge=1024)] = 4 * 1024 * 1024
 
     @model_validator(mode="after")

@@ -15,10 +15,14 @@ from shared.alerts import BusAlerts
 from shared.clock import SystemClock
 from shared.loop import PartitionLoop, Reading
 from shared.ownership import Claim, Ownership
+from shared.partition_reader import BatchLimits
 from shared.periodic import Every
 from shared.records import Partition
 from shared.registry import Announcer, Registry
 from shared.worker import Worker
+
+BATCH = BatchLimits(messages=1000)
+"""A commit of the text index costs tens of milliseconds, however little is in it."""
 
 
 class Topic:
@@ -63,7 +67,9 @@ def build(settings: Settings) -> Worker:
     worker = Worker("shards", settings, port=settings.shards.port)
     clock, publisher, log_edges = SystemClock(), KafkaPublisher(settings), BrokerLog(settings)
     handler = ShardHandler(settings, alerts=BusAlerts(publisher), edges=log_edges, clock=clock)
-    loop = PartitionLoop(settings, handler, reading=Reading(name="shards"), publisher=publisher, clock=clock)
+    loop = PartitionLoop(
+        settings, handler, reading=Reading(name="shards", limits=BATCH), publisher=publisher, clock=clock
+    )
     redis = connect(settings)
     ownership = Ownership(
         redis,

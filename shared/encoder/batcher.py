@@ -121,7 +121,8 @@ class CoalescingEncoder:
             return rows
         if self._stopped:
             raise TransientError("the encoder was stopped")
-        due, done = self._clock() + DUE_A_TEXT * len(texts), asyncio.get_running_loop().create_future()
+        due = self._clock() + DUE_A_TEXT * len(texts)
+        done: asyncio.Future[Vectors] = asyncio.get_running_loop().create_future()
         request = _Request(encode, texts, due, rows, done)
         self._open.add(request)
         self._waiting += len(texts)

@@ -1,10 +1,10 @@
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import numpy as np
 import pytest
 
 from shared.errors import FencedError, PoisonError, TransientError
-from shared.records import Applied, Batch, Record
+from shared.records import Applied, Batch, Outgoing, Record
 
 from .conftest import PARTITION, START, Bench, batch, change
 
@@ -125,6 +125,27 @@ async def test_a_crash_before_the_commit_repeats_the_batch_with_the_same_result(
         f"p{number}": f"lamp {number}" for number in range(3)
     }
     assert await successor.handle(PARTITION, batch(3, *changes)) == Applied(0, 3)
+
+
+async def test_many_texts_are_done_in_steps_and_a_failure_repeats_only_what_is_left(bench: Bench) -> None:
+    changes = [change(f"p{number}", "upsert", 1, title=f"lamp {number}") for number in range(700)]
+    handler = bench.handler()
+    await handler.assigned(PARTITION)
+
+    async def fail_the_second(messages: Sequence[Outgoing]) -> None:
+        if bench.bus.log:
+            del bench.bus.publish
+            raise TransientError("the broker went away")
+        bench.bus.log += messages
+
+    bench.bus.publish = fail_the_second
+    with pytest.raises(TransientError):
+        await handler.handle(PARTITION, batch(0, *changes))
+    first = len(bench.bus.log)
+    assert 0 < first < 256
+    assert await handler.handle(PARTITION, batch(0, *changes)) == Applied(700 - first, first)
+    assert len(bench.bus.log) == 700
+    assert await bench.handler().assigned(PARTITION) == 700
 
 
 async def test_a_fenced_handler_publishes_nothing(bench: Bench) -> None:
