@@ -52,12 +52,15 @@ class Outcome(Message):
 class ActionStatistics(Value):
     """One action of one (query, product) in the window.
 
-    `expected` is the sum over its impressions of the action's overall rate at the position shown at;
-    `rate` is COEC shrunk to 1: `(w + count) / (w + expected)`; `low` and `high` bound it at 95 %.
+    `expected` is what an average product gets that is looked at as often, given the positions shown at;
+    `prior` is what the ranking alone says: the attraction of products with the same share of their query's
+    looks, where 1 is the average; `rate` is `(w * prior + count) / (w + expected)`; `low` and `high` bound
+    it at 95 %.
     """
 
     count: Count
     expected: Rate = 0.0
+    prior: Rate = 1.0
     rate: Rate = 1.0
     low: Rate = 0.0
     high: Rate = 0.0

@@ -2,7 +2,8 @@
 
 Consumes `search.queries.v1` and `search.events.v1`; stage one (`join`) joins them in either order, drops
 duplicates and robots, and produces `search.outcomes.v1`. Stage two (`window`) counts those in day buckets
-for each (query, product), and `publisher` upserts what was touched to `search.judgements.v1`.
+for each (query, product), and `publisher` upserts what was touched to `search.judgements.v1`, held against
+what `fitting` finds may be expected of a product where it was shown.
 
 Guarantees: every event counts exactly once whatever is killed and whenever; every touched pair is
 published in its last state; a pair whose window empties gets a tombstone, with or without new traffic.

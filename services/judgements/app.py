@@ -1,9 +1,10 @@
-"""Wires judgements: two loops (join, window), one ticker that expires and publishes, one page."""
+"""Wires judgements: two loops (join, window), one ticker that expires and publishes, the fit, one page."""
 
 from fastapi import FastAPI, Query
 
 from schemas.judgements import Outcome
 from schemas.search import SearchEvent, SearchQuery
+from services.judgements import fitting
 from services.judgements.domain.judgement import Yardstick, judge
 from services.judgements.domain.query import normalise
 from services.judgements.engine import Engine, build_engine
@@ -37,6 +38,7 @@ def build(settings: Settings) -> Worker:
         Connection(redis),
         publisher,
         Every("judgements tick", EVERY, engine.ticker.tick),
+        Every("judgements fit", fitting.EVERY, engine.fitting.tick),
         windows,
         joins,
         LoopAnnouncer(settings, windows, redis=redis, clock=clock),
@@ -55,7 +57,7 @@ def add_page(api: FastAPI, engine: Engine, *, settings: Settings, clock: Clock) 
         now, first, text = clock.now(), engine.window.first, normalise(query)
         incarnation = await engine.incarnations.current()
         by = Yardstick(
-            rates=await engine.counts.rates(incarnation),
+            expectations=await engine.counts.expectations(incarnation),
             objective=settings.judgements.worth(),
             first=first,
             today=engine.window.today(now),

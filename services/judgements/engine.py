@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from services.judgements.counts import WindowCounts
+from services.judgements.fitting import Fitting
 from services.judgements.incarnation import Incarnations
 from services.judgements.join import Join
 from services.judgements.outbox import Outbox
@@ -24,6 +25,7 @@ class Engine:
     window: Window
     counts: WindowCounts
     incarnations: Incarnations
+    fitting: Fitting
     ticker: Ticker
 
 
@@ -36,10 +38,10 @@ def build_engine(settings: Settings, redis: Redis, *, publisher: Publisher, cloc
     outbox = Outbox(redis, joins, publisher=publisher, rules=rules)
     join = Join(redis, joins, incarnations=incarnations, outbox=outbox, rules=rules)
     window = Window(redis, windows, incarnations=incarnations, clock=clock, days=chosen.window_days)
-    counts = WindowCounts(redis, windows, partitions=settings.partitions, clock=clock)
-    judgements = JudgementPublisher(
-        redis, window, counts=counts, publisher=publisher, objective=chosen.worth()
-    )
+    counts = WindowCounts(redis, windows, partitions=settings.partitions)
+    objective = chosen.worth()
+    fitting = Fitting(redis, window, counts, clock=clock, objective=objective)
+    judgements = JudgementPublisher(redis, window, counts=counts, publisher=publisher, objective=objective)
 
     async def same_incarnation() -> None:
         held = join.incarnations_held | {it.incarnation for it in window.held.values()}
@@ -52,4 +54,4 @@ def build_engine(settings: Settings, redis: Redis, *, publisher: Publisher, cloc
         await incarnations.sweep()
 
     ticker = Ticker(window, judgements, clock=clock, checks=[same_incarnation])
-    return Engine(join, window, counts, incarnations, ticker)
+    return Engine(join, window, counts, incarnations, fitting, ticker)

@@ -1,4 +1,4 @@
-"""Says what is known about every touched pair, at most once a second.
+"""Says what is known about every touched pair, at most once a second; about all when expectations changed.
 
 Read the touches and the counts, write the judgement (or the tombstone) and wait for the broker, then
 forget the touches unless there were new ones: a kill anywhere in between publishes once more, never once
@@ -56,10 +56,16 @@ class JudgementPublisher:
     async def publish(self, number: int, clock: Clock) -> None:
         """Publish every pair of the partition that is marked now."""
         held = self._window.held[number]
-        rates = await self._counts.rates(held.incarnation)
+        expectations = await self._counts.expectations(held.incarnation)
+        await self._window.remark(number, f"{expectations.version} {self._objective.name}")
         now = clock.now()
-        today = self._window.today(now)
-        by = Yardstick(rates=rates, objective=self._objective, first=self._window.first, today=today, now=now)
+        by = Yardstick(
+            expectations=expectations,
+            objective=self._objective,
+            first=self._window.first,
+            today=self._window.today(now),
+            now=now,
+        )
         done: set[str] = set()
         cursor = -1
         while cursor:
@@ -73,8 +79,8 @@ class JudgementPublisher:
                 await self._publish(number, held, pairs=fresh[start : start + AT_ONCE], by=by)
 
     async def _publish(self, number: int, held: Held, *, pairs: Sequence[str], by: Yardstick) -> None:
-        found = orjson.loads(await self._fetch(held, pairs=pairs))
-        messages = [_message(name, fields, by) for name, (_, *fields) in zip(pairs, found, strict=True)]
+        found = orjson.loads(await self._fetch(held, pairs=pairs, first=by.first))
+        messages = [_message(name, told, by) for name, (_, *told) in zip(pairs, found, strict=True)]
         await self._publisher.publish(messages)
         published = [(name, touches) for name, (touches, *_) in zip(pairs, found, strict=True)]
         left = await self._clear(held, published=published)
@@ -84,10 +90,11 @@ class JudgementPublisher:
         metrics.dirty.labels(str(number)).set(left)
 
 
-def _message(name: str, fields: Sequence[str], by: Yardstick) -> Outgoing:
+def _message(name: str, told: Sequence[str | int], by: Yardstick) -> Outgoing:
     pair = Pair(*name.rsplit("\t", 1))
-    numbers = dict(zip(fields[::2], map(int, fields[1::2]), strict=True))
-    counts = PairCounts.of(numbers, by.first)
+    searches, *fields = told
+    numbers = dict(zip(map(str, fields[::2]), map(int, fields[1::2]), strict=True))
+    counts = PairCounts.of(numbers, by.first, int(searches))
     value = None if counts.empty else judge(pair, counts, by).encode()
     return Outgoing(Judgement.topic, name.encode(), value)
 

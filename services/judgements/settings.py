@@ -45,8 +45,8 @@ class JudgementSettings(Section):
     """Key of the hash that stands for a shopper in `search.outcomes`."""
     objective: Mapping[str, Weight] = Objective().weights
     """What each action is worth to the business."""
-    prior: Annotated[float, Field(gt=0, le=100_000)] = 10.0
-    """`w`: how many expected actions weigh as much as taking the product for average."""
+    prior: Annotated[float, Field(gt=0, le=100_000)] = Objective().prior
+    """`w`: how many expected actions weigh as much as what the ranking says of a product."""
 
     @model_validator(mode="after")
     def _marks_compile(self) -> Self:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from redis.asyncio import Redis
@@ -10,7 +10,7 @@ from redis.exceptions import ResponseError
 
 from services.judgements import lua
 from services.judgements.incarnation import state_key
-from shared.adapters.redis import Script, text
+from shared.adapters.redis import Script, text, transient
 from shared.errors import FatalError
 from shared.records import Applied
 
@@ -30,6 +30,10 @@ class Held:
     first: int
     done: Applied | None = None
     """What became of the last batch."""
+    against: str = ""
+    """The expectations that every pair was last marked to be published against."""
+    marking: tuple[str, int] = ("", 0)
+    """The expectations that pairs are being marked for, and the cursor it has come to."""
 
     @property
     def resume_at(self) -> int | None:
@@ -40,6 +44,13 @@ class Held:
 def numbers(raw: Mapping[bytes | str, bytes | str]) -> dict[str, int]:
     """Return a hash of counts."""
     return {text(name): int(number) for name, number in raw.items()}
+
+
+async def scan_queries(redis: Redis, state: str, cursor: int) -> tuple[int, list[str]]:
+    """Return the next cursor (0 at the end) and about a hundred queries that a window counts for."""
+    with transient():
+        following, found = await redis.zscan(state.removesuffix("state") + "oldest", cursor, count=100)
+    return following, [text(cast("bytes | str", query)) for query, _ in found]
 
 
 class States:

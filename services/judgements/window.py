@@ -24,7 +24,7 @@ from services.judgements.domain.admission import milliseconds
 from services.judgements.domain.counts import Pair, Tally, first_day
 from services.judgements.domain.join import day_of
 from services.judgements.incarnation import Incarnations
-from services.judgements.state import GuardedScript, Held, States
+from services.judgements.state import GuardedScript, Held, States, scan_queries
 from shared.adapters.redis import text, transient
 from shared.errors import PoisonError
 from shared.ports import Clock
@@ -34,6 +34,7 @@ log = structlog.get_logger()
 
 QUERIES_AT_ONCE = 100
 SEEN = "seen:"
+AGAINST = b"against"
 
 
 class Window:
@@ -51,6 +52,7 @@ class Window:
         self._seen: dict[int, dict[int, int]] = {}
         self._count = GuardedScript(redis, "guard", "offset", "count")
         self._expire = GuardedScript(redis, "guard", "expire")
+        self._remark = GuardedScript(redis, "guard", "remark")
 
     @property
     def held(self) -> Mapping[int, Held]:
@@ -74,6 +76,7 @@ class Window:
             for name, sequence in state.items()
             if text(name).startswith(SEEN)
         }
+        held.against = text(state.get(AGAINST, b""))
         self._held[partition.number] = held
         return held.resume_at
 
@@ -132,6 +135,23 @@ class Window:
         held.first = first
         log.info("window.moved", partition=number, first_day=first)
 
+    async def remark(self, number: int, against: str) -> None:
+        """Mark pairs that were published against other expectations; a portion at each call.
+
+        What is touched meanwhile is published against the new ones anyway. Killed halfway, the next
+        owner begins again.
+        """
+        held = self._held[number]
+        if held.against == against:
+            return
+        cursor = held.marking[1] if held.marking[0] == against else 0
+        cursor, queries = await scan_queries(self._redis, held.key, cursor)
+        await self._remark(held, queries=queries, against="" if cursor else against)
+        held.marking = (against, cursor)
+        if not cursor:
+            held.against = against
+            log.info("window.remarked", partition=number, against=against)
+
     @staticmethod
     def today(now: datetime) -> int:
         """Return the day of `now`, counted from 1970."""
@@ -157,6 +177,7 @@ def _content(tally: Tally) -> dict[str, object]:
     return {
         "pairs": pairs,
         "totals": [(day, _flat(fields)) for day, fields in tally.totals.items()],
+        "searches": [(query, *it) for query, days in tally.searches.items() for it in days.items()],
         "oldest": list(oldest.items()),
     }
 

@@ -6,10 +6,11 @@ from schemas.judgements import Judgement
 from schemas.search import SearchQuery
 from services.cli.simulation.traffic import Arrival
 from services.cli.simulation.truth import IMPRESSION, Agreement, Pair, Truth, agreement, click_rates
+from services.judgements.domain.examination import Evidence, fit
 from services.judgements.domain.query import normalise
 from services.judgements.domain.recount import Recount, Written, recount
 from services.judgements.domain.rules import Rules
-from services.judgements.domain.statistics import Objective, estimates, position_rates
+from services.judgements.domain.statistics import Objective, estimates
 
 CLICK = "click"
 EVER = 0
@@ -27,11 +28,15 @@ def recounted(arrivals: Iterable[Arrival], rules: Rules) -> Recount:
 
 
 def corrected_rates(counted: Recount, objective: Objective) -> dict[Pair, float]:
-    """Return each pair's click rate, relative to the positions it was shown at and shrunk (COEC)."""
-    rates = position_rates(counted.tally.window_totals(EVER))
+    """Return each pair's click rate as the judgements worker estimates it from these counts."""
+    window = counted.tally.window(EVER)
+    evidence = Evidence(counted.tally.window_totals(EVER))
+    for counts in window.values():
+        evidence.add(counts)
+    expectations = fit(evidence, objective.prior)
     return {
-        (pair.query, pair.product_id): estimates(counts, rates, objective)[CLICK].rate
-        for pair, counts in counted.tally.window(EVER).items()
+        (pair.query, pair.product_id): estimates(counts, expectations, objective)[CLICK].rate
+        for pair, counts in window.items()
     }
 
 

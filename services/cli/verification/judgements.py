@@ -1,4 +1,4 @@
-"""The published judgements against a recount of all queries and events."""
+"""The published judgements against a recount of all queries and events, and against their own figures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from services.cli.verification.verdict import Verdict, retention_gaps, settled
 from services.judgements.domain.admission import milliseconds
 from services.judgements.domain.counts import first_day
 from services.judgements.domain.join import day_of
-from services.judgements.domain.recount import Written, differences, recount
+from services.judgements.domain.recount import Written, differences, recount, underived
 from services.judgements.settings import Settings
 from shared.clock import SystemClock
 from shared.ports import Clock
@@ -92,6 +92,7 @@ def _compare(
     found += retention_gaps(unproven)
     found += shopping.letters.differences(beginnings)
     found += differences(expected, shopping.judgements.values())
+    found += underived(shopping.judgements.values(), settings.judgements.worth())
     figures = {
         "queries": len(shopping.queries),
         "events": len(shopping.events),

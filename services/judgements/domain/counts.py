@@ -54,6 +54,8 @@ class PairCounts:
     """By position."""
     actions: dict[str, int] = field(default_factory=dict)
     shoppers: int = 0
+    searches: int = 0
+    """How often the query was answered, whatever was shown."""
 
     @property
     def empty(self) -> bool:
@@ -61,9 +63,9 @@ class PairCounts:
         return not self.impressions and not self.actions
 
     @classmethod
-    def of(cls, fields: Mapping[str, int], first: int) -> "PairCounts":
+    def of(cls, fields: Mapping[str, int], first: int, searches: int = 0) -> "PairCounts":
         """Sum the live days."""
-        counts = cls()
+        counts = cls(searches=searches)
         for name, number in fields.items():
             if name.startswith(SHOPPER):
                 counts.shoppers += number >= first
@@ -85,6 +87,17 @@ class Totals:
     impressions: Counter[int] = field(default_factory=Counter)
     actions: dict[str, Counter[int]] = field(default_factory=dict)
 
+    @property
+    def count(self) -> int:
+        """How many impressions and actions there are."""
+        return self.impressions.total() + sum(counter.total() for counter in self.actions.values())
+
+    def merge(self, other: "Totals") -> None:
+        """Add what other pairs got."""
+        self.impressions.update(other.impressions)
+        for action, counter in other.actions.items():
+            self.actions.setdefault(action, Counter()).update(counter)
+
     def add(self, name: str, number: int) -> None:
         """Add a field `action:position`."""
         action, _, position = name.rpartition(":")
@@ -100,6 +113,8 @@ class Tally:
     shoppers: dict[Pair, dict[str, int]] = field(default_factory=dict)
     totals: dict[int, dict[str, int]] = field(default_factory=dict)
     """day -> `action:position` -> number"""
+    searches: dict[str, dict[int, int]] = field(default_factory=dict)
+    """query -> day -> answers, that is, impressions at the first position"""
 
     def add(
         self, query: str, items: Iterable[tuple[str, int]], *, action: str, shopper: str, day: int
@@ -117,17 +132,27 @@ class Tally:
             fields[bucket] = fields.get(bucket, 0) + 1
             total = f"{action}:{position}"
             totals[total] = totals.get(total, 0) + 1
+            if shown and position == 1:
+                days = self.searches.setdefault(query, {})
+                days[day] = days.get(day, 0) + 1
             if shopper and not shown:
                 last = self.shoppers.setdefault(pair, {})
                 last[SHOPPER + shopper] = max(day, last.get(SHOPPER + shopper, 0))
 
     def window(self, first: int) -> dict[Pair, PairCounts]:
         """Return the pairs that are not empty in the window that begins on day `first`."""
+        searches = self._searches(first)
         counts = {
-            pair: PairCounts.of({**fields, **self.shoppers.get(pair, {})}, first)
+            pair: PairCounts.of({**fields, **self.shoppers.get(pair, {})}, first, searches.get(pair.query, 0))
             for pair, fields in self.pairs.items()
         }
         return {pair: count for pair, count in counts.items() if not count.empty}
+
+    def _searches(self, first: int) -> dict[str, int]:
+        return {
+            query: sum(number for day, number in days.items() if day >= first)
+            for query, days in self.searches.items()
+        }
 
     def window_totals(self, first: int) -> Totals:
         """Return the outcomes by position in the window that begins on day `first`."""

@@ -22,7 +22,9 @@ from services.judgements.domain.admission import (
 )
 from services.judgements.domain.counts import Pair, PairCounts, Tally
 from services.judgements.domain.join import Joined, day_of, impressions, join
+from services.judgements.domain.judgement import follows
 from services.judgements.domain.rules import Rules
+from services.judgements.domain.statistics import Objective
 
 
 class Written(NamedTuple):
@@ -129,6 +131,15 @@ def differences(expected: Mapping[Pair, PairCounts], published: Iterable[Judgeme
         elif (theirs := _counts(judgement)) != (ours := _totals(counts)):
             lines.append(f"{pair}: judged from {theirs}, recounted {ours}")
     return lines
+
+
+def underived(published: Iterable[Judgement], objective: Objective) -> list[str]:
+    """Say which judgements' rates, value or grade are not those that their own figures give."""
+    return [
+        f"{Pair(it.query, it.product_id)}: its rates, value and grade do not follow from its counts"
+        for it in published
+        if not follows(it, objective)
+    ]
 
 
 def _counts(judgement: Judgement) -> tuple[int, int, dict[str, int]]:

@@ -1,6 +1,6 @@
 -- Add outcomes to their day buckets, and mark the pairs as not yet published.
 -- pairs: {query, product, {field, number, ...}, {shopper, day, ...}}
--- totals: {day, {field, number, ...}}; oldest: {query, day}; expired: pairs to be published as they are
+-- totals: {day, {field, number, ...}}; searches: {query, day, number}; oldest: {query, day}; expired: pairs to be published as they are
 for origin, sequence in pairs(batch.seen) do
   redis.call('HSET', state, 'seen:' .. origin, sequence)
 end
@@ -27,6 +27,9 @@ for _, it in ipairs(batch.totals) do
     redis.call('HINCRBY', prefix .. 't:' .. it[1], it[2][i], it[2][i + 1])
     redis.call('HINCRBY', prefix .. 'totals', it[2][i], it[2][i + 1])
   end
+end
+for _, it in ipairs(batch.searches) do
+  redis.call('HINCRBY', prefix .. 'n:' .. it[1], it[2], it[3])
 end
 for _, it in ipairs(batch.oldest) do
   redis.call('ZADD', prefix .. 'oldest', 'LT', it[2], it[1])

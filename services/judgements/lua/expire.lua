@@ -25,6 +25,11 @@ local function expire_pair(pair)
 end
 
 local function expire_query(query)
+  for _, day in ipairs(redis.call('HKEYS', prefix .. 'n:' .. query)) do
+    if tonumber(day) < batch.first then
+      redis.call('HDEL', prefix .. 'n:' .. query, day)
+    end
+  end
   local products = prefix .. 'p:' .. query
   local oldest = nil
   for _, product in ipairs(redis.call('SMEMBERS', products)) do

@@ -12,7 +12,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from schemas.judgements import Judgement, Outcome
 from schemas.search import SearchEvent, SearchQuery
 from services.judgements.domain.counts import Pair, first_day
-from services.judgements.domain.recount import Written, differences, recount
+from services.judgements.domain.recount import Written, differences, recount, underived
 from services.judgements.engine import Engine, build_engine
 from services.judgements.settings import JudgementSettings, Settings
 from shared.errors import TransientError
@@ -127,6 +127,7 @@ class Process:
         """Handle everything there is, in both stages, and publish."""
         while sum([await self.step(partition, most) for partition in all_partitions()]):
             pass
+        await patiently(self.engine.fitting.tick)
         await patiently(self.engine.ticker.tick)
 
 
@@ -214,3 +215,4 @@ def _written(record: Record, kind: type[SearchQuery] | type[SearchEvent]) -> Wri
 def assert_published_is_recounted(bus: Bus, settings: Settings, now: datetime) -> None:
     expected = recounted(bus, settings, now)
     assert differences(expected, bus.judgements().values()) == []
+    assert underived(bus.judgements().values(), settings.judgements.worth()) == []

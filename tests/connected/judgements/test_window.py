@@ -103,8 +103,54 @@ async def test_days_leave_on_time_with_no_new_traffic(redis, bus, clock, setting
     await process.engine.ticker.tick()
     assert bus.judgements() == {}
     assert [record.value for record in bus.read(Judgement.topic)].count(None) == 2
-    left = [key async for key in redis.scan_iter(match=f"{settings.namespace}:{{window-*:[cp]:*")]
+    left = [key async for key in redis.scan_iter(match=f"{settings.namespace}:{{window-*:[cpn]:*")]
     assert left == []
+
+
+async def test_all_pairs_are_published_again_when_expectations_change_also_those_nobody_touches(
+    redis, bus, clock, settings
+):
+    shop(bus)
+    process = await started(redis, bus, clock, settings)
+    await process.run_dry()
+    before = bus.judgements()[KEY].actions["click"]
+    for number in range(2, 40):
+        bus.send(query(number, "lamp", NOON, shown=["p7", "p8"], client=f"c{number}"))
+        bus.send(event(number, "click", "p7", NOON, client_id=f"c{number}"))
+    clock.moment = NOON + timedelta(minutes=1)
+    await process.run_dry()
+    after = bus.judgements()[KEY].actions["click"]
+    assert (after.count, after.expected > before.expected) == (before.count, True)
+    assert_published_is_recounted(bus, settings, clock.moment)
+    published = len(list(bus.read(Judgement.topic)))
+    await process.run_dry()
+    assert len(list(bus.read(Judgement.topic))) == published
+
+
+async def test_a_worker_killed_while_it_marks_all_pairs_leaves_none_behind(redis, bus, clock, settings):
+    shop(bus)
+    first = await started(redis, bus, clock, settings)
+    await first.run_dry()
+    clock.moment = NOON + timedelta(minutes=1)
+    for number in range(2, 40):
+        bus.send(query(number, "lamp", NOON, shown=["p7"], client=f"c{number}"))
+    while sum([await first.step(partition, 100) for partition in all_partitions()]):
+        pass
+    await first.engine.fitting.tick()  # and it is gone before a pair was marked
+    second = await started(redis, bus, clock, settings)
+    bus.logs.clear()
+    await second.engine.ticker.tick()
+    assert {key for key in bus.judgements() if key.startswith(b"red")} == {KEY, b"red shoes\tp2"}
+
+
+async def test_a_fit_of_a_worker_that_lost_the_partition_is_refused(redis, bus, clock, settings):
+    shop(bus)
+    zombie = await started(redis, bus, clock, settings)
+    while sum([await zombie.step(partition, 100) for partition in all_partitions()]):
+        pass
+    await started(redis, bus, clock, settings)
+    with pytest.raises(FencedError):
+        await zombie.engine.fitting.tick()
 
 
 async def test_a_late_event_within_the_grace_lands_in_its_own_day(redis, bus, clock, settings):

@@ -1,11 +1,14 @@
-from collections import Counter
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import gamma
 
-from services.judgements.domain.counts import PairCounts, Totals
+from schemas.judgements import Judgement
+from services.judgements.domain.counts import Pair, PairCounts
+from services.judgements.domain.expectations import Expectations, Trend
+from services.judgements.domain.judgement import Yardstick, follows, judge
 from services.judgements.domain.statistics import (
     Z95,
     Objective,
@@ -14,46 +17,52 @@ from services.judgements.domain.statistics import (
     gamma_quantile,
     grade,
     integer_grade,
-    position_rates,
     value,
 )
 
-TOTALS = Totals(
-    impressions=Counter({1: 1000, 2: 1000, 3: 500}),
-    actions={"click": Counter({1: 300, 2: 100, 3: 10}), "purchase": Counter({1: 10, 0: 25})},
+EXPECTED = Expectations(
+    looks={1: 1.0, 2: 0.5, 3: 0.1},
+    rates={"click": 0.3, "purchase": 0.03},
+    trends={"click": Trend(0.2, 0.5), "purchase": Trend(0.4, 1.0)},
 )
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 numbers = st.integers(0, 10_000)
 
 
-def test_expected_actions_of_all_products_are_the_actions_that_happened():
-    rates = position_rates(TOTALS)
-    for action, counter in TOTALS.actions.items():
-        expected = sum(rates[action][position] * number for position, number in TOTALS.impressions.items())
-        assert expected == pytest.approx(counter.total())
-
-
 def test_the_same_clicks_are_worth_more_at_a_worse_position():
-    rates, objective = position_rates(TOTALS), Objective()
-    top = estimates(PairCounts({1: 100}, {"click": 20}), rates, objective)["click"]
-    low = estimates(PairCounts({3: 100}, {"click": 20}), rates, objective)["click"]
+    objective = Objective()
+    top = estimates(PairCounts({1: 100}, {"click": 20}), EXPECTED, objective)["click"]
+    low = estimates(PairCounts({3: 100}, {"click": 20}), EXPECTED, objective)["click"]
     assert top.rate < 1 < low.rate
 
 
-def test_without_evidence_the_rate_is_that_of_the_average_product():
-    assert estimate(0, 0.0, 10.0).rate == 1.0
+def test_without_expectations_the_rate_is_that_of_the_average_product():
+    assert estimate(0, 0.0, prior=1.0, weight=2.0).rate == 1.0
+    assert estimates(PairCounts({1: 5}, searches=5), Expectations(), Objective()) == {}
     assert value({}, Objective()) == 1.0
 
 
-@given(count=numbers, expected=st.floats(0, 1e6), prior=st.floats(1, 100))
-def test_the_interval_holds_the_rate(count, expected, prior):
-    it = estimate(count, expected, prior)
+def test_without_evidence_the_rate_is_what_the_ranking_says():
+    seldom, often = (
+        estimates(PairCounts({3: number}, searches=100), EXPECTED, Objective())["click"] for number in (1, 10)
+    )
+    assert seldom.expected < often.expected < 1
+    assert seldom.rate == pytest.approx(seldom.prior, abs=0.05)
+    assert seldom.prior < often.prior < EXPECTED.trends["click"].at(1.0)
+
+
+@given(count=numbers, expected=st.floats(0, 1e6), mean=st.floats(0, 10), prior=st.floats(1, 100))
+def test_the_interval_holds_the_rate(count, expected, mean, prior):
+    it = estimate(count, expected, prior=mean, weight=prior)
     assert 0 <= it.low <= it.rate <= it.high
 
 
-@given(count=numbers, expected=st.floats(0, 1e6))
-def test_more_actions_are_a_higher_rate_and_more_expected_a_lower_one(count, expected):
-    assert estimate(count + 1, expected, 10).rate > estimate(count, expected, 10).rate
-    assert estimate(count, expected + 1, 10).rate < estimate(count, expected, 10).rate
+@given(count=numbers, expected=st.floats(0, 1000), prior=st.floats(0.1, 10))
+def test_more_actions_are_a_higher_rate_and_more_expected_a_lower_one(count, expected, prior):
+    def rate(more, looked_at):
+        return estimate(count + more, expected + looked_at, prior=prior, weight=2.0).rate
+
+    assert rate(1, 0) > rate(0, 0) > rate(0, 1)
 
 
 @pytest.mark.parametrize("shape", [5.0, 10.0, 37.0, 1000.0])
@@ -74,13 +83,30 @@ def test_the_average_product_has_the_middle_grade():
 
 
 def test_the_objective_decides_which_action_matters():
-    rates = position_rates(TOTALS)
     clicked = PairCounts({1: 100}, {"click": 90})
     bought = PairCounts({1: 100}, {"click": 30, "purchase": 12})
     for objective, better, worse in (
         (Objective(weights={"click": 1}), clicked, bought),
         (Objective(weights={"purchase": 1}), bought, clicked),
     ):
-        assert value(estimates(better, rates, objective), objective) > value(
-            estimates(worse, rates, objective), objective
+        assert value(estimates(better, EXPECTED, objective), objective) > value(
+            estimates(worse, EXPECTED, objective), objective
         )
+
+
+@given(
+    impressions=st.dictionaries(st.integers(0, 5), st.integers(1, 1000), min_size=1),
+    actions=st.dictionaries(st.sampled_from(["click", "purchase", "share"]), numbers),
+    searches=st.integers(0, 2000),
+    tampered=st.sampled_from(["", "rate", "prior", "expected", "low", "high"]),
+)
+def test_a_judgement_can_be_recomputed_from_itself(impressions, actions, searches, tampered):
+    by = Yardstick(expectations=EXPECTED, objective=Objective(), first=20_000, today=20_029, now=NOON)
+    told = Judgement.decode(judge(Pair("q", "p"), PairCounts(impressions, actions, 1, searches), by).encode())
+    assert follows(told, Objective())
+    assert not follows(told.model_copy(update={"value": told.value + 0.01}), Objective())
+    assert not follows(told, Objective(prior=5.0))
+    if tampered:
+        click = told.actions["click"]
+        click = click.model_copy(update={tampered: getattr(click, tampered) + 0.01})
+        assert not follows(told.model_copy(update={"actions": {**told.actions, "click": click}}), Objective())

@@ -119,7 +119,9 @@ MESSAGES: dict[type[Message], st.SearchStrategy] = {
         impressions=counts,
         shoppers=counts,
         actions=st.dictionaries(
-            texts, st.builds(ActionStatistics, count=counts, expected=rates, rate=rates), max_size=3
+            texts,
+            st.builds(ActionStatistics, count=counts, expected=rates, prior=rates, rate=rates),
+            max_size=3,
         ),
         value=rates,
         grade=st.floats(0, 3),
