@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Self, TypeVar
@@ -83,10 +83,11 @@ class Place:
         return found
 
     async def product(self, product_id: str) -> Json | None:
-        """Return a product as the index has it, or None when it is not there."""
-        response = await self.http.get(f"/product/{product_id}")
-        if response.status_code == httpx.codes.NOT_FOUND:
-            return None
+        """Return a product as the index has it, None when it is not there; raises `TransientError`."""
+        try:
+            response = await self.http.get(f"/product/{product_id}")
+        except httpx.TransportError as error:
+            raise TransientError(f"search does not answer: {error!r}") from error
         return response.json() if response.is_success else None
 
     async def owners(self) -> Sequence[OwnerRecord]:
@@ -129,11 +130,15 @@ class Place:
 
 
 async def until(found: Callable[[], Awaitable[T | None]], *, within: timedelta) -> tuple[T | None, timedelta]:
-    """Ask again and again until there is something, or time is over; also return how long it took."""
+    """Ask again and again until there is something, or time is over; also return how long it took.
+
+    What is too busy to answer is asked again.
+    """
     loop = asyncio.get_running_loop()
-    began = loop.time()
-    while (result := await found()) is None:
-        if loop.time() - began > within.total_seconds():
-            break
-        await asyncio.sleep(POLL_SECONDS)
+    began, result = loop.time(), None
+    while result is None and loop.time() - began <= within.total_seconds():
+        with suppress(TransientError):
+            result = await found()
+        if result is None:
+            await asyncio.sleep(POLL_SECONDS)
     return result, timedelta(seconds=loop.time() - began)
