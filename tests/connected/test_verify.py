@@ -111,7 +111,7 @@ async def test_a_shard_that_nobody_serves_is_a_difference(settings):
     assert verdict.differences == ["shard 0: nobody serves it", "shard 1: nobody serves it"]
 
 
-def judged(query: str, product_id: str, impressions: int) -> Judgement:
+def judged(query: str, product_id: str, impressions: int, grade: float = 1.5) -> Judgement:
     today = NOW.date()
     return Judgement(
         query=query,
@@ -120,8 +120,8 @@ def judged(query: str, product_id: str, impressions: int) -> Judgement:
         window_end=today,
         impressions=impressions,
         shoppers=0,
-        value=0.0,
-        grade=0.0,
+        value=1.0,
+        grade=grade,
         updated_at=NOW,
     )
 
@@ -148,6 +148,16 @@ async def test_judgements_are_equal_or_each_difference_is_said(settings, publish
     assert (done.returncode, report["equal"], report["difference_count"]) == (1, False, 3)
     shown = await headrace(settings, "verify", "judgements", "--wait", "0")
     assert "judgements: 3 differences; 1 queries" in shown.stdout
+
+
+async def test_a_grade_that_does_not_follow_from_the_counts_is_said(settings, publisher):
+    checked = common(settings, JudgementSettings)
+    asked = SearchQuery(
+        query_id="q", user_query="Lamp", timestamp=NOW, query_response_object_ids=("a",), client_id="c"
+    )
+    await publisher.publish([outgoing(asked), outgoing(judged("lamp", "a", 1, grade=2.0))])
+    [difference] = (await verify_judgements(checked, QUICK)).differences
+    assert "do not follow" in difference
 
 
 async def headrace(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
