@@ -50,7 +50,7 @@ def ingest(
 def judgements(
     sessions: Annotated[
         int, typer.Option(help="Sessions of the largest log; two smaller ones go before it.", min=90)
-    ] = 9000,
+    ] = 5400,
     seed: Annotated[int, typer.Option(help="Of the simulation.")] = 1,
     data: Data = None,
     broker: Broker = None,

@@ -8,14 +8,13 @@ from datetime import timedelta
 
 from rich.progress import Progress
 
-from services.cli.benchmarks import ground
+from services.cli.benchmarks import ground, taste
 from services.cli.benchmarks.ground import REDIS, Gauges, Moment
+from services.cli.benchmarks.taste import Both, Log, agreements, offline, simulated
 from services.cli.report import Row
 from services.cli.simulation.catalogue import Catalogue
-from services.cli.simulation.comparison import compare, judged_rates
+from services.cli.simulation.comparison import judged_rates
 from services.cli.simulation.shoppers import ClickModel
-from services.cli.simulation.traffic import Ranker, Simulation, Traffic, stream
-from services.cli.simulation.truth import Agreement, Pair, Truth
 from services.cli.verification.judgements import verify_judgements
 from services.judgements.reading import read_judgements
 from services.judgements.settings import Settings
@@ -25,7 +24,6 @@ from shared.infrastructure.ladder import Rung
 from shared.infrastructure.running import discover
 from shared.infrastructure.stack import Stack
 from shared.ports import outgoing
-from shared.records import Outgoing
 
 WORKER = "judgements"
 SIZES = (9, 3, 1)
@@ -33,21 +31,13 @@ SIZES = (9, 3, 1)
 GOAL = 60_000.0
 """Events a CPU-second of the worker and its Redis."""
 PUBLISHED = "headrace_judgements_published_total"
-QUIET_SECONDS = 5.0
+QUIET_SECONDS = 8.0
+"""Longer than the pause between two fits."""
 LOOK_SECONDS = 0.25
 VERIFY = timedelta(seconds=60)
-LEAST_IMPRESSIONS = (50, 20, 5)
-"""Pairs shown less often say nothing yet; the first of these that leaves enough pairs is taken."""
-ENOUGH_PAIRS = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Log:
-    """What one run of the simulation wrote."""
-
-    sessions: int
-    messages: Sequence[Outgoing]
-    truth: Truth
+SEEDS = 3
+"""Runs that are compared for each size and kind of shoppers."""
+PUBLISHED_SHOWN = (1, 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +50,8 @@ class Run:
     cpu: dict[str, float]
     differences: int
     judgements: int
-    impressions: int
-    raw: Agreement
-    corrected: Agreement
+    agreements: Mapping[int, Both]
+    """By the least number of impressions."""
 
     @property
     def cpu_rate(self) -> float:
@@ -74,20 +63,29 @@ def measure(
     catalogue: Catalogue, *, sessions: int, seed: int, broker: Rung | None, progress: Progress
 ) -> list[Row]:
     """Return the rows of three logs; raises `FatalError` when a count is not the recounted one."""
+    until = SystemClock().now()
     runs = []
     for share in SIZES:
-        log = simulated(catalogue, sessions // share, seed)
+        log = simulated(catalogue, sessions // share, seed, until=until)
         with ground.fresh((WORKER,), broker) as stack:
             runs.append(_run(stack, log, progress))
-    return rows(runs)
+    return [*rows(runs), *_compared(catalogue, [run.sessions for run in runs], seed, progress=progress)]
 
 
-def simulated(catalogue: Catalogue, sessions: int, seed: int) -> Log:
-    """Return what shoppers write: a tenth of it twice, a fifth of it out of order."""
-    traffic = Traffic(sessions=sessions, until=SystemClock().now(), seed=seed, duplicates=0.1, disorder=0.2)
-    simulation = Simulation(catalogue, ClickModel(), traffic)
-    arrivals = stream(simulation, Ranker(catalogue, seed=seed))
-    return Log(sessions, [outgoing(arrival.message) for arrival in arrivals], simulation.truth)
+def _compared(catalogue: Catalogue, sizes: Sequence[int], seed: int, *, progress: Progress) -> list[Row]:
+    """Return how the rates agree with the truth on several runs of each size, and with other shoppers."""
+    until, seeds = SystemClock().now(), range(seed, seed + SEEDS)
+    cases = [(f"{size:,} sessions", size, ClickModel()) for size in sizes]
+    cases += [(f"{min(sizes):,}, {name}", min(sizes), model) for name, model in taste.OTHER_SHOPPERS.items()]
+    bar = progress.add_task("raw CTR and corrected rate, against the truth", total=len(cases) * SEEDS)
+    found: list[Row] = []
+    for name, size, model in cases:
+        agreed = []
+        for each in seeds:
+            agreed.append(offline(simulated(catalogue, size, each, until=until, model=model)))
+            progress.advance(bar)
+        found += taste.rows(f"corrected rate, {name}", agreed)
+    return found
 
 
 def rows(runs: Sequence[Run]) -> list[Row]:
@@ -101,52 +99,34 @@ def rows(runs: Sequence[Run]) -> list[Row]:
     ]
     for run in runs:
         of = f"{run.sessions:,} sessions"
-        found += [
-            Row(
-                f"recount difference, {of}",
-                run.differences,
-                "pairs",
-                note=f"{run.messages:,} messages, {run.judgements:,} judgements",
-            ),
-            Row(f"raw CTR, {of}", run.raw.overall, "rho", note=_about(run.raw, run.impressions)),
-            Row(
-                f"corrected rate, {of}",
-                run.corrected.overall,
-                "rho",
-                run.raw.overall,
-                f"{_about(run.corrected, run.impressions)}; bound: raw CTR",
-            ),
-        ]
+        note = f"{run.messages:,} messages, {run.judgements:,} judgements"
+        found.append(Row(f"recount difference, {of}", run.differences, "pairs", note=note))
+        shown = {least: run.agreements[least] for least in PUBLISHED_SHOWN}
+        found += taste.rows(f"published rate, {of}", [shown])
     return found
-
-
-def _about(agreement: Agreement, impressions: int) -> str:
-    return f"{agreement.pairs:,} pairs shown {impressions} times; within a query {agreement.within:.3f}"
 
 
 def _run(stack: Stack, log: Log, progress: Progress) -> Run:
     settings = discover(Settings.load(data_dir=stack.settings.data_dir))
     gauges = Gauges(stack)
-    bar = progress.add_task(f"{log.sessions:,} sessions, written", total=len(log.messages))
+    messages = [outgoing(arrival.message) for arrival in log.arrivals]
+    bar = progress.add_task(f"{log.sessions:,} sessions, written", total=len(messages))
     before = gauges.now()
-    began = ground.write(settings, log.messages, lambda count: progress.update(bar, completed=count))
-    after = quiet(gauges.now, before, least=len(log.messages))
+    began = ground.write(settings, messages, lambda count: progress.update(bar, completed=count))
+    after = quiet(gauges.now, before, least=len(messages))
     gauges.close()
     verdict = asyncio.run(verify_judgements(settings, VERIFY))
     if not verdict.equal:
         raise FatalError(f"{len(verdict.differences)} counts differ, such as {verdict.differences[0]}")
     published = asyncio.run(read_judgements(settings))
-    raw, corrected, least = _compared(log.truth, judged_rates(published))
     return Run(
         log.sessions,
-        len(log.messages),
+        len(messages),
         after.time - began,
         after.used_since(before),
         len(verdict.differences),
         len(published),
-        least,
-        raw,
-        corrected,
+        agreements(log.truth, judged_rates(published)),
     )
 
 
@@ -163,12 +143,3 @@ def quiet(look: Callable[[], Moment], before: Moment, *, least: int) -> Moment:
         if now.time - last.time > ground.STALLED_SECONDS:
             raise TransientError(f"{WORKER} does nothing, and {least:,} messages are not handled yet")
         time.sleep(LOOK_SECONDS)
-
-
-def _compared(truth: Truth, rates: Mapping[Pair, float]) -> tuple[Agreement, Agreement, int]:
-    """Return how both rates agree with the truth, on the pairs that were shown often enough."""
-    for least in LEAST_IMPRESSIONS:
-        raw, corrected = compare(truth, rates, impressions=least)
-        if raw.pairs >= ENOUGH_PAIRS:
-            break
-    return raw, corrected, least

@@ -41,6 +41,8 @@ class ClickModel:
 
     position_bias: float = 0.8
     """A shopper looks at position p with probability `p ** -position_bias`."""
+    looks: tuple[float, ...] = ()
+    """Probabilities of a look position by position instead; the last one holds for all that follow."""
     appeal: ByGrade = (0.03, 0.10, 0.28, 0.60)
     taste: float = 0.25
     """Standard deviation of the logarithm of appeal among products of one grade."""
@@ -55,6 +57,8 @@ class ClickModel:
 
     def looked_at(self, position: int) -> float:
         """Return the probability that position (from 1) is looked at."""
+        if self.looks:
+            return self.looks[min(position, len(self.looks)) - 1]
         return float(position**-self.position_bias)
 
     def appeal_of(self, grade: int, pair: str) -> float:

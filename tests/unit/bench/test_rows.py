@@ -7,6 +7,8 @@ from services.cli.benchmarks.ground import Moment
 from services.cli.benchmarks.ingest import Bounds, Phase, price_changes, refuse_inference, throughput
 from services.cli.benchmarks.judgements import Run, quiet
 from services.cli.benchmarks.judgements import rows as judgement_rows
+from services.cli.benchmarks.taste import SHOWN
+from services.cli.benchmarks.taste import rows as taste_rows
 from services.cli.report import Report
 from services.cli.simulation.catalogue import Product
 from services.cli.simulation.truth import Agreement
@@ -28,10 +30,12 @@ def run(sessions, raw, corrected):
         {"judgements": 3.0, "valkey": 1.0},
         0,
         500,
-        50,
-        Agreement("raw", 100, 10, raw, raw),
-        Agreement("corrected", 100, 10, corrected, corrected),
+        {least: agreed(raw, corrected) for least in SHOWN},
     )
+
+
+def agreed(raw, corrected):
+    return Agreement("raw", 100, 10, raw, raw), Agreement("corrected", 100, 10, corrected, corrected)
 
 
 def by_name(rows):
@@ -70,12 +74,18 @@ def test_price_changes_change_nothing_but_the_price_and_every_round_anew():
 def test_the_corrected_rate_is_held_against_raw_ctr_at_every_log_size():
     rows = by_name(judgement_rows([run(10, 0.5, 0.6), run(90, 0.6, 0.9)]))
     assert rows["events per CPU-second"].value == 2000
-    assert rows["corrected rate, 10 sessions"].ratio == pytest.approx(1.2)
-    assert rows["corrected rate, 90 sessions"].ratio == pytest.approx(1.5)
+    assert rows["published rate, 10 sessions, shown 1+"].ratio == pytest.approx(1.2)
+    assert rows["published rate, 90 sessions, shown 20+"].ratio == pytest.approx(1.5)
+
+
+def test_several_runs_are_averaged_and_those_that_were_better_counted():
+    [row] = taste_rows("rate", [{5: agreed(0.4, 0.6)}, {5: agreed(0.6, 0.5)}])
+    assert (row.name, row.value, row.bound) == ("rate, shown 5+", pytest.approx(0.55), pytest.approx(0.5))
+    assert "better in 1 of 2 runs" in row.note
 
 
 def test_the_end_of_the_work_is_its_last_change_not_when_it_was_noticed():
-    steps = iter([(0, 0), (1, 40), (2, 100), (4, 100), (6, 100), (9, 100)])
+    steps = iter([(0, 0), (1, 40), (2, 100), (4, 100), (6, 100), (11, 100)])
 
     def look():
         time, applied = next(steps)

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from services.cli.benchmarks.taste import OTHER_SHOPPERS, SHOWN, simulated
 from services.cli.simulation import shop
 from services.cli.simulation.comparison import compare, corrected_rates, recounted
 from services.cli.simulation.shoppers import ClickModel
@@ -15,11 +16,12 @@ from services.judgements.domain.rules import Rules
 from services.judgements.domain.statistics import Objective
 
 SHOP = shop.sample()
+UNTIL = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module", params=[1, 2, 3])
 def counted(request):
-    traffic = Traffic(sessions=3000, until=datetime(2026, 3, 1, tzinfo=UTC), seed=request.param)
+    traffic = Traffic(sessions=3000, until=UNTIL, seed=request.param)
     simulation = Simulation(SHOP, ClickModel(), traffic)
     return simulation.truth, recounted(stream(simulation, Ranker(SHOP, seed=request.param)), Rules())
 
@@ -37,8 +39,18 @@ def test_the_judgements_count_exactly_what_happened_with_duplicates_disorder_and
     } == happened
 
 
-def test_the_corrected_rate_is_closer_to_the_truth_than_the_raw_one(counted):
+@pytest.mark.parametrize("shown", SHOWN)
+def test_the_corrected_rate_is_closer_to_the_truth_than_the_raw_one(counted, shown):
     truth, found = counted
-    raw, corrected = compare(truth, corrected_rates(found, Objective()))
+    raw, corrected = compare(truth, corrected_rates(found, Objective()), impressions=shown)
     assert corrected.pairs == raw.pairs > 150
     assert corrected.overall > raw.overall
+
+
+@pytest.mark.parametrize("model", [ClickModel(), *OTHER_SHOPPERS.values()])
+def test_on_a_small_log_too_and_with_shoppers_who_look_otherwise(model):
+    log = simulated(SHOP, 600, 1, until=UNTIL, model=model)
+    rates = corrected_rates(recounted(log.arrivals, Rules()), Objective())
+    for shown in SHOWN:
+        raw, corrected = compare(log.truth, rates, impressions=shown)
+        assert corrected.overall > raw.overall
