@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -127,6 +128,8 @@ def run() -> NoReturn:
     """Run the command line; an expected error is one line, 2 for a wrong configuration, else 1."""
     from shared.errors import ConfigurationError, HeadraceError  # noqa: PLC0415  as light as it gets
 
+    # As the first process of a container, which ignores signals without a handler, it could not be stopped.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # errors are raised, and said in one line
     try:
         app(prog_name="headrace")

@@ -1,5 +1,8 @@
 """The command line starts without its engines, and says in one line what is wrong."""
 
+import os
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +54,21 @@ def test_a_wrong_setting_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("headrace: configuration: partitions: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_command_can_be_stopped_where_signals_without_a_handler_are_ignored() -> None:
+    command = [sys.executable, "-m", "services.cli.main", "schemas", "validate", "-", "--topic", "alerts.v1"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        while not handles(process.pid, signal.SIGTERM):
+            assert process.poll() is None
+            os.sched_yield()
+        process.terminate()
+        assert process.wait() == 128 + signal.SIGTERM
+
+
+def handles(pid: int, number: int) -> bool:
+    caught = re.search(r"^SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return caught is not None and bool(int(caught[1], 16) >> (number - 1) & 1)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
