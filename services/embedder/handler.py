@@ -1,8 +1,8 @@
 """What the embedder does with a batch, in the order that keeps every effect safe.
 
 1. read what Redis has of the products (and that we still hold the partition);
-2. merge; embed the texts that have no vectors yet;
-3. check the epoch, publish the index records, all acknowledged;
+2. merge; products whose texts have their vectors (a price changed, a delete) go first;
+3. embed the other texts; check the epoch, publish the index records, all acknowledged;
 4. store documents, vectors and next offset in one script that checks the epoch again.
 
 A crash before 4 leaves the old state: the batch is read, merged and published again, with the same
@@ -142,19 +142,27 @@ class EmbedderHandler:
         return Plan([plan(touched, self._recipe) for touched in merged.touched], merged)
 
     async def _finish(self, tenure: Tenure, batch: Batch[ProductChange], planned: Plan) -> Applied:
-        """Embed, publish, store."""
-        embeddings = await self._embed(planned.items)
-        if planned.items:
-            await self._store.check(tenure)
-            start = batch.messages[0][0].offset if tenure.next_offset is None else tenure.next_offset
-            await self._publish(tenure, start, list(zip(planned.items, embeddings, strict=True)))
-        writes = [
-            Write(item.touched.product_id, Product(item.touched.document, embedding), _changed(item))
-            for item, embedding in zip(planned.items, embeddings, strict=True)
-        ]
+        """Publish what needs no inference, embed and publish the rest, store it all."""
+        start = batch.messages[0][0].offset if batch.messages else batch.next_offset
+        start = start if tenure.next_offset is None else tenure.next_offset
+        writes: list[Write] = []
+        for slow in (False, True):
+            items = [item for item in planned.items if bool(item.passages) is slow]
+            if items:
+                writes += await self._send(tenure, start, items)
         done = await self._store.commit(tenure, writes, next_offset=batch.next_offset)
         self._tenures[tenure.partition] = done
         return Applied(planned.merged.applied, planned.merged.no_op)
+
+    async def _send(self, tenure: Tenure, start: int, items: Sequence[Planned]) -> list[Write]:
+        """Embed, make sure that the partition is still ours, publish; returns what is to be stored."""
+        embeddings = await self._embed(items)
+        await self._store.check(tenure)
+        await self._publish(tenure, start, list(zip(items, embeddings, strict=True)))
+        return [
+            Write(item.touched.product_id, Product(item.touched.document, embedding), _changed(item))
+            for item, embedding in zip(items, embeddings, strict=True)
+        ]
 
     async def _tenure(self, partition: Partition, batch: Batch[ProductChange]) -> Tenure:
         """Return our hold on the partition, taken anew when Redis was emptied under us.

@@ -19,7 +19,8 @@ from shared.records import Outgoing
 from shared.settings import Settings
 
 LONGEST_SECONDS = 30.0
-POLL_SECONDS = 0.002
+POLL_SECONDS = 0.02
+"""Asked more often, the searches would be the load that is measured."""
 TICKS_A_SECOND = 10
 BUSY = {httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE}
 GOALS = {"freshness": (150.0, 1000.0), "price change": (None, 300.0), "delete": (None, 300.0)}

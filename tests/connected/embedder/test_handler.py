@@ -127,6 +127,17 @@ async def test_a_crash_before_the_commit_repeats_the_batch_with_the_same_result(
     assert await successor.handle(PARTITION, batch(3, *changes)) == Applied(0, 3)
 
 
+async def test_a_price_change_does_not_wait_for_the_texts_of_its_batch(bench: Bench) -> None:
+    handler = bench.handler()
+    await handler.assigned(PARTITION)
+    await handler.handle(PARTITION, batch(0, change("known", "upsert", 1, title="red lamp", price=5)))
+    await handler.handle(
+        PARTITION, batch(1, change("new", "upsert", 1, title="sofa"), change("known", "patch", 2, price=4))
+    )
+    assert [record.product_id for record in bench.bus.records] == ["known", "known", "new"]
+    assert await bench.handler().assigned(PARTITION) == 3
+
+
 async def test_many_texts_are_done_in_steps_and_a_failure_repeats_only_what_is_left(bench: Bench) -> None:
     changes = [change(f"p{number}", "upsert", 1, title=f"lamp {number}") for number in range(700)]
     handler = bench.handler()
