@@ -6,31 +6,31 @@ Faust (and mode below it) gives the life cycle, the signals, the supervised serv
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import faust
+import stamina
 import structlog
 from fastapi import FastAPI
 from faust.types import AppT, StreamT
 from mode import Service
-from pydantic import ValidationError
 
 from schemas.control import Command
 from shared import logs
+from shared.adapters.broker_log import BrokerLog
 from shared.adapters.kafka import connection, wait_for_broker
 from shared.adapters.transport import App
-from shared.errors import ConfigurationError, HeadraceError, PoisonError
+from shared.commands import Commands, OnCommand
+from shared.errors import ConfigurationError, HeadraceError, TransientError
 from shared.http import Check, HttpServer, health_routes
+from shared.records import Partition
 from shared.settings import Settings
 
 log = structlog.get_logger()
 
 S = TypeVar("S", bound=Settings)
-OnCommand = Callable[[Mapping[str, str]], Awaitable[None]]
-
-LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 EXIT_FAILED = 1
 EXIT_CONFIGURATION = 2
 
@@ -67,10 +67,10 @@ class Worker:
         self.server = HttpServer(self.api, host=settings.host, port=port, advertise=settings.advertise)
         self._parts: list[Part] = []
         self._checks: dict[str, Check] = {}
-        self._commands: dict[str, OnCommand] = {}
+        self.commands = Commands(name)
         self._started = False
         self.ready("start", lambda: None if self._started else "still starting")
-        self.command("log.level", _set_log_level)
+        self.ready("commands", self.commands.waiting)
         health_routes(self.api, self._checks)
 
     def add(self, part: Part) -> None:
@@ -83,16 +83,30 @@ class Worker:
 
     def command(self, name: str, handler: OnCommand) -> None:
         """Call `handler(arguments)` for each `control.commands` message of that name meant for us."""
-        self._commands[name] = handler
+        self.commands.add(name, handler)
 
     async def start_parts(self) -> None:
         """Start the port first (so that `/livez` answers while we wait), then the parts."""
         await self.server.start()
-        await wait_for_broker(self.settings, [Command.topic])
+        self.commands.begin(await self._ends_of_commands())
         for part in self._parts:
             await part.start()
         self._started = True
         log.info("worker.started", instance=self.instance, url=self.server.url)
+
+    async def _ends_of_commands(self) -> dict[int, int]:
+        """Wait for the broker, and return where the commands end: what comes later is for this process."""
+        edges = BrokerLog(self.settings)
+        async for attempt in stamina.retry_context(on=TransientError, attempts=None, timeout=None):
+            with attempt:
+                counts = await wait_for_broker(self.settings, [Command.topic])
+                await edges.start()
+                try:
+                    numbers = range(counts[Command.topic])
+                    return {n: (await edges.edges(Partition(Command.topic, n)))[1] for n in numbers}
+                finally:
+                    await edges.stop()
+        raise AssertionError("a retry without end has ended")
 
     async def stop_parts(self) -> None:
         """Stop in reverse; a part that fails to stop does not keep the others from stopping."""
@@ -118,22 +132,6 @@ class Worker:
         finally:
             for wait in waits:
                 wait.cancel()
-
-    async def obey(self, value: bytes) -> None:
-        """Carry out one control command; one that cannot be read or fails is logged and skipped."""
-        try:
-            command = Command.decode(value)
-        except ValidationError as error:
-            log.warning("command.invalid", error=str(error))
-            return
-        handler = self._commands.get(command.name)
-        if handler is None or command.worker not in ("", self.name):
-            return
-        log.info("command.received", name=command.name, command_id=command.command_id)
-        try:
-            await handler(command.arguments)
-        except HeadraceError as error:
-            log.error("command.failed", name=command.name, error=str(error))
 
     def run(self) -> int:
         """Run until a signal or a failure; return the process's exit code."""
@@ -221,7 +219,7 @@ def _faust_app(worker: Worker, loop: asyncio.AbstractEventLoop) -> AppT:
         table_standby_replicas=0,
         broker_session_timeout=10,
         broker_heartbeat_interval=3,
-        consumer_auto_offset_reset="latest",
+        consumer_auto_offset_reset="earliest",  # `Commands` knows which of them are for this process
         worker_redirect_stdouts=False,
         **({"broker_credentials": credentials} if credentials else {}),
     )
@@ -234,19 +232,12 @@ def _faust_app(worker: Worker, loop: asyncio.AbstractEventLoop) -> AppT:
 
     async def obey(stream: StreamT) -> None:
         async for event in stream.noack().events():
-            await worker.obey(event.value)
+            at = event.message
+            await worker.commands.take(event.value, partition=at.partition, offset=at.offset)
             event.ack()
 
     app.agent(commands, concurrency=1, name=f"{worker.name}.commands")(obey)
     return app
-
-
-async def _set_log_level(arguments: Mapping[str, str]) -> None:
-    """Log from `arguments["level"]` on, until the process ends."""
-    level = arguments.get("level", "").upper()
-    if level not in LEVELS:
-        raise PoisonError("level.unknown", f"{level!r} is none of {', '.join(LEVELS)}")
-    logging.getLogger().setLevel(level)
 
 
 def _credentials(reach: Mapping[str, Any]) -> Any:  # Any: Faust's credentials have no common type

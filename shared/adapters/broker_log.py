@@ -26,9 +26,12 @@ class BrokerLog:
         self._ends: dict[Partition, int] = {}
 
     async def start(self) -> None:
-        """Connect."""
+        """Connect; raises `TransientError` when the broker is away."""
         self._consumer = AIOKafkaConsumer(**connection(self._settings), enable_auto_commit=False)
-        await self._consumer.start()
+        try:
+            await self._consumer.start()
+        except (KafkaError, OSError) as error:
+            raise TransientError(f"{self._settings.kafka} cannot be reached: {error!r}") from error
 
     async def stop(self) -> None:
         """Disconnect."""

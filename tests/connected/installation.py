@@ -1,7 +1,7 @@
 """A whole installation for a test module: the ladder's broker, a Valkey of its own, real workers."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,15 +24,19 @@ QUICK = {
 
 @contextmanager
 def installation(
-    directory: Path, kinds: Sequence[str] = ALL, *, broker: Server | None = None
+    directory: Path,
+    kinds: Sequence[str] = ALL,
+    *,
+    broker: Server | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[Stack]:
-    """Run it until the block ends."""
+    """Run it until the block ends; `settings` are more of the workers' environment."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
     stack = Stack(
         Settings(data_dir=directory, partitions=PARTITIONS),
         broker=broker or choose_broker(environment, data_dir=directory / "broker"),
         redis=choose_redis({}, rung=Rung.EMBEDDED, data_dir=directory / "valkey"),
-        workers=[WorkerSpec(kind, environment=QUICK) for kind in kinds],
+        workers=[WorkerSpec(kind, environment={**QUICK, **(settings or {})}) for kind in kinds],
     )
     with stack:
         yield stack
