@@ -22,11 +22,13 @@ from services.judgements.domain.statistics import Objective
 SHOWN = (1, 5, 20, 50)
 """Pairs shown at least so often are compared; 1: all that were shown."""
 OTHER_SHOPPERS = {
-    "look at position p with p^-0.5": ClickModel(position_bias=0.5),
-    "look with p^-1": ClickModel(position_bias=1.0),
-    "look with p^-1.5": ClickModel(position_bias=1.5),
-    "look in steps (2, 5, all)": ClickModel(looks=(1.0, 1.0, 0.5, 0.5, 0.5, 0.15)),
+    "looks p^-0.5": ClickModel(position_bias=0.5),
+    "looks p^-1": ClickModel(position_bias=1.0),
+    "looks p^-1.5": ClickModel(position_bias=1.5),
+    "looks in steps": ClickModel(looks=(1.0, 1.0, 0.5, 0.5, 0.5, 0.15)),
 }
+
+"""The simulator's own look at position p with probability p^-0.8."""
 
 Both = tuple[Agreement, Agreement]
 """How raw CTR and the corrected rate agree with the truth."""

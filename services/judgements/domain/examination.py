@@ -142,7 +142,7 @@ def fit_looks(shown: Shown, placed: Floats, acted: Floats) -> Floats:
     because nobody does anything to a product that was not looked at.
     """
     at = shown.at()
-    if not placed.sum():
+    if not placed.sum() or not acted.sum():
         return np.ones(len(at))
     acted = acted * (placed.sum() / acted.sum())  # some positions may be unknown
     halfway = half_the_fall(shown.positions, placed, at)

@@ -136,6 +136,8 @@ def test_nothing_shown_and_nothing_done_are_no_trouble():
     assert fit(Evidence(), PRIOR) == Expectations(version=1)
     shown = fitted([PairCounts({1: 3, 2: 1}, searches=3)], Totals(Counter({1: 3, 2: 1})))
     assert (shown.looks, shown.rates) == ({1: 1.0, 2: 1.0}, {})
+    racing = fitted([PairCounts({1: 3, 2: 1}, searches=3)], Totals(actions={"click": Counter({1: 1})}))
+    assert (racing.looks, racing.rates) == ({1: 1.0, 2: 1.0}, {})
     acted = fitted([PairCounts({}, {"click": 2})], Totals(actions={"click": Counter({0: 2})}))
     assert acted.rates == {}
 
