@@ -1,7 +1,8 @@
 """Messages that can never be used go to `<topic>.dlq` byte for byte, with their reason in the headers.
 
 The ten `__connect.errors.*` headers are Kafka Connect's (KIP-298), so that tools made for Connect's
-dead letters read ours; `headrace.reason` is the short stable code.
+dead letters read ours; `headrace.reason` is the short stable code. A connector is what reads (a worker's
+loop, such as `headrace-embedder-g1`), its class the one that could not use the message.
 """
 
 import traceback
@@ -16,17 +17,17 @@ REASON = "headrace.reason"
 MAX_STACKTRACE = 4096
 
 
-def headers(record: Record, error: PoisonError, *, worker: str) -> Headers:
+def headers(record: Record, error: PoisonError, *, reader: str, by: type) -> Headers:
     """Return the ten Connect headers and the reason code for one record."""
     trace = "".join(traceback.format_exception(error))[-MAX_STACKTRACE:]
     values = {
         "topic": record.partition.topic,
         "partition": str(record.partition.number),
         "offset": str(record.offset),
-        "connector.name": f"headrace-{worker}",
+        "connector.name": f"headrace-{reader}",
         "task.id": str(record.partition.number),
         "stage": "VALUE_CONVERTER",
-        "class.name": f"services.{worker}",
+        "class.name": f"{by.__module__}.{by.__qualname__}",
         "exception.class.name": type(error).__name__,
         "exception.message": str(error),
         "exception.stacktrace": trace,
@@ -43,9 +44,10 @@ def original(letter: Headers) -> Headers:
 class DeadLetters:
     """Writes to `<topic>.dlq`, acknowledged before it returns."""
 
-    def __init__(self, publisher: Publisher, *, worker: str) -> None:
+    def __init__(self, publisher: Publisher, *, reader: str, by: type) -> None:
         self._publisher = publisher
-        self._worker = worker
+        self._reader = reader
+        self._by = by
 
     async def write(self, record: Record, error: PoisonError) -> None:
         """Write the record whole; raises what `Publisher.publish` raises."""
@@ -53,6 +55,6 @@ class DeadLetters:
             topic=record.partition.topic + DEAD_LETTER_SUFFIX,
             key=record.key,
             value=record.value,
-            headers=headers(record, error, worker=self._worker),
+            headers=headers(record, error, reader=self._reader, by=self._by),
         )
         await self._publisher.publish([letter])

@@ -59,7 +59,7 @@ class PartitionLoop(Generic[M]):
         self._redis = connect(settings)
         self._context = Context(
             handler=handler,
-            dead_letters=DeadLetters(publisher, worker=reading.name),
+            dead_letters=DeadLetters(publisher, reader=reading.name, by=type(handler)),
             alerts=BusAlerts(publisher),
             clock=clock,
             worker=reading.name,

@@ -4,6 +4,7 @@ from datetime import timedelta
 from functools import partial
 
 from fastapi import FastAPI
+from redis.asyncio import Redis
 
 from schemas.alerts import Alert
 from schemas.judgements import Canary
@@ -15,7 +16,7 @@ from services.monitor.canary_book import CanaryBook
 from services.monitor.canary_run import Instruments
 from services.monitor.canary_store import CanaryStore
 from services.monitor.generations import Generations
-from services.monitor.leadership import TTL, Leadership
+from services.monitor.leadership import TTL, Leadership, Look
 from services.monitor.queries import AnswerCounter, AnswerWatch
 from services.monitor.readers import ReaderWatch
 from services.monitor.search_client import SearchClient
@@ -34,23 +35,25 @@ from shared.worker import Worker
 CANARIES_EVERY = timedelta(milliseconds=500)
 BULLETIN_EVERY = timedelta(seconds=5)
 NAME = "monitor"
+READING = Reading(name=NAME, topics=(SearchQuery.topic,))
 
 
 def build(settings: Settings) -> Worker:
     """Return the monitor, ready to run."""
     worker = Worker(NAME, settings, port=settings.monitor.port)
     redis, clock = connect(settings), SystemClock()
-    publisher = KafkaPublisher(settings)
-    watched, namespace = settings.monitor, settings.namespace
+    publisher, namespace = KafkaPublisher(settings), settings.namespace
     generations = Generations(redis, namespace=namespace, configured=settings.generation, clock=clock)
     alerts = AlertBook(redis, publisher, namespace=namespace, clock=clock)
-    alerts_topic = CompactedTopic(settings, Alert.topic)
-    canaries_topic = CompactedTopic(settings, Canary.topic)
-    lease = Lease(redis, f"{namespace}:{NAME}", owner=worker.instance, ttl=TTL)
-    leadership = Leadership(lease)
-    counter = AnswerCounter(redis, namespace=namespace, rule=watched.answers_rule, clock=clock)
+    alerts_topic, canaries_topic = (
+        CompactedTopic(settings, Alert.topic),
+        CompactedTopic(settings, Canary.topic),
+    )
+    leadership = Leadership(Lease(redis, f"{namespace}:{NAME}", owner=worker.instance, ttl=TTL))
+    counter = AnswerCounter(redis, namespace=namespace, rule=settings.monitor.answers_rule, clock=clock)
+    letters = DeadLetters(publisher, reader=NAME, by=CanaryBook)
     instruments = Instruments(
-        book=CanaryBook(canaries_topic, DeadLetters(publisher, worker=NAME), redis, namespace=namespace),
+        book=CanaryBook(canaries_topic, letters, redis, namespace=namespace),
         store=partial(CanaryStore, redis, namespace),
         search=_search(settings),
         generations=generations,
@@ -59,10 +62,6 @@ def build(settings: Settings) -> Worker:
     )
     bulletin = Bulletin(alerts_topic, alerts, generations)
     canaries = CanaryWatch(settings, instruments)
-    shards = ShardWatch(settings, generations, alerts, clock=clock)
-    readers = ReaderWatch(settings, redis, generations=generations, alerts=alerts, clock=clock)
-    answers = AnswerWatch(settings, counter, alerts, clock=clock)
-    reading = Reading(name=NAME, topics=(SearchQuery.topic,))
     for part in (
         Connection(redis),
         publisher,
@@ -70,17 +69,34 @@ def build(settings: Settings) -> Worker:
         canaries_topic,
         instruments.search,
         leadership,
-        PartitionLoop(settings, counter, reading=reading, publisher=publisher, clock=clock),
-        Every("watch alerts", BULLETIN_EVERY, leadership.led(bulletin.look)),
-        Every("watch canaries", CANARIES_EVERY, leadership.led(canaries.look)),
-        Every("watch shards", watched.shards_every, leadership.led(shards.look)),
-        Every("watch readers", watched.shards_every, leadership.led(readers.look)),
-        Every("watch answers", watched.answers_every, leadership.led(answers.look)),
+        PartitionLoop(settings, counter, reading=READING, publisher=publisher, clock=clock),
     ):
         worker.add(part)
+    for name, (look, every) in {
+        "alerts": (bulletin.look, BULLETIN_EVERY),
+        "canaries": (canaries.look, CANARIES_EVERY),
+        **_other_looks(settings, instruments, redis=redis, counter=counter),
+    }.items():
+        worker.add(Every(f"watch {name}", every, leadership.led(look)))
     worker.command("canaries.run", canaries.request)
     add_pages(worker.api, bulletin, canaries)
     return worker
+
+
+def _other_looks(
+    settings: Settings, instruments: Instruments, *, redis: Redis, counter: AnswerCounter
+) -> dict[str, tuple[Look, timedelta]]:
+    """Return what else is looked at, and how often."""
+    alerts, generations, clock = instruments.alerts, instruments.generations, instruments.clock
+    shards = ShardWatch(settings, generations, alerts, clock=clock)
+    readers = ReaderWatch(settings, redis, generations=generations, alerts=alerts, clock=clock)
+    answers = AnswerWatch(settings, counter, alerts, clock=clock)
+    watched = settings.monitor
+    return {
+        "shards": (shards.look, watched.shards_every),
+        "readers": (readers.look, watched.shards_every),
+        "answers": (answers.look, watched.answers_every),
+    }
 
 
 def add_pages(api: FastAPI, bulletin: Bulletin, watch: CanaryWatch) -> None:

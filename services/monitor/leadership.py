@@ -10,6 +10,8 @@ from shared.leases import Lease
 from shared.periodic import Every
 
 TTL = timedelta(seconds=10)
+Look = Callable[[int], Awaitable[None]]
+"""Looks at something, and writes under the epoch that it is given."""
 log = structlog.get_logger()
 
 
@@ -39,7 +41,7 @@ class Leadership:
         """Return when stopped; raise what made it fail."""
         await self._every.wait()
 
-    def led(self, look: Callable[[int], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    def led(self, look: Look) -> Callable[[], Awaitable[None]]:
         """Return `look(epoch)` as an action that does nothing while another monitor leads."""
 
         async def act() -> None:

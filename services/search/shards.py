@@ -12,8 +12,9 @@ import httpx
 import numpy as np
 import orjson
 
+from schemas.filters import Filter
 from services.search.domain.candidate import Candidate, Report, ShardAnswer
-from services.search.domain.request import Filter, Mode
+from services.search.domain.request import Mode
 from services.search.domain.route import Route
 from shared.ports import Vectors
 from shared.registry import OwnerRecord
@@ -56,7 +57,7 @@ class ShardQuery:
                 "text": self.text,
                 "k": self.k,
                 "mode": self.mode,
-                "filters": [each.wire() for each in self.filters],
+                "filters": [each.model_dump(exclude_none=True) for each in self.filters],
                 "exact": self.exact,
                 "min_offsets": offsets or None,
                 "timeout_ms": max(1, int(self.remaining() * 1000 * WAIT_SHARE)),

@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 from starlette.requests import ClientDisconnect
 
 from schemas.base import Fingerprint, GenerationName, Offset, ProductId, Value
-from services.shards.domain.filters import Filter
+from schemas.filters import MAX_FILTERS, Filter
 from services.shards.rows import Floats
 from services.shards.serving import RefusedQueryError, Serving
 from services.shards.view import Hit, Mode, Query, View
@@ -36,7 +36,7 @@ class Question(Value):
     fingerprint: Fingerprint | None = None
     text: Annotated[str, Field(max_length=32_768)] | None = None
     mode: Mode = "hybrid"
-    filters: Annotated[tuple[Filter, ...], Field(max_length=64)] = ()
+    filters: Annotated[tuple[Filter, ...], Field(max_length=MAX_FILTERS)] = ()
 
 
 class QueryRequest(Question):

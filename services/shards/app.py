@@ -71,16 +71,8 @@ def build(settings: Settings) -> Worker:
         settings, handler, reading=Reading(name="shards", limits=BATCH), publisher=publisher, clock=clock
     )
     redis = connect(settings)
-    ownership = Ownership(
-        redis,
-        Claim(
-            base=f"{settings.namespace}:shards:{settings.generation}",
-            member=settings.member,
-            partitions=settings.partitions,
-            ttl=settings.shards.lease,
-        ),
-        LoopHolder(loop, handler, index_records(settings.generation).name),
-    )
+    holder = LoopHolder(loop, handler, index_records(settings.generation).name)
+    ownership = Ownership(redis, _claim(settings), holder)
     upkeep = Upkeep(handler, clock=clock, drop=ownership.let_go)
     announcer = Announcer(
         Registry(redis, settings.namespace, settings.generation),
@@ -108,6 +100,15 @@ def build(settings: Settings) -> Worker:
     worker.ready("shards", lambda: _missing(handler))
     worker.command("shards.snapshot", lambda _: upkeep.save())
     return worker
+
+
+def _claim(settings: Settings) -> Claim:
+    return Claim(
+        base=f"{settings.namespace}:shards:{settings.generation}",
+        member=settings.member,
+        partitions=settings.partitions,
+        ttl=settings.shards.lease,
+    )
 
 
 def _missing(handler: ShardHandler) -> str | None:

@@ -15,19 +15,8 @@ import tantivy
 from tantivy import Filter as TokenFilter
 from tantivy import Occur, Query
 
-from services.shards.domain.filters import (
-    FLAG,
-    NUMBER,
-    STRING,
-    Filter,
-    RangeFilter,
-    TermFilter,
-    kind,
-    prefix,
-    scalars,
-    term,
-    terms,
-)
+from schemas.filters import Filter, RangeFilter, TermFilter
+from services.shards.domain.filters import FLAG, NUMBER, STRING, kind, prefix, scalars, term, terms
 from services.shards.files import Files
 from services.shards.rows import Integers
 from services.shards.settings import LexicalSettings

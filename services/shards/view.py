@@ -7,8 +7,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import orjson
 
+from schemas.filters import Filter
 from services.shards.domain.bitmap import Mask, member, spans
-from services.shards.domain.filters import Filter, excluded_by
+from services.shards.domain.filters import excluded_by
 from services.shards.lexical import Reader
 from services.shards.rows import Floats, Integers, Part
 

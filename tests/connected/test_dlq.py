@@ -36,7 +36,7 @@ async def settings(kafka: str, topic_prefix: str) -> AsyncIterator[Settings]:
     await apply(settings)
     publisher = KafkaPublisher(settings)
     await publisher.start()
-    office = DeadLetters(publisher, worker="embedder")
+    office = DeadLetters(publisher, reader="embedder-g1", by=Record)
     for offset, (key, value, reason) in enumerate(POISON):
         headers = (("ce_id", b"e%d" % offset), ("raw", b"\xfe\xff"))
         record = Record(Partition(TOPIC, offset % 2), offset, key, value, datetime.now(UTC), headers)

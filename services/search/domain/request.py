@@ -1,21 +1,19 @@
 """What may be asked of the search API, and its limits."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
-from schemas.base import GenerationName, Offset, ProductId, Scalar
+from schemas.base import GenerationName, Offset, ProductId
+from schemas.filters import MAX_FILTERS, FieldName, Filter
 from schemas.search import UbiText
 
 MAX_K = 1000
 MAX_QUERY = 2048
-MAX_FILTERS = 32
 MAX_TIMEOUT_MS = 30_000
 
 Mode = Literal["dense", "lexical", "hybrid"]
-FieldName = Annotated[str, Field(min_length=1, max_length=256)]
 QueryText = Annotated[str, Field(max_length=MAX_QUERY)]
-Bound = str | float | int
 
 
 class Asked(BaseModel):
@@ -33,40 +31,6 @@ class Fusion(Asked):
 
     method: Literal["weighted", "rrf"] = "weighted"
     dense_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
-
-
-class Filter(Asked):
-    """A condition on one attribute: it has the value, one of the values, or lies in the range."""
-
-    field: FieldName
-    op: Literal["term", "in", "range"]
-    value: Scalar | None = None
-    values: Annotated[tuple[Scalar, ...], Field(max_length=1000)] | None = None
-    gte: Bound | None = None
-    gt: Bound | None = None
-    lte: Bound | None = None
-    lt: Bound | None = None
-
-    @model_validator(mode="after")
-    def _has_what_its_operation_needs(self) -> Self:
-        bounds = (self.gte, self.gt, self.lte, self.lt)
-        given = {
-            "term": self.value is not None,
-            "in": self.values is not None,
-            "range": any(bound is not None for bound in bounds),
-        }
-        need = {"term": "`value`", "in": "`values`", "range": "one of `gte`, `gt`, `lte`, `lt`"}
-        if not given.pop(self.op):
-            raise ValueError(f"a {self.op} filter needs {need[self.op]}")
-        if any(given.values()):
-            raise ValueError(f"a {self.op} filter takes only {need[self.op]}")
-        if len({isinstance(bound, str) for bound in bounds if bound is not None}) > 1:
-            raise ValueError("the bounds of a range are all numbers or all strings")
-        return self
-
-    def wire(self) -> dict[str, Any]:  # Any: scalars and lists of them
-        """Return the filter as shards read it."""
-        return self.model_dump(exclude_none=True)
 
 
 class _Common(Asked):

@@ -5,61 +5,14 @@ of its values does. Strings longer than `MAX_TERM_CHARACTERS` are not filterable
 """
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
-
-from schemas.base import FieldValue, Scalar, Value
+from schemas.base import FieldValue, Scalar
+from schemas.filters import Filter, RangeFilter, TermFilter
 
 MAX_TERM_CHARACTERS = 256
-FieldName = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 NUMBER, STRING, FLAG = "n", "s", "v"
-
-
-class TermFilter(Value):
-    """The attribute has this value."""
-
-    op: Literal["term"]
-    field: FieldName
-    value: Scalar
-
-
-class InFilter(Value):
-    """The attribute has one of these values."""
-
-    op: Literal["in"]
-    field: FieldName
-    values: Annotated[tuple[Scalar, ...], Field(max_length=1000)]
-
-
-class RangeFilter(Value):
-    """The attribute lies between bounds, which are all numbers or all strings."""
-
-    op: Literal["range"]
-    field: FieldName
-    gte: Scalar | None = None
-    gt: Scalar | None = None
-    lte: Scalar | None = None
-    lt: Scalar | None = None
-
-    @model_validator(mode="after")
-    def _bounds_are_of_one_kind(self) -> Self:
-        kinds = {kind(bound) for _, bound in self.bounds()}
-        if len(kinds) != 1 or FLAG in kinds:
-            raise ValueError("a range needs at least one bound, and all bounds numbers or all strings")
-        return self
-
-    def bounds(self) -> Iterator[tuple[str, Scalar]]:
-        """Give the bounds that are set, by name."""
-        for name in ("gte", "gt", "lte", "lt"):
-            bound: Scalar | None = getattr(self, name)
-            if bound is not None:
-                yield name, bound
-
-
-Filter = Annotated[TermFilter | InFilter | RangeFilter, Field(discriminator="op")]
 
 
 def kind(value: Scalar) -> str:

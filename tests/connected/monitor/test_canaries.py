@@ -59,7 +59,7 @@ class Shop:
 
     def restart(self) -> CanaryWatch:
         self.store = CanaryStore(self.redis, self.namespace, "g1")
-        letters = DeadLetters(self.bus, worker="monitor")
+        letters = DeadLetters(self.bus, reader="monitor", by=CanaryBook)
         instruments = Instruments(
             book=CanaryBook(self.topic, letters, self.redis, namespace=self.namespace),
             store=partial(CanaryStore, self.redis, self.namespace),

@@ -52,7 +52,7 @@ def test_a_product_written_in_two_partitions_is_merged_and_said():
 
 
 def letter(record: Record, reason: str, **changed) -> Record:
-    said = headers(record, PoisonError(reason, "it cannot be used"), worker="embedder")
+    said = headers(record, PoisonError(reason, "it cannot be used"), reader="embedder-g1", by=Record)
     value = changed.get("value", record.value)
     return Record(Partition(f"{AT.topic}.dlq", 0), 0, record.key, value, NOON, said)
 

@@ -2,7 +2,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from services.search.domain.explanation import explain
-from services.search.domain.request import Filter, SearchRequest, SimilarRequest, clean
+from services.search.domain.request import SearchRequest, SimilarRequest, clean
 from services.search.limits import authorised
 
 
@@ -32,11 +32,6 @@ def test_the_text_goes_by_three_names(name):
 def test_what_does_not_fit_is_refused(body):
     with pytest.raises(ValidationError):
         SearchRequest.model_validate(body)
-
-
-def test_a_filter_goes_to_the_shards_as_it_came():
-    assert Filter(field="price", op="range", lt=20).wire() == {"field": "price", "op": "range", "lt": 20}
-    assert Filter(field="a", op="term", value=False).wire() == {"field": "a", "op": "term", "value": False}
 
 
 def test_similar_wants_a_product_or_a_text():

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.shards.domain.filters import InFilter, RangeFilter, TermFilter, excluded_by
+from schemas.filters import InFilter, RangeFilter, TermFilter
+from services.shards.domain.filters import excluded_by
 from services.shards.view import Query
 from tests.unit.shards.builders import NOW, log, message, opened, stored
 from tests.unit.shards.fake import FakeShard

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from services.shards.domain.filters import TermFilter
+from schemas.filters import TermFilter
 from services.shards.view import Query
 from tests.unit.shards.builders import EAST, NORTH, NOW, SOUTH, log, message, opened, unit
 from tests.unit.shards.fake import FakeShard, RealShard

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from schemas.filters import TermFilter
 from schemas.index import IndexRecord
-from services.shards.domain.filters import TermFilter
 from services.shards.records import entry
 from services.shards.view import Query
 from shared.errors import PoisonError

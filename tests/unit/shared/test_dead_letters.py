@@ -21,9 +21,13 @@ def record(key=b"k", value=b"\xff\x00", own=()):
 
 
 def test_the_ten_connect_headers_and_the_reason_are_there():
-    found = dict(headers(record(), PoisonError("json.invalid", "not JSON"), worker="judgements"))
+    found = dict(
+        headers(record(), PoisonError("json.invalid", "not JSON"), reader="judgements-join", by=Record)
+    )
     assert {name for name in found if name.startswith(PREFIX)} == {PREFIX + name for name in NAMES}
     assert found[PREFIX + "offset"] == b"41"
+    assert found[PREFIX + "connector.name"] == b"headrace-judgements-join"
+    assert found[PREFIX + "class.name"] == b"shared.records.Record"
     assert found["headrace.reason"] == b"json.invalid"
 
 
@@ -34,7 +38,9 @@ def test_the_ten_connect_headers_and_the_reason_are_there():
 )
 async def test_key_value_and_headers_come_back_as_they_were(key, value, own):
     publisher = MemoryPublisher()
-    await DeadLetters(publisher, worker="w").write(record(key, value, own), PoisonError("a.b", "c"))
+    await DeadLetters(publisher, reader="w", by=Record).write(
+        record(key, value, own), PoisonError("a.b", "c")
+    )
     [letter] = publisher.messages
     assert letter.topic == "search.events.v1.dlq"
     assert (letter.key, letter.value, original(letter.headers)) == (key, value, own)
