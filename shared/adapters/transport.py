@@ -1,4 +1,4 @@
-"""Faust's Kafka transport, with a consumer that does not spin (see `shared.adapters.consumer`)."""
+"""Faust's Kafka transport, with a mended consumer (see `shared.adapters.consumer`)."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ class _Transport(aiokafka.Transport):  # type: ignore[misc]  # as above
 
 
 class App(faust.App):  # type: ignore[misc]  # as above
-    """A `faust.App` in every respect but the pauses of its consumer."""
+    """A `faust.App` in every respect but its consumer."""
 
     def _new_transport(self) -> Any:  # Any: as above
         return _Transport(self.conf.broker_consumer, self)
