@@ -66,7 +66,8 @@ class EmbeddedBroker:
 
     def start(self) -> str:
         """Start and return `host:port` once it serves."""
-        self._process.start(lambda: answers_kafka(self.address), within=timedelta(seconds=20))
+        port = int(self.address.rpartition(":")[2])
+        self._process.start(lambda: answers_kafka(self.address), port=port, within=timedelta(seconds=20))
         return self.address
 
     def stop(self) -> None:
@@ -124,7 +125,9 @@ class KafkaHomeBroker:
         self._file.write_text(_KAFKA_PROPERTIES.format(broker=port, controller=self._controller, logs=logs))
         if not (logs / "meta.properties").exists():
             self._format()
-        self._process.start(lambda: answers_kafka(self.address), within=timedelta(seconds=120))
+        self._process.start(
+            lambda: answers_kafka(self.address), port=int(port), within=timedelta(seconds=120)
+        )
         return self.address
 
     def _known_controller(self) -> int | None:

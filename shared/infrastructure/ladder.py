@@ -12,8 +12,8 @@ from pathlib import Path
 import structlog
 
 from shared.errors import ConfigurationError
+from shared.infrastructure import containers
 from shared.infrastructure.broker import EmbeddedBroker, KafkaHomeBroker
-from shared.infrastructure.containers import DockerBroker, DockerValkey, docker_answers
 from shared.infrastructure.server import External, Server
 from shared.infrastructure.valkey import EmbeddedValkey
 
@@ -61,12 +61,14 @@ def choose_broker(
     environment: Mapping[str, str], *, rung: Rung | None = None, data_dir: Path | None = None, port: int = 0
 ) -> Server:
     """Return the broker of the given rung, or of the first one that holds; it is not started yet."""
-    choice = Choice(rung, "asked for") if rung else decide_broker(environment, docker=docker_answers())
+    choice = (
+        Choice(rung, "asked for") if rung else decide_broker(environment, docker=containers.docker_answers())
+    )
     log.info("broker.chosen", rung=choice.rung.value, because=choice.reason)
     if choice.rung is Rung.EXTERNAL:
         return External(_required(environment, "HEADRACE_KAFKA"))
     if choice.rung is Rung.DOCKER:
-        return DockerBroker()
+        return containers.kafka()
     if choice.rung is Rung.KAFKA_HOME:
         home = Path(_required(environment, "KAFKA_HOME"))
         if not (home / "bin" / "kafka-server-start.sh").exists():
@@ -79,12 +81,14 @@ def choose_redis(
     environment: Mapping[str, str], *, rung: Rung | None = None, data_dir: Path | None = None, port: int = 0
 ) -> Server:
     """Return the Redis of the given rung, or of the first one that holds; it is not started yet."""
-    choice = Choice(rung, "asked for") if rung else decide_redis(environment, docker=docker_answers())
+    choice = (
+        Choice(rung, "asked for") if rung else decide_redis(environment, docker=containers.docker_answers())
+    )
     log.info("redis.chosen", rung=choice.rung.value, because=choice.reason)
     if choice.rung is Rung.EXTERNAL:
         return External(_required(environment, "HEADRACE_REDIS"))
     if choice.rung is Rung.DOCKER:
-        return DockerValkey()
+        return containers.valkey()
     return EmbeddedValkey(data_dir, port=port)
 
 

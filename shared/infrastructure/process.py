@@ -16,6 +16,7 @@ from shared.errors import FatalError
 
 SERVER_PORTS = range(10_240, 32_768)
 _PR_SET_PDEATHSIG = 1
+_LISTEN = "0A"
 _libc = ctypes.CDLL(None)
 _POLL_SECONDS = 0.03
 
@@ -52,6 +53,21 @@ def exchange(address: str, request: bytes, *, seconds: float = 1.0) -> bytes:
             return connection.recv(4096)
     except OSError:
         return b""
+
+
+def listens(pid: int, port: int) -> bool:
+    """Whether this very process listens on the TCP port: who answers there may be another's server."""
+    lines = [line.split() for table in ("tcp", "tcp6") for line in _lines(Path(f"/proc/{pid}/net/{table}"))]
+    sockets = {f"socket:[{line[9]}]" for line in lines if line[3] == _LISTEN and _port(line[1]) == port}
+    return any(str(file.readlink()) in sockets for file in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def _lines(table: Path) -> list[str]:
+    return table.read_text().splitlines()[1:] if table.exists() else []
+
+
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2], 16)
 
 
 def _die_with_parent(death_signal: signal.Signals) -> None:
@@ -116,17 +132,27 @@ class Process:
             )
             self._reader.start()
 
-    def start(self, ready: Callable[[], bool], *, within: timedelta) -> None:
-        """Start and return once `ready()`; raises `FatalError` with the end of its log when it fails."""
+    def start(self, ready: Callable[[], bool], *, port: int, within: timedelta) -> None:
+        """Start and return once it listens on the port and is `ready()`.
+
+        Raises `FatalError` with the end of its log when it fails; so it does when another has the port,
+        whose answers are not taken for its own.
+        """
         self.launch()
         deadline = time.monotonic() + within.total_seconds()
-        while not ready():
+        while not (ready() and self._listens(port)):
             if not self.running or time.monotonic() > deadline:
                 self.kill()
                 raise FatalError(
                     f"{self.command[0]} did not become ready; the end of {self.log}:\n{self.tail()}"
                 )
             time.sleep(_POLL_SECONDS)
+
+    def _listens(self, port: int) -> bool:
+        try:
+            return self._child is not None and listens(self._child.pid, port)
+        except OSError:  # it is ending
+            return False
 
     def stop(self, *, within: timedelta = timedelta(seconds=20)) -> int | None:
         """Ask it to end (SIGTERM), kill it when it does not; return its exit code, None if it did not run."""

@@ -3,6 +3,7 @@
 import importlib.util
 import platform
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from shared.errors import ConfigurationError
@@ -49,7 +50,8 @@ class EmbeddedValkey:
 
     def start(self) -> str:
         """Start and return the URL once it serves."""
-        self._process.start(lambda: answers_redis(f"127.0.0.1:{self._port}"), within=timedelta(seconds=60))
+        answers = partial(answers_redis, f"127.0.0.1:{self._port}")
+        self._process.start(answers, port=self._port, within=timedelta(seconds=60))
         return self.address
 
     def stop(self) -> None:

@@ -13,7 +13,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from redis.asyncio import Redis
 
+from shared.errors import FatalError
 from shared.infrastructure.broker import EmbeddedBroker, KafkaHomeBroker, answers_kafka
+from shared.infrastructure.containers import docker_answers
+from shared.infrastructure.ladder import Rung, choose_broker, choose_redis
+from shared.infrastructure.process import free_port
 from shared.infrastructure.server import Server
 from shared.infrastructure.valkey import EmbeddedValkey
 
@@ -21,15 +25,13 @@ pytestmark = pytest.mark.connected
 KAFKA_HOME = os.environ.get("KAFKA_HOME")
 
 
-@pytest.fixture(params=["embedded", "kafka-home"])
+@pytest.fixture(params=[Rung.EMBEDDED, Rung.KAFKA_HOME, Rung.DOCKER])
 def any_broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
-    if request.param == "kafka-home" and not KAFKA_HOME:
+    if request.param is Rung.KAFKA_HOME and not KAFKA_HOME:
         pytest.skip("KAFKA_HOME is not set")
-    server: Server = (
-        KafkaHomeBroker(Path(KAFKA_HOME), os.environ, data_dir=tmp_path)
-        if request.param == "kafka-home" and KAFKA_HOME
-        else EmbeddedBroker(tmp_path)
-    )
+    if request.param is Rung.DOCKER and not docker_answers():
+        pytest.skip("no Docker daemon answers")
+    server = choose_broker(os.environ, rung=request.param, data_dir=tmp_path)
     server.start()
     yield server
     server.stop()
@@ -91,18 +93,27 @@ async def test_a_killed_kafka_loses_nothing_that_it_acknowledged(tmp_path: Path)
         broker.stop()
 
 
-async def test_a_killed_valkey_loses_nothing_that_it_acknowledged(own_valkey: Server) -> None:
-    async with Redis.from_url(own_valkey.address) as client:
-        await client.set("key", "value")
-    own_valkey.kill()
-    own_valkey.start()
-    async with Redis.from_url(own_valkey.address) as client:
-        assert await client.get("key") == b"value"
+@pytest.mark.parametrize("rung", [Rung.EMBEDDED, Rung.DOCKER])
+async def test_a_killed_valkey_loses_nothing_that_it_acknowledged(rung: Rung, tmp_path: Path) -> None:
+    if rung is Rung.DOCKER and not docker_answers():
+        pytest.skip("no Docker daemon answers")
+    server = choose_redis(os.environ, rung=rung, data_dir=tmp_path)
+    server.start()
+    try:
+        async with Redis.from_url(server.address) as client:
+            await client.set("key", "value")
+        server.kill()
+        server.start()
+        async with Redis.from_url(server.address) as client:
+            assert await client.get("key") == b"value"
+    finally:
+        server.stop()
 
 
 PARENT = """
 import sys
 from pathlib import Path
+from shared.errors import FatalError
 from shared.infrastructure.broker import EmbeddedBroker
 from shared.infrastructure.valkey import EmbeddedValkey
 directory = Path(sys.argv[1])
@@ -135,6 +146,21 @@ def alive(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return state != "Z"
+
+
+@pytest.mark.parametrize("kind", [EmbeddedBroker, EmbeddedValkey])
+def test_the_answers_of_anothers_server_on_the_port_are_not_taken_for_its_own(
+    kind: type[EmbeddedBroker | EmbeddedValkey], tmp_path: Path
+) -> None:
+    port = free_port()
+    first, second = kind(tmp_path / "first", port=port), kind(tmp_path / "second", port=port)
+    first.start()
+    try:
+        with pytest.raises(FatalError, match="did not become ready"):
+            second.start()
+        assert first.running
+    finally:
+        first.stop()
 
 
 def test_stopping_twice_is_harmless(tmp_path: Path) -> None:
