@@ -38,7 +38,7 @@ def test_tests_compose_and_example_use_the_same_images(image: str) -> None:
 @pytest.mark.parametrize("name", ["core", "model"])
 def test_every_container_of_ours_is_confined(name: str) -> None:
     assert re.search(rf"^x-{name}: &{name}\n  <<: \*confined$", COMPOSE, re.MULTILINE)
-    assert "\n  read_only: true\n  cap_drop: [ALL]\n" in COMPOSE
+    assert "\n  init: true\n  read_only: true\n  cap_drop: [ALL]\n" in COMPOSE
 
 
 def test_the_shards_have_the_room_in_memory_that_they_ask_for() -> None:
