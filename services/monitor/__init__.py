@@ -1,7 +1,8 @@
 """The monitor: says on the bus when the shop's search breaks or drifts.
 
 Consumes `canaries.v1` (queries whose right products are known), `search.queries.v1` (what was asked and
-answered), the owners' announcements in Redis, and `canaries.run` on `control.commands.v1`.
+answered), what owners and readers of partitions announce in Redis, and `canaries.run` on
+`control.commands.v1`.
 Produces `alerts.v1`, and `canaries.v1.dlq` for canaries that can never be run.
 
 Guarantees: an alert's transition (firing, updated, resolved) is stored in Redis together with an outbox

@@ -23,20 +23,17 @@ class BrokerLog:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._consumer: AIOKafkaConsumer | None = None
+        self._connecting = asyncio.Lock()
         self._ends: dict[Partition, int] = {}
 
     async def start(self) -> None:
-        """Connect; raises `TransientError` when the broker is away."""
-        self._consumer = AIOKafkaConsumer(**connection(self._settings), enable_auto_commit=False)
-        try:
-            await self._consumer.start()
-        except (KafkaError, OSError) as error:
-            raise TransientError(f"{self._settings.kafka} cannot be reached: {error!r}") from error
+        """Nothing to prepare: it connects when it is asked, so that a broker that is away stops nobody."""
 
     async def stop(self) -> None:
         """Disconnect."""
         if self._consumer is not None:
             await self._consumer.stop()
+            self._consumer = None
 
     async def edges(self, partition: Partition) -> tuple[int, int]:
         """Return the first and the next offset; raises `TransientError` when the broker is away."""
@@ -58,10 +55,21 @@ class BrokerLog:
         return TopicPartition(self._settings.topic_prefix + partition.topic, partition.number)
 
     async def _ask(self, question: str, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
-        if self._consumer is None:
-            raise TransientError("not connected to the broker yet")
         try:
-            found: dict[TopicPartition, int] = await getattr(self._consumer, question)(partitions)
-        except KafkaError as error:
+            consumer = await self._connected()
+            found: dict[TopicPartition, int] = await getattr(consumer, question)(partitions)
+        except (KafkaError, OSError) as error:
             raise TransientError(f"the log's offsets cannot be read: {error!r}") from error
         return found
+
+    async def _connected(self) -> AIOKafkaConsumer:
+        async with self._connecting:
+            if self._consumer is None:
+                consumer = AIOKafkaConsumer(**connection(self._settings), enable_auto_commit=False)
+                try:
+                    await consumer.start()
+                except BaseException:  # also when whoever asks has stopped waiting
+                    await consumer.stop()
+                    raise
+                self._consumer = consumer
+            return self._consumer
