@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -129,7 +130,7 @@ def run() -> NoReturn:
     from shared.errors import ConfigurationError, HeadraceError  # noqa: PLC0415  as light as it gets
 
     # As the first process of a container, which ignores signals without a handler, it could not be stopped.
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # errors are raised, and said in one line
     try:
         app(prog_name="headrace")
