@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from shared.adapters.redis import Script, text
 from shared.errors import TransientError
 from shared.leases import Lease
+from shared.periodic import Every
 from shared.placement import place
 
 log = structlog.get_logger()
@@ -68,26 +69,21 @@ class Ownership:
         self._meet = Script(redis, MEET)
         self._held: dict[int, Lease] = {}
         self._leaving: set[int] = set()
-        self._task: asyncio.Task[None] | None = None
+        self._ticking = Every("ownership", claim.ttl / TICKS_A_LEASE, self.tick)
 
     async def start(self) -> None:
         """Join the owners."""
-        self._task = asyncio.create_task(self._run(), name="ownership")
+        await self._ticking.start()
 
     async def stop(self) -> None:
         """Give every partition and the membership back."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        await self._ticking.stop()
         await asyncio.gather(*(self.let_go(partition) for partition in list(self._held)))
         await self._quietly(lambda: self._redis.zrem(self._members, self._claim.member))
 
     async def wait(self) -> None:
         """Return when stopped; raise what made it fail."""
-        if self._task is not None:
-            await asyncio.wait([self._task])
-            if not self._task.cancelled():
-                self._task.result()
+        await self._ticking.wait()
 
     async def let_go(self, partition: int) -> None:
         """Stop working on a partition and free its lease."""
@@ -118,14 +114,6 @@ class Ownership:
             await self.let_go(surplus[0])
         for partition in sorted(wanted - self._held.keys() - self._leaving):
             await self._take(partition)
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self.tick()
-            except TransientError as error:
-                log.warning("ownership.waiting", reason=str(error))
-            await asyncio.sleep(self._claim.ttl.total_seconds() / TICKS_A_LEASE)
 
     async def _keep(self, partition: int) -> None:
         if not await self._held[partition].renew():

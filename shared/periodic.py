@@ -20,6 +20,7 @@ class Every:
         self._period = period
         self._action = action
         self._task: asyncio.Task[None] | None = None
+        self._stopping = False
 
     async def start(self) -> None:
         """Begin."""
@@ -28,6 +29,7 @@ class Every:
     async def stop(self) -> None:
         """End; what is in hand is cut short, or finished by its threads."""
         if self._task is not None:
+            self._stopping = True
             self._task.cancel()
             await asyncio.wait([self._task])
 
@@ -39,11 +41,12 @@ class Every:
                 self._task.result()
 
     async def _run(self) -> None:
-        while True:
+        while not self._stopping:  # in Python 3.11 a `wait_for` in the action may swallow the cancellation
             pause = self._period
             try:
                 await self._action()
             except TransientError as error:
                 log.warning("periodic.postponed", name=self._name, reason=str(error))
                 pause = max(pause, TROUBLE_PAUSE)
-            await asyncio.sleep(pause.total_seconds())
+            if not self._stopping:
+                await asyncio.sleep(pause.total_seconds())

@@ -42,6 +42,7 @@ class Embedder:
         self._redis = redis.connect(settings)
         self._publisher = KafkaPublisher(settings)
         self._model: CoalescingEncoder | None = None
+        self._handler: EmbedderHandler | None = None
         self._loop: PartitionLoop[ProductChange] | None = None
         self._announcer: LoopAnnouncer | None = None
 
@@ -66,6 +67,8 @@ class Embedder:
         """Drain the loop, then let go of everything."""
         if self._announcer is not None:
             await self._announcer.stop()
+        if self._handler is not None:
+            self._handler.end_soon()
         if self._loop is not None:
             await self._loop.stop()
         await self._publisher.stop()
@@ -91,6 +94,7 @@ class Embedder:
             store=store, encoder=model, records=records, publisher=self._publisher, clock=self._clock
         )
         handler = EmbedderHandler(ports, recipe, topic=index_records(settings.generation).name)
+        self._handler = handler
         limits = BatchLimits(messages=settings.embedder.batch_messages, size=settings.embedder.batch_bytes)
         # Each generation reads all changes, so it is a group of its own.
         reading = Reading(

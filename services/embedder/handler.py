@@ -36,7 +36,7 @@ from services.embedder.domain.state import Embedding, Product
 from services.embedder.records import RecordLog
 from services.embedder.store import DocumentStore, StateGoneError, Tenure, Write
 from shared.encoder.batcher import CoalescingEncoder
-from shared.errors import FencedError, PoisonError
+from shared.errors import FencedError, PoisonError, TransientError
 from shared.ports import Clock, Publisher, Vectors
 from shared.records import Applied, Batch, Outgoing, Partition, Record
 
@@ -80,6 +80,11 @@ class EmbedderHandler:
         self._topic = topic
         self._tenures: dict[Partition, Tenure] = {}
         self._one_scan = asyncio.Lock()
+        self._ending = False
+
+    def end_soon(self) -> None:
+        """From now on a batch that is done in steps ends with the one in hand."""
+        self._ending = True
 
     async def assigned(self, partition: Partition) -> int | None:
         """Take the partition over; rebuild its state from the index records when Redis has none."""
@@ -129,6 +134,8 @@ class EmbedderHandler:
         """Finish one step after the other; done again after a failure, the first ones change nothing."""
         applied = no_op = 0
         for step in steps:
+            if applied + no_op and self._ending:
+                raise TransientError("the rest of the batch is for the next owner")
             tenure = self._tenures[partition]
             done = await self._finish(tenure, step, await self._plan(tenure, step))
             applied, no_op = applied + done.applied, no_op + done.no_op

@@ -112,8 +112,10 @@ class ShardHandler:
     def _alert(self, detector: str, number: int, explanation: str) -> Alert:
         now: datetime = self._clock.now()
         advice = {
-            "fingerprint": "one generation holds one model: give the new model a generation of its own",
-            "snapshot": "nothing to do now, the shard was rebuilt from what is sound; check the disk",
+            "fingerprint": "one generation holds one model: give the new model a generation of its own,"
+            " then `headrace alerts resolve`",
+            "snapshot": "the shard was rebuilt from what is sound: check the disk, then"
+            " `headrace alerts resolve`",
         }
         return Alert(
             alert_key=f"{detector}:{self._settings.generation}-{number}",

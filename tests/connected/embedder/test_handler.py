@@ -159,6 +159,18 @@ async def test_many_texts_are_done_in_steps_and_a_failure_repeats_only_what_is_l
     assert await bench.handler().assigned(PARTITION) == 700
 
 
+async def test_one_who_is_to_end_leaves_the_other_steps_to_the_next_owner(bench: Bench) -> None:
+    changes = [change(f"p{number}", "upsert", 1, title=f"lamp {number}") for number in range(700)]
+    handler = bench.handler()
+    await handler.assigned(PARTITION)
+    handler.end_soon()
+    with pytest.raises(TransientError, match="next owner"):
+        await handler.handle(PARTITION, batch(0, *changes))
+    first = len(bench.bus.log)
+    assert 0 < first < 256
+    assert await bench.handler().assigned(PARTITION) == first
+
+
 async def test_a_fenced_handler_publishes_nothing(bench: Bench) -> None:
     zombie = bench.handler()
     await zombie.assigned(PARTITION)
