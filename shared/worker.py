@@ -7,6 +7,7 @@ Faust (and mode below it) gives the life cycle, the signals, the supervised serv
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from importlib.util import find_spec
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -33,6 +34,10 @@ log = structlog.get_logger()
 S = TypeVar("S", bound=Settings)
 EXIT_FAILED = 1
 EXIT_CONFIGURATION = 2
+DRAIN = timedelta(seconds=27)
+"""Longer than a loop's own drain, shorter than the 30 s after which an operator gives up."""
+LEAST_SECONDS = 1.0
+"""What a part gets to stop in although those before it used the time up."""
 
 
 class Part(Protocol):
@@ -109,11 +114,16 @@ class Worker:
         raise AssertionError("a retry without end has ended")
 
     async def stop_parts(self) -> None:
-        """Stop in reverse; a part that fails to stop does not keep the others from stopping."""
+        """Stop in reverse, within the drain; a part that cannot stop does not keep the others from it."""
         self._started = False
+        loop = asyncio.get_running_loop()
+        end = loop.time() + DRAIN.total_seconds()
         for part in (*reversed(self._parts), self.server):
             try:
-                await part.stop()
+                async with asyncio.timeout_at(max(end, loop.time() + LEAST_SECONDS)):
+                    await part.stop()
+            except TimeoutError:  # a server that is away, say: what was not done is done after the restart
+                log.error("part.stop_cut", part=type(part).__name__)
             except Exception as error:
                 log.exception("part.stop_failed", part=type(part).__name__, error=repr(error))
         log.info("worker.stopped")
