@@ -23,6 +23,8 @@ CHARACTERS_A_TOKEN = 4
 """A pass is planned in characters and packed by tokens in the encoder; a wrong guess costs little."""
 DUE_A_TEXT = 0.02
 """Seconds after which a request is due, for each of its texts; about what a text takes on one core."""
+LEAST_SHARE = 8
+"""Fewer texts are not shared between idle cores: two small passes cost half as much again as one."""
 WAITING_TEXTS = 4096
 
 Encode = Callable[[Sequence[str]], Vectors]
@@ -170,7 +172,7 @@ class CoalescingEncoder:
         longest = first.length(first.order[0])
         waiting = sum(len(request.order) for request in self._requests)
         fitting = max(1, self._pass_characters // max(1, longest))
-        room = min(fitting, math.ceil(waiting / self._idle))
+        room = min(fitting, max(LEAST_SHARE, math.ceil(waiting / self._idle)))
         taken: list[tuple[_Request, int]] = []
         for request in self._requests:
             if request.encode == first.encode and len(taken) < room:

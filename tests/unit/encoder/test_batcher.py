@@ -71,12 +71,12 @@ async def test_two_cores_share_what_there_is() -> None:
     gated = GatedEncoder(threads=2)
     front = CoalescingEncoder(gated)
     await front.start()
-    asked = asyncio.create_task(front.encode_documents(["a", "b", "c", "d"]))
+    asked = asyncio.create_task(front.encode_documents([*"abcdefghijklmnopqr"]))
     await entered(gated)
     await entered(gated)  # at the same time: the gate is shut
-    assert sorted(gated.seen) == [["a", "b"], ["c", "d"]]
+    assert sorted(gated.seen) == [[*"abcdefghi"], [*"jklmnopqr"]]
     gated.gate.set()
-    assert len(await asked) == 4
+    assert len(await asked) == 18
     await front.stop()
 
 
