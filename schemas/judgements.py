@@ -118,7 +118,14 @@ class Negative(Message):
     score: Score
     positive_score: Score
     rank: Annotated[int, Field(ge=1)]
+    """The better of its ranks by vector and by words."""
     skipped: bool = False
+    """Whether shoppers looked at it often and never acted on it."""
+    source: Annotated[str, Field(pattern="^(dense|lexical|both)?$")] = ""
+    """Which search found it."""
+    partition: Annotated[int, Field(ge=0)] | None = None
+    """Where its record lies in the generation's `index.records`; with `offset`."""
+    offset: Offset | None = None
     generation: GenerationName
     fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
     mined_at: Timestamp

@@ -1,0 +1,12 @@
+"""Finds products that the live index ranks high for a query and that are not relevant to it.
+
+Consumes `search.judgements.v1` and asks the search API; produces `training.negatives.v1`.
+
+Guarantees: a query whose judgements moved, or whose index changed, is mined until the result is published,
+whatever is killed and whenever; a product that is no longer a negative gets a tombstone; a negative is
+never a product that shoppers acted on, one that looks the same, or one that is too close to the query.
+
+Each partition of the judgements is one hash tag in Redis (`store`): what is judged of a query lies in
+several. One worker at a time, the owner of partition 0, mines for all (`miner`), so that a query has one
+writer; the search API is what bounds it, not the worker.
+"""

@@ -1,0 +1,45 @@
+"""What decides who is positive, who is refused, and how many are taken."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Method = Literal["top", "random"]
+
+OBJECTIVE = frozenset({"click", "add_to_cart", "favourite", "share", "store_visit", "purchase"})
+TITLES = ("title", "name", "product_title")
+CODES = ("gtin", "gtin8", "gtin12", "gtin13", "gtin14", "ean", "ean13", "upc", "isbn", "barcode")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """The options of mining; scores are those of the index, grades those of the judgements."""
+
+    objective: frozenset[str] = OBJECTIVE
+    """Actions that make a positive."""
+    positive_grade: float = 2.0
+    positive_actions: int = 2
+    neutral_grade: float = 1.0
+    """From here on a product that was looked at counts as relevant."""
+    evidence: float = 1.0
+    """Actions expected of an average product from which on a grade says something."""
+    skipped_expected: float = 3.0
+    """Expected actions without a single one that make a product one that shoppers skipped."""
+    margin: float = 0.95
+    """Of the weakest positive's score: what is closer may be relevant and was never judged."""
+    overlap: float = 0.85
+    """Jaccard similarity of two titles' words from which on they are the same product."""
+    depth: int = 100
+    """How many are retrieved, by vector and by words."""
+    first_rank: int = 1
+    last_rank: int = 100
+    number: int = 10
+    method: Method = "top"
+    hard: float = 0.8
+    """Of the weakest positive's score; `medium` likewise."""
+    medium: float = 0.6
+    titles: tuple[str, ...] = TITLES
+    codes: tuple[str, ...] = CODES
+
+    def threshold(self, weakest: float) -> float:
+        """Return the highest score that a negative may have (also where scores are below zero)."""
+        return weakest - (1 - self.margin) * abs(weakest)

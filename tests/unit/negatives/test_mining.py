@@ -1,0 +1,232 @@
+"""Whatever the index answers: never a positive, an engaged product, a double of one, or one too close."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.judgements import ActionStatistics, Judgement
+from services.negatives.domain.candidates import Hit, Likeness, Retrieved, candidates
+from services.negatives.domain.fact import Fact
+from services.negatives.domain.filter import Filter, Reason
+from services.negatives.domain.mine import mine
+from services.negatives.domain.plan import plan
+from services.negatives.domain.rules import OBJECTIVE, Rules
+from services.negatives.domain.sample import difficulty, sample
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+RULES = Rules(depth=8, number=3, last_rank=8)
+POSITIVE = Fact(actions=5, wanted=5, expected=1.0, grade=2.9)
+ENGAGED = Fact(actions=1, wanted=1, expected=2.0, grade=1.1)
+SKIPPED = Fact(actions=0, wanted=0, expected=4.0, grade=0.3)
+SEEN = Fact(actions=0, wanted=0, expected=0.2, grade=1.4)
+FINE = Fact(actions=0, wanted=0, expected=2.0, grade=1.4)
+
+ids = st.sampled_from([f"p{number}" for number in range(14)])
+facts = st.dictionaries(ids, st.sampled_from([POSITIVE, ENGAGED, SKIPPED, SEEN, FINE]), max_size=10)
+scores = st.one_of(st.none(), st.floats(-1, 1, width=32))
+likenesses = st.builds(
+    Likeness,
+    st.lists(st.sampled_from(["red", "trail", "shoe", "sock", "42"]), max_size=4).map(tuple),
+    st.frozensets(st.sampled_from(["4006381333931", "9780306406157"]), max_size=1),
+)
+hits = st.lists(
+    st.builds(
+        Hit,
+        product_id=ids,
+        dense=scores,
+        lexical=st.one_of(st.none(), st.floats(0, 30)),
+        likeness=likenesses,
+    ),
+    unique_by=lambda hit: hit.product_id,
+    max_size=14,
+)
+rules = st.builds(
+    Rules,
+    depth=st.integers(1, 10),
+    number=st.integers(1, 5),
+    first_rank=st.integers(1, 3),
+    last_rank=st.integers(3, 10),
+    margin=st.sampled_from([0.8, 0.95, 1.0]),
+    method=st.sampled_from(["top", "random"]),
+)
+
+
+def answered(found, wanted):
+    positives = {hit.product_id: hit for hit in found if hit.product_id in wanted.positives}
+    return Retrieved(
+        generation="g1",
+        fingerprint="3f1c9a7be0d24c68",
+        hits=tuple(found),
+        scores={name: hit.dense for name, hit in positives.items() if hit.dense is not None},
+        alike=tuple(positives[name].likeness for name in sorted(positives)),
+    )
+
+
+@given(facts=facts, found=hits, chosen=rules)
+def test_what_is_mined_is_bounded_and_never_what_may_be_relevant(facts, found, chosen):
+    wanted = plan(facts, chosen)
+    if wanted is None:
+        assert all(fact is not POSITIVE for fact in facts.values())
+        return
+    retrieved = answered(found, wanted)
+    mined = mine("red shoe", wanted, retrieved, rules=chosen, now=NOW)
+    by_id = {hit.product_id: hit for hit in found}
+    assert len(mined.negatives) <= chosen.number
+    for negative in mined.negatives:
+        hit, weakest = by_id[negative.product_id], min(retrieved.scores.values())
+        assert facts.get(negative.product_id) in (None, SKIPPED, SEEN)
+        assert negative.skipped == (facts.get(negative.product_id) == SKIPPED)
+        assert negative.score <= weakest - (1 - chosen.margin) * abs(weakest)
+        assert chosen.first_rank <= negative.rank <= min(chosen.last_rank, chosen.depth)
+        for other in retrieved.alike:
+            assert not hit.likeness.codes & other.codes
+            assert not other.words or frozenset(hit.likeness.words) != frozenset(other.words)
+
+
+@given(facts=facts, found=hits, chosen=rules, rng=st.randoms(use_true_random=False))
+def test_the_order_of_judgements_and_hits_does_not_matter(facts, found, chosen, rng):
+    wanted = plan(facts, chosen)
+    if wanted is None:
+        return
+    mined = mine("red shoe", wanted, answered(found, wanted), rules=chosen, now=NOW)
+    shuffled, names = list(found), list(facts)
+    rng.shuffle(shuffled)
+    rng.shuffle(names)
+    again = plan({name: facts[name] for name in names}, chosen)
+    assert again == wanted
+    assert mine("red shoe", again, answered(shuffled, again), rules=chosen, now=NOW) == mined
+
+
+@given(facts=facts, found=hits)
+def test_a_judgement_of_one_more_positive_never_brings_it_back_as_a_negative(facts, found):
+    for promoted in [hit.product_id for hit in found]:
+        wanted = plan({**facts, promoted: POSITIVE}, RULES)
+        mined = mine("red shoe", wanted, answered(found, wanted), rules=RULES, now=NOW)
+        assert promoted not in {negative.product_id for negative in mined.negatives}
+
+
+@given(st.builds(Fact, st.integers(0, 10**9), st.integers(0, 10**9), st.floats(0, 1e9), st.floats(0, 3)))
+def test_a_fact_is_packed_and_read_back(fact):
+    assert Fact.unpack(fact.pack()) == fact
+
+
+def test_without_a_positive_there_is_no_plan():
+    assert plan({"a": ENGAGED, "b": SKIPPED}, RULES) is None
+    one_click = Fact(actions=1, wanted=1, expected=0.1, grade=2.9)
+    assert plan({"a": one_click}, RULES) is None
+    unwanted = Fact(actions=9, wanted=0, expected=0.1, grade=2.9)
+    assert plan({"a": unwanted}, RULES) is None
+
+
+def test_without_a_scored_positive_nothing_is_mined():
+    wanted = plan({"a": POSITIVE}, RULES)
+    found = [Hit(product_id="a", dense=None, lexical=3.0), Hit(product_id="b", dense=0.2, lexical=None)]
+    assert mine("q", wanted, answered(found, wanted), rules=RULES, now=NOW).negatives == ()
+
+
+def test_each_reason_is_told():
+    wanted = plan({"a": POSITIVE, "b": ENGAGED, "c": FINE, "d": SKIPPED}, RULES)
+    boot = Likeness(("red", "boot"), frozenset({"4006381333931"}))
+    found = [
+        Hit(product_id="a", dense=0.8, lexical=1.0, likeness=boot),
+        Hit(product_id="b", dense=0.7, lexical=None),
+        Hit(product_id="c", dense=0.7, lexical=None),
+        Hit(product_id="d", dense=0.7, lexical=None),
+        Hit(product_id="e", dense=0.7, lexical=None, likeness=Likeness(("hat",), boot.codes)),
+        Hit(product_id="f", dense=0.7, lexical=None, likeness=Likeness(("boot", "red"))),
+        Hit(product_id="g", dense=None, lexical=9.0),
+        Hit(product_id="h", dense=0.77, lexical=None),
+        Hit(product_id="i", dense=0.5, lexical=None, likeness=Likeness(("red", "sock"))),
+    ]
+    judge = Filter(wanted, RULES, weakest=0.8, alike=[boot])
+    reasons = {it.hit.product_id: judge.refuse(it) for it in candidates(found, 20)}
+    assert reasons == {
+        "a": Reason.POSITIVE,
+        "b": Reason.ENGAGED,
+        "c": Reason.RELEVANT,
+        "d": None,
+        "e": Reason.SAME_CODE,
+        "f": Reason.DUPLICATE,
+        "g": Reason.UNSCORED,
+        "h": Reason.TOO_CLOSE,
+        "i": None,
+    }
+    mined = mine("q", wanted, answered(found, wanted), rules=Rules(number=9), now=NOW)
+    assert {it.product_id: (it.skipped, it.difficulty) for it in mined.negatives} == {
+        "d": (True, "hard"),
+        "i": (False, "medium"),
+    }
+    assert sum(mined.refused.values()) == 7
+
+
+def test_a_trade_item_number_is_the_same_with_and_without_leading_zeros():
+    short = Likeness.of({"upc": "036000291452"}, RULES)
+    long = Likeness.of({"gtin": ["00036000291452", "x"], "title": "Tissues"}, RULES)
+    number = Likeness.of({"ean": 36000291452}, RULES)
+    assert short.same_code(long)
+    assert short.same_code(number)
+    assert not Likeness.of({"ean": "0"}, RULES).same_code(Likeness.of({"ean": "0"}, RULES))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("Red Trail-Shoe, 42", "red trail shoe 42", True),
+        ("Red trail shoe 42", "Red trail shoe 43", False),
+        ("", "", False),
+        ("---", "!!!", False),
+    ],
+)
+def test_titles_are_compared_by_their_words(one, other, same):
+    ours, theirs = (Likeness.of({"title": title}, RULES) for title in (one, other))
+    assert ours.same_title(theirs, RULES.overlap) == same
+
+
+def test_the_rank_is_the_better_one_and_the_union_is_kept():
+    found = [
+        Hit(product_id="a", dense=0.9, lexical=None),
+        Hit(product_id="b", dense=0.8, lexical=7.0),
+        Hit(product_id="c", dense=0.1, lexical=5.0),
+        Hit(product_id="d", dense=0.2, lexical=0.0),
+    ]
+    ranked = [(it.hit.product_id, it.rank, it.source) for it in candidates(found, 2)]
+    assert ranked == [("a", 1, "dense"), ("b", 1, "both"), ("c", 2, "lexical")]
+
+
+def test_a_draw_depends_on_the_seed_alone():
+    found = candidates([Hit(product_id=f"p{n}", dense=0.5 - n / 99, lexical=None) for n in range(30)], 30)
+    chosen = Rules(method="random", number=5)
+    draws = {
+        seed: [it.candidate.hit.product_id for it in sample(found, chosen, weakest=0.9, seed=seed)]
+        for seed in "abc"
+    }
+    again = sample(found[::-1], chosen, weakest=0.9, seed="a")
+    assert [it.candidate.hit.product_id for it in again] == draws["a"]
+    assert len({tuple(draw) for draw in draws.values()}) == 3
+
+
+def test_difficulty_is_the_share_of_the_weakest_positive():
+    assert [difficulty(score, 0.5, RULES) for score in (0.45, 0.35, 0.1)] == ["hard", "medium", "easy"]
+    assert difficulty(-0.4, -0.2, RULES) == "easy"
+
+
+def test_a_fact_counts_what_the_objective_wants():
+    told = {
+        "click": ActionStatistics(count=3, expected=1.24),
+        "return": ActionStatistics(count=1, expected=0.5),
+    }
+    judgement = Judgement(
+        query="q",
+        product_id="a",
+        window_start=NOW.date(),
+        window_end=NOW.date(),
+        impressions=9,
+        shoppers=2,
+        actions=told,
+        value=2,
+        grade=2.4,
+        updated_at=NOW,
+    )
+    assert Fact.of(judgement, OBJECTIVE) == Fact(actions=4, wanted=3, expected=1.2, grade=2.4)
