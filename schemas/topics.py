@@ -85,6 +85,7 @@ TOPICS: tuple[TopicSpec, ...] = (
         key="query, tab, product id",
         message=Judgement,
         cleanup="compact",
+        dead_letters=True,
         description="Rolling relevance judgements; you read it.",
     ),
     TopicSpec(

@@ -16,6 +16,7 @@ class Name(StrEnum):
     SHARDS = "shards"
     SEARCH = "search"
     JUDGEMENTS = "judgements"
+    NEGATIVES = "negatives"
     MONITOR = "monitor"
 
 

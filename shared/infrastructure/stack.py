@@ -169,7 +169,8 @@ class Stack:
             "PYTHONUNBUFFERED": "1",
         }
         if "search" in self.ports:
-            shared["HEADRACE_MONITOR__SEARCH_URL"] = self.url("search")
+            for asking in ("MONITOR", "NEGATIVES"):
+                shared[f"HEADRACE_{asking}__SEARCH_URL"] = self.url("search")
         return {**environment(), **shared, **spec.environment}
 
     def url(self, name: str) -> str:

@@ -19,7 +19,7 @@ from shared import errors
 
 ROOT = Path(__file__).parents[2]
 OURS = {"schemas", "shared", "services"}
-WORKERS = ("embedder", "shards", "search", "judgements", "monitor")
+WORKERS = ("embedder", "shards", "search", "judgements", "negatives", "monitor")
 
 
 def modules(package):

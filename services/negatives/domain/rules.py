@@ -1,6 +1,6 @@
 """What decides who is positive, who is refused, and how many are taken."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 Method = Literal["top", "random"]
@@ -10,7 +10,7 @@ TITLES = ("title", "name", "product_title")
 CODES = ("gtin", "gtin8", "gtin12", "gtin13", "gtin14", "ean", "ean13", "upc", "isbn", "barcode")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Rules:
     """The options of mining; scores are those of the index, grades those of the judgements."""
 
@@ -39,6 +39,12 @@ class Rules:
     medium: float = 0.6
     titles: tuple[str, ...] = TITLES
     codes: tuple[str, ...] = CODES
+
+    @property
+    def name(self) -> str:
+        """Return what tells these rules from others."""
+        values = ((it.name, getattr(self, it.name)) for it in fields(self))
+        return " ".join(f"{name}={sorted(it) if isinstance(it, frozenset) else it}" for name, it in values)
 
     def threshold(self, weakest: float) -> float:
         """Return the highest score that a negative may have (also where scores are below zero)."""

@@ -1,0 +1,3 @@
+-- Remember which index every query was marked to be mined from.
+redis.call('HSET', state, 'against', batch.against)
+return 'done'

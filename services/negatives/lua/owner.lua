@@ -1,0 +1,3 @@
+if fenced then
+  return redis.error_reply(refusal)
+end

@@ -1,0 +1,69 @@
+"""The negatives' section of the configuration."""
+
+from dataclasses import fields
+from datetime import timedelta
+from typing import Annotated, Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from schemas.filters import FieldName
+from services.negatives.domain.rules import CODES, OBJECTIVE, TITLES, Method, Rules
+from shared.settings import Port, Section
+from shared.settings import Settings as Base
+
+Share = Annotated[float, Field(gt=0, le=1)]
+Grade = Annotated[float, Field(ge=0, le=3)]
+Rank = Annotated[int, Field(ge=1, le=500)]
+Expected = Annotated[float, Field(gt=0, le=1e6)]
+
+
+class NegativeSettings(Section):
+    """What is mined, from where, and how fast; the defaults are explained in `domain.rules`."""
+
+    port: Port = 8850
+    search_url: str = "http://127.0.0.1:8800"
+    search_token: SecretStr = SecretStr("")
+    """Sent as a bearer token when search asks for one."""
+    search_timeout: timedelta = timedelta(seconds=5)
+    queries_per_second: Annotated[int, Field(ge=1, le=1000)] = 5
+    """Mined at most, by the one worker that mines."""
+    settle: timedelta = timedelta(seconds=10)
+    """How long a query waits after its judgements moved; it is mined no oftener than that."""
+    asked: Annotated[int, Field(ge=0, le=100)] = 5
+    """Positives that the search does not find, best first, whose scores are asked one by one."""
+    objective: frozenset[str] = OBJECTIVE
+    """Actions that make a positive."""
+    positive_grade: Grade = Rules.positive_grade
+    positive_actions: Annotated[int, Field(ge=1)] = Rules.positive_actions
+    neutral_grade: Grade = Rules.neutral_grade
+    evidence: Expected = Rules.evidence
+    skipped_expected: Expected = Rules.skipped_expected
+    margin: Share = Rules.margin
+    overlap: Share = Rules.overlap
+    depth: Rank = Rules.depth
+    first_rank: Rank = Rules.first_rank
+    last_rank: Rank = Rules.last_rank
+    number: Annotated[int, Field(ge=1, le=500)] = Rules.number
+    method: Method = Rules.method
+    hard: Share = Rules.hard
+    medium: Share = Rules.medium
+    titles: Annotated[tuple[FieldName, ...], Field(max_length=20)] = TITLES
+    codes: Annotated[tuple[FieldName, ...], Field(max_length=50)] = CODES
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.first_rank > self.last_rank:
+            raise ValueError("first_rank is after last_rank")
+        if self.medium > self.hard:
+            raise ValueError("medium is above hard")
+        return self
+
+    def rules(self) -> Rules:
+        """Return the rules of mining."""
+        return Rules(**{it.name: getattr(self, it.name) for it in fields(Rules)})
+
+
+class Settings(Base):
+    """The common settings and the negatives'."""
+
+    negatives: NegativeSettings = NegativeSettings()

@@ -1,0 +1,344 @@
+"""Judgements in, negatives out: on a real Redis and a real broker, killed at each step."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import pytest
+from pydantic import SecretStr
+from redis.asyncio import Redis
+
+from schemas.judgements import ActionStatistics, Judgement, Negative
+from services.negatives import facts
+from services.negatives.domain.candidates import Hit, Retrieved
+from services.negatives.domain.rules import Rules
+from services.negatives.facts import Facts
+from services.negatives.miner import Miner
+from services.negatives.settings import Settings
+from services.negatives.store import Store
+from shared.adapters.kafka import KafkaPublisher
+from shared.clock import SystemClock
+from shared.compacted import CompactedTopic
+from shared.errors import FencedError, TransientError
+from shared.infrastructure import topics
+from shared.loop import PartitionLoop, Reading
+from shared.partitioning import partition_of
+from shared.records import Batch, Outgoing, Partition, Record
+
+pytestmark = pytest.mark.connected
+PARTITIONS = 2
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+RULES = Rules(number=4)
+PATIENCE = 60
+SCORES = {"best": 0.9, "b": 0.7, "c": 0.6, "d": 0.5, "e": 0.3, "twin": 0.89}
+
+
+class Kill(BaseException):
+    """The process is gone, here and now."""
+
+
+@dataclass
+class FakeIndex:
+    """Ranks the same products for every query."""
+
+    model: str = "3f1c9a7be0d24c68"
+    asked: list[str] = field(default_factory=list)
+    failing: set[str] = field(default_factory=set)
+
+    async def live(self):
+        return f"g1 {self.model}"
+
+    async def retrieve(self, query, positives):
+        self.asked.append(query)
+        if query in self.failing:
+            raise TransientError("a shard did not answer")
+        found = tuple(Hit(product_id=name, dense=it, lexical=None) for name, it in SCORES.items())
+        scores = {name: SCORES[name] for name in positives if name in SCORES}
+        return Retrieved(generation="g1", fingerprint=self.model, hits=found, scores=scores, alike=())
+
+
+@dataclass
+class ManualClock:
+    moment: datetime = NOON
+
+    def now(self):
+        return self.moment
+
+
+@dataclass
+class Bus:
+    """The negatives' topic as a list; whoever writes may be killed before, or after."""
+
+    written: list[Outgoing] = field(default_factory=list)
+    before: bool = False
+    after: bool = False
+    meanwhile: list = field(default_factory=list)
+
+    async def publish(self, messages):
+        if self.before:
+            raise Kill
+        while self.meanwhile:
+            await self.meanwhile.pop()()
+        self.written.extend(messages)
+        if self.after:
+            raise Kill
+
+    def negatives(self):
+        last = {message.key: message.value for message in self.written}
+        return {key.decode(): Negative.decode(value) for key, value in last.items() if value is not None}
+
+
+@dataclass
+class Process:
+    """A worker process without the bus around it."""
+
+    store: Store
+    bus: Bus
+    index: FakeIndex
+    clock: ManualClock
+    next: dict[int, int] = field(default_factory=dict)
+
+    def __post_init__(self):
+        self.facts = Facts(self.store, objective=RULES.objective, clock=self.clock, published=self._published)
+        self.miner = Miner(self.facts, self.store, self.index, publisher=self.bus, clock=self.clock)
+
+    async def _published(self):
+        return [(it.query, it.product_id) for it in self.bus.negatives().values()]
+
+    async def assign(self):
+        for number in range(PARTITIONS):
+            self.next[number] = await self.facts.assigned(Partition(Judgement.topic, number)) or 0
+
+    async def judged(self, *told):
+        """Hand over judgements, each as the record that it is on the topic."""
+        for key, value in told:
+            at = Partition(Judgement.topic, partition_of(key, PARTITIONS))
+            record = Record(at, self.next[at.number], key, value, self.clock.moment)
+            self.next[at.number] += 1
+            await self.facts.handle(at, Batch([(record, self.facts.decode(record))], self.next[at.number]))
+
+    async def mine(self, limit=10):
+        await self.miner.tick(RULES, settle=timedelta(0), limit=limit)
+
+
+def judgement(query, product, clicks, *, expected=1.0, grade=None):
+    found = Judgement(
+        query=query,
+        product_id=product,
+        window_start=NOON.date(),
+        window_end=NOON.date(),
+        impressions=9,
+        shoppers=1,
+        actions={"click": ActionStatistics(count=clicks, expected=expected)},
+        value=1.0,
+        grade=(2.8 if clicks else 0.4) if grade is None else grade,
+        updated_at=NOON,
+    )
+    return found.key(), found.encode()
+
+
+@pytest.fixture
+async def redis(redis_url):
+    async with Redis.from_url(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def start(redis, namespace):
+    clock, bus, index = ManualClock(), Bus(), FakeIndex()
+
+    async def begin():
+        process = Process(Store(redis, namespace=namespace, partitions=PARTITIONS), bus, index, clock)
+        await process.assign()
+        return process
+
+    return begin
+
+
+def products(process, query="shoe"):
+    found = process.bus.negatives().values()
+    return [it.product_id for it in sorted(found, key=lambda it: it.rank) if it.query == query]
+
+
+async def test_judgements_of_all_partitions_become_negatives_of_one_query(start):
+    process = await start()
+    told = [judgement("shoe", name, clicks) for name, clicks in (("best", 5), ("b", 1), ("d", 0))]
+    told += [judgement("shoe", f"other{number}", 1) for number in range(6)]
+    assert {partition_of(key, PARTITIONS) for key, _ in told} == {0, 1}
+    await process.judged(*told, judgement("shoe", "c", 0, expected=6.0), judgement("lamp", "b", 1))
+    await process.mine()
+    assert products(process) == ["c", "d", "e"]
+    found = process.bus.negatives()
+    assert (found["shoe\tc"].skipped, found["shoe\td"].skipped) == (True, False)
+    assert (found["shoe\tc"].positive_score, found["shoe\tc"].fingerprint) == (0.9, process.index.model)
+    assert products(process, "lamp") == []
+    assert process.index.asked == ["shoe"]
+
+
+async def test_what_says_the_same_again_is_not_mined_again(start):
+    process = await start()
+    await process.judged(judgement("shoe", "best", 5))
+    await process.mine()
+    before = len(process.bus.written)
+    await process.judged(judgement("shoe", "best", 5))
+    await process.mine()
+    assert len(process.bus.written) == before
+
+
+async def test_a_negative_that_shoppers_begin_to_like_gets_a_tombstone(start):
+    process = await start()
+    await process.judged(judgement("shoe", "best", 5))
+    await process.mine()
+    assert products(process) == ["b", "c", "d", "e"]
+    await process.judged(judgement("shoe", "c", 3))
+    await process.mine()
+    assert products(process) == ["d", "e"]  # and `b` is now too close to the weakest positive
+    assert [it.key for it in process.bus.written if it.value is None] == [b"shoe\tb", b"shoe\tc"]
+
+
+async def test_a_query_that_has_lost_its_positive_has_no_negatives(start):
+    process = await start()
+    key, value = judgement("shoe", "best", 5)
+    await process.judged((key, value))
+    await process.mine()
+    await process.judged((key, None))
+    await process.mine()
+    assert process.bus.negatives() == {}
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_a_miner_killed_while_it_publishes_publishes_once_more(start, moment):
+    first = await start()
+    await first.judged(judgement("shoe", "best", 5))
+    setattr(first.bus, moment, True)
+    with pytest.raises(Kill):
+        await first.mine()
+    setattr(first.bus, moment, False)
+    second = await start()
+    await second.judged(judgement("shoe", "c", 3))  # what was published meanwhile is known, and taken back
+    await second.mine()
+    assert products(second) == ["d", "e"]
+    written = len(second.bus.written)
+    await second.mine()
+    assert len(second.bus.written) == written
+
+
+async def test_what_moves_while_a_query_is_mined_is_mined_again(start):
+    process = await start()
+    await process.judged(judgement("shoe", "best", 5))
+    process.bus.meanwhile.append(partial(process.judged, judgement("shoe", "b", 1)))
+    await process.mine()
+    assert "b" in products(process)
+    await process.mine()
+    assert products(process) == ["c", "d", "e"]
+
+
+async def test_a_miner_that_lost_the_partition_makes_its_query_be_mined_again(start):
+    zombie = await start()
+    await zombie.judged(judgement("shoe", "best", 5))
+    successor = []
+
+    async def taken_over():
+        successor.append(await start())
+        await successor[0].judged(judgement("shoe", "c", 3))
+        await successor[0].mine()
+        assert products(successor[0]) == ["d", "e"]
+
+    zombie.bus.meanwhile.append(taken_over)
+    with pytest.raises(FencedError):
+        await zombie.mine()
+    assert products(zombie) == ["b", "c", "d", "e"]
+    await successor[0].mine()
+    assert products(successor[0]) == ["d", "e"]
+
+
+async def test_a_query_that_cannot_be_mined_now_lets_the_others_pass(start):
+    process = await start()
+    await process.judged(judgement("shoe", "best", 5))
+    process.clock.moment += timedelta(seconds=1)
+    await process.judged(judgement("lamp", "best", 5))
+    process.index.failing.add("shoe")
+    process.clock.moment += timedelta(seconds=1)
+    with pytest.raises(TransientError):
+        await process.mine(limit=1)
+    await process.mine(limit=1)
+    assert (products(process), len(products(process, "lamp"))) == ([], 4)
+    process.index.failing.clear()
+    await process.mine(limit=1)
+    assert len(products(process)) == 4
+
+
+async def test_another_model_has_every_query_mined_again_by_whoever_is_there(start):
+    process = await start()
+    await process.judged(judgement("shoe", "best", 5))
+    await process.miner.watch(RULES)
+    await process.mine()
+    process.index.model = "0123456789abcdef"
+    again = await start()
+    await again.mine()
+    assert {it.fingerprint for it in again.bus.negatives().values()} == {"3f1c9a7be0d24c68"}
+    await again.miner.watch(RULES)
+    await again.mine()
+    assert {it.fingerprint for it in again.bus.negatives().values()} == {"0123456789abcdef"}
+    written = len(again.bus.written)
+    await again.miner.watch(RULES)
+    await again.mine()
+    assert len(again.bus.written) == written
+
+
+async def test_after_redis_was_emptied_what_was_published_can_be_taken_back(start, redis, namespace):
+    process = await start()
+    told = judgement("shoe", "best", 5)
+    await process.judged(told)
+    await process.mine()
+    async for key in redis.scan_iter(match=f"{namespace}:*"):
+        await redis.delete(key)
+    again = await start()
+    assert set(again.next.values()) == {0}
+    await again.judged(told, judgement("shoe", "c", 3))
+    await again.mine()
+    assert products(again) == ["d", "e"]
+
+
+@pytest.fixture
+async def settings(kafka, redis_url, topic_prefix, namespace):
+    chosen = Settings(
+        kafka=kafka,
+        redis=SecretStr(redis_url),
+        topic_prefix=topic_prefix,
+        namespace=namespace,
+        partitions=PARTITIONS,
+    )
+    await topics.apply(chosen, wait_seconds=20)
+    return chosen
+
+
+async def test_it_reads_from_a_broker_and_writes_to_it(settings, redis, namespace):
+    publisher, clock = KafkaPublisher(settings), SystemClock()
+    store = Store(redis, namespace=namespace, partitions=PARTITIONS)
+    known = Facts(store, objective=RULES.objective, clock=clock, published=partial(facts.published, settings))
+    miner = Miner(known, store, FakeIndex(), publisher=publisher, clock=clock)
+    reading = Reading(name="negatives", topics=(Judgement.topic,))
+    loop = PartitionLoop(settings, known, reading=reading, publisher=publisher, clock=clock)
+    negatives = CompactedTopic(settings, Negative.topic)
+    parts = (publisher, negatives, loop)
+    for part in parts:
+        await part.start()
+    try:
+        for told, expected in (
+            ((("best", 5), ("b", 1), ("d", 0)), {b"shoe\tc", b"shoe\td", b"shoe\te"}),
+            ((("c", 3),), {b"shoe\td", b"shoe\te"}),
+        ):
+            await publisher.publish(
+                [Outgoing(Judgement.topic, *judgement("shoe", name, clicks)) for name, clicks in told]
+            )
+            deadline = time.monotonic() + PATIENCE
+            while negatives.items.keys() != expected:
+                assert time.monotonic() < deadline, negatives.items.keys()
+                await miner.tick(RULES, settle=timedelta(0), limit=10)
+                await asyncio.sleep(0.2)
+    finally:
+        for part in reversed(parts):
+            await part.stop()
