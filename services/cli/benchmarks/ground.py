@@ -23,7 +23,8 @@ from shared.settings import Settings, environment
 
 READY = timedelta(minutes=5)
 PORTION = 500
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.25
+"""Asked more often, reading the metrics would be part of the load."""
 STALLED_SECONDS = 120.0
 """Work that makes no progress for so long has failed."""
 REDIS = "valkey"
