@@ -66,7 +66,7 @@ class Miner:
         except FencedError:
             if self._facts.held.get(MINER) is held:
                 raise
-            log.info("mining.gone")  # the partition was revoked while we worked
+            log.info("negatives.partition_gone")  # the partition was revoked while we worked
         metrics.waiting.set(await self._store.waiting())
 
     async def watch(self, rules: Rules) -> None:
@@ -74,17 +74,18 @@ class Miner:
         held = self._facts.held.get(MINER)
         if held is None:
             return
-        live = f"{await self._index.live()} {rules.name}"
-        if live == held.against:
+        live = await self._index.live()
+        against = f"{live} {rules.name}"
+        if against == held.against:
             return
         try:
             await self._store.mark_all(self._clock.now())
-            await self._store.mined_against(held, live)
+            await self._store.mined_against(held, against)
         except FencedError:
             if self._facts.held.get(MINER) is held:
                 raise
             return
-        log.info("index.changed", live=live)
+        log.info("negatives.mined_again", live=live)
 
     async def _attempt(self, held: Held, query: str, rules: Rules) -> None:
         try:

@@ -78,7 +78,7 @@ class Retrieved:
 
 def candidates(hits: Iterable[Hit], depth: int) -> list[Candidate]:
     """Return the union of the first `depth` by vector and by words, best rank first, in a total order."""
-    known = sorted(hits, key=lambda hit: hit.product_id)
+    known = tuple(hits)
     dense = _places({hit.product_id: hit.dense for hit in known}, depth)
     lexical = _places({hit.product_id: hit.lexical or None for hit in known}, depth)
     found = []

@@ -27,15 +27,13 @@ def plan(facts: Mapping[str, Fact], rules: Rules) -> Plan | None:
     if not positives:
         return None
     looked_at = {product_id: fact for product_id, fact in facts.items() if not fact.actions}
-    relevant = frozenset(product_id for product_id, fact in looked_at.items() if _relevant(fact, rules))
     return Plan(
         positives=tuple(sorted(positives, key=lambda product_id: (-facts[product_id].grade, product_id))),
         engaged=frozenset(facts.keys() - looked_at.keys()),
-        relevant=relevant,
+        relevant=frozenset(product_id for product_id, fact in looked_at.items() if _relevant(fact, rules)),
         skipped=frozenset(
             product_id for product_id, fact in looked_at.items() if fact.expected >= rules.skipped_expected
-        )
-        - relevant,
+        ),
     )
 
 

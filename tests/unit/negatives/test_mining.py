@@ -207,6 +207,11 @@ def test_a_draw_depends_on_the_seed_alone():
     assert len({tuple(draw) for draw in draws.values()}) == 3
 
 
+def test_the_margin_lies_below_the_weakest_positive_also_where_scores_are_below_zero():
+    assert Rules(margin=0.95).threshold(0.8) == pytest.approx(0.76)
+    assert Rules(margin=0.95).threshold(-0.2) == pytest.approx(-0.21)
+
+
 def test_difficulty_is_the_share_of_the_weakest_positive():
     assert [difficulty(score, 0.5, RULES) for score in (0.45, 0.35, 0.1)] == ["hard", "medium", "easy"]
     assert difficulty(-0.4, -0.2, RULES) == "easy"
