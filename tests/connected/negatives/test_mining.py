@@ -21,7 +21,7 @@ from services.negatives.store import Store
 from shared.adapters.kafka import KafkaPublisher
 from shared.clock import SystemClock
 from shared.compacted import CompactedTopic
-from shared.errors import FencedError, TransientError
+from shared.errors import FencedError, PoisonError, TransientError
 from shared.infrastructure import topics
 from shared.loop import PartitionLoop, Reading
 from shared.partitioning import partition_of
@@ -114,7 +114,7 @@ class Process:
     async def judged(self, *told):
         """Hand over judgements, each as the record that it is on the topic."""
         for key, value in told:
-            at = Partition(Judgement.topic, partition_of(key, PARTITIONS))
+            at = Partition(Judgement.topic, partition_of(key or b"", PARTITIONS))
             record = Record(at, self.next[at.number], key, value, self.clock.moment)
             self.next[at.number] += 1
             await self.facts.handle(at, Batch([(record, self.facts.decode(record))], self.next[at.number]))
@@ -227,12 +227,22 @@ async def test_a_miner_killed_while_it_publishes_publishes_once_more(start, mome
 
 async def test_what_moves_while_a_query_is_mined_is_mined_again(start):
     process = await start()
-    await process.judged(judgement("shoe", "best", 5))
-    process.bus.meanwhile.append(partial(process.judged, judgement("shoe", "b", 1)))
+    key, value = judgement("shoe", "best", 5)
+    await process.judged((key, value))
+    process.bus.meanwhile.append(partial(process.judged, (key, None)))
     await process.mine()
-    assert "b" in products(process)
+    assert products(process) == ["b", "c", "d", "e"]
     await process.mine()
-    assert products(process) == ["c", "d", "e"]
+    assert products(process) == []
+
+
+@pytest.mark.parametrize(
+    "record", [(b"no tab", b"{}"), (b"shoe\tb", b"{"), (b"shoe\tb", b"{}"), (None, None)]
+)
+async def test_what_is_no_judgement_is_poison(start, record):
+    process = await start()
+    with pytest.raises(PoisonError):
+        await process.judged(record)
 
 
 async def test_a_miner_that_lost_the_partition_makes_its_query_be_mined_again(start):
