@@ -78,3 +78,13 @@ class CompactedTopic:
         else:
             self.items[record.key] = record.value
             self.records[record.key] = as_record(record, self._settings.topic_prefix)
+
+
+async def read_once(settings: Settings, topic: str) -> CompactedTopic:
+    """Return the topic as it is now, read to its end and no longer followed."""
+    whole = CompactedTopic(settings, topic)
+    try:
+        await whole.start()
+    finally:
+        await whole.stop()
+    return whole

@@ -20,7 +20,7 @@ from services.monitor.domain.score import Score, mean, score
 from services.monitor.search_client import Answer, SearchClient, SearchFailedError
 from services.monitor.settings import Settings
 from shared.adapters.kafka import KafkaPublisher
-from shared.compacted import CompactedTopic
+from shared.compacted import read_once
 from shared.errors import ConfigurationError, PoisonError, TransientError
 from shared.infrastructure import running
 from shared.ports import outgoing
@@ -207,11 +207,8 @@ async def _publish(settings: Settings, messages: Sequence[Outgoing]) -> None:
 
 async def _read(settings: Settings) -> list[Canary]:
     """Return the canaries on the topic; what is none is left to the monitor."""
-    topic = CompactedTopic(settings, Canary.topic)
-    await topic.start()
-    await topic.stop()
     canaries = []
-    for record in topic.records.values():
+    for record in (await read_once(settings, Canary.topic)).records.values():
         try:
             canaries.append(decode(record))
         except PoisonError as error:

@@ -7,19 +7,14 @@ from io import StringIO
 
 from schemas.judgements import Judgement
 from services.judgements.domain.statistics import integer_grade
-from shared.compacted import CompactedTopic
+from shared.compacted import read_once
 from shared.settings import Settings
 
 
 async def read_judgements(settings: Settings) -> list[Judgement]:
     """Return every judgement that is published now, by query, best product first."""
-    topic = CompactedTopic(settings, Judgement.topic)
-    try:
-        await topic.start()
-        found = [Judgement.decode(value) for value in topic.items.values()]
-    finally:
-        await topic.stop()
-    return sorted(found, key=lambda it: (it.query, -it.value, it.product_id))
+    values = (await read_once(settings, Judgement.topic)).items.values()
+    return sorted(map(Judgement.decode, values), key=lambda it: (it.query, -it.value, it.product_id))
 
 
 def query_id(query: str) -> str:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from schemas.judgements import Judgement, Negative
 from services.negatives.domain.fact import Fact
 from services.negatives.store import MINER, Held, Store
-from shared.compacted import CompactedTopic
+from shared.compacted import read_once
 from shared.errors import PoisonError
 from shared.ports import Clock
 from shared.records import Applied, Batch, Partition, Record
@@ -88,10 +88,5 @@ class Facts:
 
 async def published(settings: Settings) -> list[Pair]:
     """Return query and product of every negative that is on the bus now."""
-    topic = CompactedTopic(settings, Negative.topic)
-    try:
-        await topic.start()
-        found = [Negative.decode(value) for value in topic.items.values()]
-    finally:
-        await topic.stop()
+    found = map(Negative.decode, (await read_once(settings, Negative.topic)).items.values())
     return [(negative.query, negative.product_id) for negative in found]
