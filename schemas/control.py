@@ -5,7 +5,20 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from schemas.base import Fingerprint, GenerationName, Identifier, Message, Offset, Score, Timestamp, Value
+from schemas.base import (
+    Fingerprint,
+    GenerationName,
+    Identifier,
+    Message,
+    Offset,
+    Scalar,
+    Score,
+    Timestamp,
+    Value,
+)
+
+ModelKind = Literal["encoder", "reranker", "late-interaction"]
+"""An embedding model; a cross-encoder that scores (query, product); a multi-vector model (ColBERT)."""
 
 
 class OffsetRange(Value):
@@ -25,10 +38,23 @@ class TrainingJob(Message):
     job_id: Identifier
     status: Literal["requested", "leased", "running", "succeeded", "failed", "superseded"]
     reason: Literal["periodic", "drift", "volume", "manual"]
+    kind: ModelKind = "encoder"
     base_model: str
+    """The id of a model of `models.v1`; empty: the model that the trainer is configured with."""
     seed: Annotated[int, Field(ge=0)] = 0
     data: tuple[OffsetRange, ...] = ()
+    """Of the judgements; empty: what there is when the job is taken."""
+    options: Mapping[str, Scalar] = {}
+    """Settings of the recipe that this job changes, by name."""
+    dataset: str = ""
+    """The name of the data set that was built for it."""
+    model_id: Identifier | None = None
+    """The model that came out."""
+    stage: str = ""
+    """What is being done, in a word: dataset, training, evaluation."""
     progress: Annotated[float, Field(ge=0, le=1)] = 0.0
+    attempt: Annotated[int, Field(ge=0)] = 0
+    """How many workers have taken it."""
     worker: str = ""
     error: str = ""
     updated_at: Timestamp
@@ -44,13 +70,22 @@ class Model(Message):
     topic: ClassVar[str] = "models.v1"
 
     model_id: Identifier
+    kind: ModelKind = "encoder"
     fingerprint: Fingerprint
     location: str
+    """Its directory, as the workers see it."""
     dimensions: Annotated[int, Field(ge=1, le=8192)]
     base_fingerprint: Fingerprint | None = None
     job_id: Identifier | None = None
     verdict: Literal["admitted", "refused", "imported"]
+    reasons: tuple[str, ...] = ()
+    """Why it was admitted or refused, a sentence each."""
     metrics: Mapping[str, Score] = {}
+    dense_weight: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Of hybrid search, fitted for this model on this shop's queries."""
+    threshold: Score | None = None
+    """The score below which a product is not relevant, fitted likewise."""
+    dataset: str = ""
     lineage: tuple[OffsetRange, ...] = ()
     seed: Annotated[int, Field(ge=0)] = 0
     code_version: str = ""
@@ -62,10 +97,17 @@ class Model(Message):
 
 
 class Rollout(Message):
-    """Which generations answer searches, and with what share of the sessions."""
+    """Which generations answer searches, and with what share of the sessions.
+
+    A message is a request; the rollout worker answers it on the same topic, with the same `request_id` and
+    what became of it. The state of all generations is the sum of the requests that were done.
+    """
 
     topic: ClassVar[str] = "rollout.v1"
 
+    request_id: Identifier | None = None
+    """Tells a request from the next; absent: its place in the topic."""
+    status: Literal["requested", "done", "refused"] = "requested"
     action: Literal["backfill", "shadow", "ramp", "promote", "rollback", "retire"]
     generation: GenerationName
     model_id: Identifier | None = None
