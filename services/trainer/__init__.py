@@ -1,0 +1,1 @@
+"""Builds data sets from judgements and negatives, and trains and judges models on them."""

@@ -1,0 +1,1 @@
+"""What the trainer decides, as pure functions of values."""
