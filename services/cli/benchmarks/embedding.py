@@ -9,12 +9,12 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from services.cli.simulation.catalogue import Product
-from services.embedder.domain.text import build_text
 from services.embedder.settings import EmbedderSettings
 from shared.encoder.directory import model_directory
 from shared.encoder.passages import cut
 from shared.ports import Encoder
 from shared.settings import ModelSettings
+from shared.texts import build_text
 
 PLAIN_BATCH = 32
 WARM = 64

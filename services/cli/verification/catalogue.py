@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from schemas.catalogue import Document
 from schemas.wire import WireError, decode_change
 from services.cli.verification.letters import Letters
-from services.embedder.domain.merge import EMPTY, join
 from services.embedder.domain.plan import hash_content, merge_batch
 from services.embedder.domain.state import UNKNOWN, Product
-from services.embedder.domain.text import build_text
 from services.embedder.settings import EmbedderSettings
+from shared.documents import EMPTY, join
 from shared.errors import PoisonError
 from shared.records import Record
+from shared.texts import build_text
 
 
 @dataclass(slots=True)

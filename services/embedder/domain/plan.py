@@ -5,16 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
-import orjson
-
-from schemas.base import MAX_MESSAGE_BYTES, Coordinates
+from schemas.base import Coordinates
 from schemas.catalogue import Document, ProductChange
 from schemas.index import IndexRecord
-from services.embedder.domain.merge import merge
 from services.embedder.domain.state import NOTHING, UNKNOWN, Embedding, Product, passages_of
-from services.embedder.domain.text import build_text
+from shared.documents import admit
 from shared.encoder.passages import Cut, cut
-from shared.errors import PoisonError
+from shared.texts import build_text
 
 HASH_DIGITS = 32
 
@@ -78,11 +75,10 @@ def merge_batch(
         before = stored.get(change.product_id, UNKNOWN)
         known = touched.get(change.product_id)
         document = before.document if known is None else known.document
-        merged = merge(document, change)
+        merged = admit(document, change)
         if merged is document:
             no_op += 1
             continue
-        _check_size(change, merged)
         touched[change.product_id] = Touched(
             change.product_id, merged, before.embedding, source, change.event_time
         )
@@ -130,13 +126,3 @@ def index_record(planned: Planned, embedding: Embedding, recipe: Recipe, *, epoc
         epoch=epoch,
         event_time=touched.event_time,
     )
-
-
-def _check_size(change: ProductChange, document: Document) -> None:
-    """Refuse what patch upon patch made too large to be written to the bus."""
-    if len(orjson.dumps(document.fields)) > MAX_MESSAGE_BYTES:
-        raise PoisonError(
-            "document.too_large",
-            f"with this change product {change.product_id!r} is larger than {MAX_MESSAGE_BYTES} bytes; "
-            "write it whole with fewer or shorter attributes",
-        )

@@ -9,7 +9,7 @@ import orjson
 
 from schemas.catalogue import Document
 from schemas.index import Passage
-from services.embedder.domain.merge import EMPTY
+from shared.documents import EMPTY
 
 
 @dataclass(frozen=True, slots=True)

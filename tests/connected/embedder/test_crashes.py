@@ -7,11 +7,11 @@ from random import Random
 import pytest
 
 from schemas.catalogue import Document, ProductChange
-from services.embedder.domain.merge import EMPTY, merge
 from services.embedder.domain.state import pack_document
-from services.embedder.domain.text import build_text
 from services.embedder.handler import EmbedderHandler
+from shared.documents import EMPTY, merge
 from shared.errors import TransientError
+from shared.texts import build_text
 
 from .conftest import PARTITION, Bench, batch, change
 

@@ -5,9 +5,9 @@ from redis.asyncio import Redis
 
 from schemas.catalogue import ProductChange
 from schemas.index import Passage
-from services.embedder.domain.merge import EMPTY, merge
 from services.embedder.domain.state import NOTHING, Embedding, Product
 from services.embedder.store import DocumentStore, StateGoneError, Write
+from shared.documents import EMPTY, merge
 from shared.errors import FatalError, FencedError
 from shared.records import Partition
 

@@ -3,12 +3,14 @@ from datetime import UTC, datetime, timedelta
 from functools import reduce
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.catalogue import Document, ProductChange
-from services.embedder.domain.merge import EMPTY, join, merge
 from services.embedder.domain.state import pack_document, unpack_document
+from shared.documents import EMPTY, admit, join, merge
+from shared.errors import PoisonError
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES = st.sampled_from(["title", "price", "brand", "stock"])
@@ -128,3 +130,10 @@ def test_a_version_zero_delete_of_a_versioned_product_changes_nothing() -> None:
 def test_a_tie_between_one_and_true_has_one_winner() -> None:
     one, other = change("upsert", 1, stock=1), change("upsert", 1, stock=True)
     assert merged(one, other).fields["stock"] is merged(other, one).fields["stock"] is True
+
+
+def test_patch_upon_patch_does_not_make_a_product_larger_than_a_message() -> None:
+    document = admit(EMPTY, change("upsert", 1, title="x" * 200_000))
+    with pytest.raises(PoisonError, match=r"document\.too_large"):
+        admit(document, change("patch", 2, bullets="x" * 100_000))
+    assert admit(document, change("patch", 2, title="y", bullets="x" * 100_000)).fields["title"] == "y"

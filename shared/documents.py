@@ -1,4 +1,4 @@
-"""Last writer wins, field by field, with versioned whole writes and deletes.
+"""A product as the merge of its changes: last writer wins, field by field, by version.
 
 A change is itself a small document, and merging is the join of a semilattice (Shapiro et al. 2011,
 state-based CRDTs): commutative, associative, idempotent. So replays and disorder on the wire change
@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import orjson
 
-from schemas.base import FieldValue
+from schemas.base import MAX_MESSAGE_BYTES, FieldValue
 from schemas.catalogue import Document, ProductChange
+from shared.errors import PoisonError
 
 EMPTY = Document()
 
@@ -31,6 +32,18 @@ def merge(document: Document, change: ProductChange) -> Document:
     """Return `document` with `change` merged in; `document` itself when that changes nothing."""
     merged = _join(document, _claim(change))
     return document if _same(merged, document) else _document(merged)
+
+
+def admit(document: Document, change: ProductChange) -> Document:
+    """Merge; raises `PoisonError` when patch upon patch made it too large to be written to the bus."""
+    merged = merge(document, change)
+    if merged is not document and len(orjson.dumps(merged.fields)) > MAX_MESSAGE_BYTES:
+        raise PoisonError(
+            "document.too_large",
+            f"with this change product {change.product_id!r} is larger than {MAX_MESSAGE_BYTES} bytes; "
+            "write it whole with fewer or shorter attributes",
+        )
+    return merged
 
 
 def join(left: Document, right: Document) -> Document:

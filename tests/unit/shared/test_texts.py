@@ -2,8 +2,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.base import MAX_TEXT_BYTES
-from services.embedder.domain.text import build_text
 from services.embedder.settings import EmbedderSettings
+from shared.texts import build_text
 
 DEFAULT = EmbedderSettings().text
 LABELLED = ("title", "Brand: {brand}", "Color: {color}", "{bullets|description}")
