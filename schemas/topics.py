@@ -17,6 +17,9 @@ DAY = timedelta(days=1)
 FOREVER = timedelta(milliseconds=-1)
 TOMBSTONES = 7 * DAY
 DEAD_LETTER_SUFFIX = ".dlq"
+KEPT_WHOLE = {"min.compaction.lag.ms": str(int(7 * DAY / timedelta(milliseconds=1)))}
+"""Nothing younger is compacted away: a data set is named by ranges of offsets, and within a week it can be
+built again bit for bit, to compare models on it or to see why one is as it is."""
 LETTER_BYTES = 2 * 1024 * 1024
 """A dead letter is its message and a dozen headers: the largest message that a broker takes by default
 (1 MiB) must fit, else the letter is refused and the worker can never go on."""
@@ -86,6 +89,7 @@ TOPICS: tuple[TopicSpec, ...] = (
         message=Judgement,
         cleanup="compact",
         dead_letters=True,
+        config=KEPT_WHOLE,
         description="Rolling relevance judgements; you read it.",
     ),
     TopicSpec(
@@ -102,6 +106,7 @@ TOPICS: tuple[TopicSpec, ...] = (
         key="query, tab, product id",
         message=Negative,
         cleanup="compact",
+        config=KEPT_WHOLE,
         description="Hard negatives mined from the live index.",
     ),
     TopicSpec(
