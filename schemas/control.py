@@ -100,17 +100,22 @@ class Rollout(Message):
     """Which generations answer searches, and with what share of the sessions.
 
     A message is a request; the rollout worker answers it on the same topic, with the same `request_id` and
-    what became of it. The state of all generations is the sum of the requests that were done.
+    what became of it: done, refused, or running (a backfill, until it is done). The state of all generations
+    is the sum of the answers; of two final answers to one request the first counts.
     """
 
     topic: ClassVar[str] = "rollout.v1"
 
     request_id: Identifier | None = None
     """Tells a request from the next; absent: its place in the topic."""
-    status: Literal["requested", "done", "refused"] = "requested"
+    status: Literal["requested", "running", "done", "refused"] = "requested"
     action: Literal["backfill", "shadow", "ramp", "promote", "rollback", "retire"]
     generation: GenerationName
     model_id: Identifier | None = None
+    model: Model | None = None
+    """In the answer to a backfill: the model as it was then."""
+    force: bool = False
+    """Build with a model that the evaluation refused."""
     weights: Mapping[GenerationName, Annotated[float, Field(ge=0, le=1)]] = {}
     reason: str = ""
     requested_at: Timestamp
