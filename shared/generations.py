@@ -1,0 +1,175 @@
+"""Which generations of the index there are, and which is live: the sum of the answers on `rollout.v1`.
+
+Kafka is the truth, and the only one: whoever needs the state reads the topic from its beginning (it is
+small, and kept for ever) and follows it, see `shared.rollout_log`. Everything here is pure.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from schemas.base import GenerationName, Identifier, Value
+from schemas.control import Model, Rollout
+from shared.settings import Settings
+
+S = TypeVar("S", bound=Settings)
+Stage = Literal["building", "ready", "live", "warm", "retired"]
+"""Backfilled; whole and tested, never live yet; answering; kept up to date to go back to; given up."""
+SWITCHABLE: tuple[Stage, ...] = ("ready", "warm")
+
+
+class Generation(Value):
+    """One generation; without `model` it is of the configured model."""
+
+    name: GenerationName
+    stage: Stage
+    model: Model | None = None
+    source: GenerationName | None = None
+    """The generation that it is backfilled from; the founding one has none."""
+    request_id: Identifier | None = None
+    """Of the backfill."""
+    reason: str = ""
+    """Why it was given up, when it was refused."""
+
+    def at(self, stage: Stage) -> "Generation":
+        """Return it in another stage."""
+        return self.model_copy(update={"stage": stage})
+
+    def settings(self, common: S) -> S:
+        """Return the settings of the part of a worker that serves this generation."""
+        update: dict[str, object] = {"generation": self.name}
+        if self.model is not None:
+            path = Path(self.model.location)
+            update["model"] = common.model.model_copy(update={"path": path})
+        return common.model_copy(update=update)
+
+
+class Generations(Value):
+    """All generations by name; retired ones stay, so that no name is used twice."""
+
+    live: GenerationName | None = None
+    previous: GenerationName | None = None
+    """What was live before: a roll-back goes there."""
+    known: Mapping[GenerationName, Generation] = {}
+
+    @property
+    def served(self) -> dict[str, Generation]:
+        """Those that are not retired, by name."""
+        return {name: each for name, each in self.known.items() if each.stage != "retired"}
+
+    def of(self, *stages: Stage) -> list[Generation]:
+        """Return those in one of the stages, by name."""
+        return [self.known[name] for name in sorted(self.known) if self.known[name].stage in stages]
+
+    def founded(self, configured: str) -> "Generations":
+        """Return the state with the configured generation as the live one, while configuration decides.
+
+        That is until the first generation is built from a model of `models.v1`; from then on the topic does.
+        """
+        if self.live == configured or any(each.model is not None for each in self.known.values()):
+            return self
+        return Generations(live=configured, known={configured: Generation(name=configured, stage="live")})
+
+    def after(self, answer: Rollout) -> "Generations":
+        """Return the state after one answer; one that makes no sense changes nothing."""
+        found = self.known.get(answer.generation)
+        match answer.action, answer.status:
+            case "backfill", _:
+                return self._backfilled(found, answer)
+            case "promote", "done":
+                return self.founded(answer.generation) if found is None else self._switched(found)
+            case "rollback", "done":
+                return self._switched(self.known.get(self.back_from(answer.generation) or ""))
+            case "retire", "done":
+                return self._retired(found)
+        return self
+
+    def back_from(self, named: str) -> str | None:
+        """Return where a roll-back goes that names the live generation, or the one to go back to."""
+        return self.previous if named == self.live else named
+
+    def _backfilled(self, found: Generation | None, answer: Rollout) -> "Generations":
+        if found is None:
+            begun = answer.status == "running" and answer.model is not None and self.live is not None
+            return self._with(self._new(answer)) if begun else self
+        if found.stage != "building" or answer.status == "running":
+            return self
+        if answer.status == "done":
+            return self._with(found.at("ready"))
+        if found.request_id != answer.request_id:
+            return self
+        return self._with(found.at("retired").model_copy(update={"reason": answer.reason}))
+
+    def _new(self, answer: Rollout) -> Generation:
+        return Generation(
+            name=answer.generation,
+            stage="building",
+            model=answer.model,
+            source=self.live,
+            request_id=answer.request_id,
+        )
+
+    def _switched(self, to: Generation | None) -> "Generations":
+        """Make `to` the live one, and keep the one before warm."""
+        if to is None or to.stage not in SWITCHABLE or self.live is None:
+            return self
+        before = self.known[self.live].at("warm")
+        switched = self._with(before, to.at("live"))
+        return switched.model_copy(update={"live": to.name, "previous": before.name})
+
+    def _retired(self, found: Generation | None) -> "Generations":
+        if found is None or found.name == self.live:
+            return self
+        previous = None if found.name == self.previous else self.previous
+        return self._with(found.at("retired")).model_copy(update={"previous": previous})
+
+    def _with(self, *generations: Generation) -> "Generations":
+        known = {**self.known, **{each.name: each for each in generations}}
+        return self.model_copy(update={"known": known})
+
+
+class Ledger(Value):
+    """The topic so far: the generations, and which requests wait for an answer."""
+
+    generations: Generations = Generations()
+    pending: tuple[Rollout, ...] = ()
+    """Requests without any answer, oldest first; each has its `request_id`."""
+    running: frozenset[Identifier] = frozenset()
+    closed: frozenset[Identifier] = frozenset()
+
+    def take(self, message: Rollout, *, offset: int) -> "Ledger":
+        """Return the ledger with the message that lies at `offset`; what is said again is no news."""
+        named = message if message.request_id else message.model_copy(update={"request_id": _place(offset)})
+        request_id = named.request_id or ""
+        if request_id in self.closed:
+            return self
+        match named.status:
+            case "requested":
+                known = {each.request_id for each in self.pending} | self.running
+                new = () if request_id in known else (named,)
+                return self.model_copy(update={"pending": (*self.pending, *new)})
+            case "running":
+                return self if request_id in self.running else self._answered(named)
+        return self._answered(named)
+
+    def _answered(self, answer: Rollout) -> "Ledger":
+        this = {answer.request_id}
+        runs = answer.status == "running"
+        return Ledger(
+            generations=self.generations.after(answer),
+            pending=tuple(each for each in self.pending if each.request_id not in this),
+            running=self.running | this if runs else self.running - this,
+            closed=self.closed if runs else self.closed | this,
+        )
+
+
+def fold(messages: Iterable[tuple[int, Rollout]]) -> Ledger:
+    """Return the ledger of these messages (offset, message), in log order."""
+    ledger = Ledger()
+    for offset, message in messages:
+        ledger = ledger.take(message, offset=offset)
+    return ledger
+
+
+def _place(offset: int) -> str:
+    return f"{Rollout.topic}-{offset}"

@@ -1,0 +1,67 @@
+"""`rollout.v1` as every worker has it in memory: the state of all generations, as of a moment ago."""
+
+import structlog
+from pydantic import ValidationError
+
+from schemas.control import Rollout
+from shared.following import Follower
+from shared.generations import Generations, Ledger
+from shared.records import Record
+from shared.settings import Settings
+
+log = structlog.get_logger()
+
+
+class RolloutLog:
+    """The part of a worker that follows the topic; complete once it has started.
+
+    While the broker is away the last state is kept. A log that was made anew is read anew.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.ledger = Ledger()
+        self.next_offset = 0
+        self._configured = settings.generation
+        self._follower = Follower(settings, Rollout.topic, self._take)
+
+    @property
+    def generations(self) -> Generations:
+        """The state, with the configured generation while configuration decides."""
+        return self.ledger.generations.founded(self._configured)
+
+    async def start(self) -> None:
+        """Read what there is, and follow."""
+        await self._follower.start()
+
+    async def stop(self) -> None:
+        """Stop following."""
+        await self._follower.stop()
+
+    async def wait(self) -> None:
+        """Raise what made it fail."""
+        await self._follower.wait()
+
+    async def wait_change(self) -> None:
+        """Return when something was read since the last call (of one caller)."""
+        await self._follower.wait_change()
+
+    def _take(self, record: Record) -> None:
+        if record.offset < self.next_offset:
+            self.ledger = Ledger()
+        self.next_offset = record.offset + 1
+        try:
+            message = Rollout.decode(record.value or b"")
+        except ValidationError as error:
+            log.warning("rollout.invalid", offset=record.offset, error=str(error))
+            return
+        self.ledger = self.ledger.take(message, offset=record.offset)
+
+
+async def read_rollouts(settings: Settings) -> RolloutLog:
+    """Return the log as it is now, no longer followed."""
+    whole = RolloutLog(settings)
+    try:
+        await whole.start()
+    finally:
+        await whole.stop()
+    return whole
