@@ -30,7 +30,7 @@ from shared.settings import Settings
 
 M = TypeVar("M")
 
-DRAIN = timedelta(seconds=25)
+DRAIN = timedelta(seconds=22)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,9 @@ Faust (and mode below it) gives the life cycle, the signals, the supervised serv
 
 import asyncio
 import logging
+import os
+import sys
+import threading
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from importlib.util import find_spec
@@ -34,8 +37,11 @@ log = structlog.get_logger()
 S = TypeVar("S", bound=Settings)
 EXIT_FAILED = 1
 EXIT_CONFIGURATION = 2
-DRAIN = timedelta(seconds=27)
-"""Longer than a loop's own drain, shorter than the 30 s after which an operator gives up."""
+DRAIN = timedelta(seconds=24)
+"""Longer than a loop's own drain; with `FAREWELL` shorter than the 30 s after which an operator gives up."""
+FAREWELL = timedelta(seconds=5)
+"""What Faust gets to stop in when every part has. By then nothing is left to lose, and its consumer was
+seen to wait for ever."""
 LEAST_SECONDS = 1.0
 """What a part gets to stop in although those before it used the time up."""
 
@@ -74,6 +80,7 @@ class Worker:
         self._checks: dict[str, Check] = {}
         self.commands = Commands(name)
         self._started = False
+        self._stopping: asyncio.Task[None] | None = None
         self.ready("start", lambda: None if self._started else "still starting")
         self.ready("commands", self.commands.waiting)
         health_routes(self.api, self._checks)
@@ -95,6 +102,8 @@ class Worker:
         await self.server.start()
         self.commands.begin(await self._ends_of_commands())
         for part in self._parts:
+            if self._stopping is not None:
+                return
             await part.start()
         self._started = True
         log.info("worker.started", instance=self.instance, url=self.server.url)
@@ -114,7 +123,15 @@ class Worker:
         raise AssertionError("a retry without end has ended")
 
     async def stop_parts(self) -> None:
-        """Stop in reverse, within the drain; a part that cannot stop does not keep the others from it."""
+        """Stop in reverse, within the drain; a part that cannot stop does not keep the others from it.
+
+        Once: whoever calls later waits for the same end. mode cancels what it waits for, so it is a task.
+        """
+        if self._stopping is None:
+            self._stopping = asyncio.ensure_future(self._stop_parts())
+        await asyncio.shield(self._stopping)
+
+    async def _stop_parts(self) -> None:
         self._started = False
         loop = asyncio.get_running_loop()
         end = loop.time() + DRAIN.total_seconds()
@@ -152,8 +169,10 @@ class Worker:
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
         root = _Root(self, loop=loop)
+        app = _faust_app(self, loop)
+        app.stop_first = root.stop_first
         process = faust.Worker(
-            _faust_app(self, loop),
+            app,
             root,
             loop=loop,
             quiet=True,
@@ -168,9 +187,10 @@ class Worker:
             code, failure = end.code if isinstance(end.code, int) else EXIT_FAILED, process.crash_reason
         except Exception as error:  # noqa: BLE001 - mode raises what crashed the worker
             failure = error
-        return self._exit_code(code, root.failure or failure)
+        return self.exit_code(code, root.failure or failure)
 
-    def _exit_code(self, code: int, failure: BaseException | None) -> int:
+    def exit_code(self, code: int, failure: BaseException | None) -> int:
+        """Return the code that a process ends with, and log the failure, if there is one."""
         if failure is None:
             return code
         if isinstance(failure, HeadraceError):
@@ -189,6 +209,7 @@ class _Root(Service):  # type: ignore[misc]  # mode is untyped
     def __init__(self, worker: Worker, **options: Any) -> None:  # Any: mode's options
         self.failure: BaseException | None = None
         self._worker = worker
+        self._end: threading.Timer | None = None
         super().__init__(**options)
 
     async def on_start(self) -> None:
@@ -200,9 +221,28 @@ class _Root(Service):  # type: ignore[misc]  # mode is untyped
             raise
         self.add_future(self._watch())
 
-    async def on_stop(self) -> None:
-        """Drain and stop the parts."""
+    async def stop_first(self) -> None:
+        """Drain and stop the parts; the process ends a little later, whatever Faust does."""
+        self._end_after(DRAIN + FAREWELL)
         await self._worker.stop_parts()
+        self._end_after(FAREWELL)
+
+    async def on_stop(self) -> None:
+        """Wait until the parts have stopped."""
+        await self._worker.stop_parts()
+
+    def _end_after(self, span: timedelta) -> None:
+        if self._end is not None:
+            self._end.cancel()
+        self._end = threading.Timer(span.total_seconds(), self._exit)
+        self._end.daemon = True
+        self._end.start()
+
+    def _exit(self) -> None:
+        log.warning("worker.cut", why="Faust did not stop")
+        code = self._worker.exit_code(0, self.failure)
+        sys.stdout.flush()
+        os._exit(code)
 
     async def _watch(self) -> None:
         try:

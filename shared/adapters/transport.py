@@ -1,5 +1,6 @@
-"""Faust's Kafka transport, with a mended consumer (see `shared.adapters.consumer`)."""
+"""A Faust app with a mended consumer (see `shared.adapters.consumer`) that is stopped last."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import faust
@@ -26,7 +27,16 @@ class _Transport(aiokafka.Transport):  # type: ignore[misc]  # as above
 
 
 class App(faust.App):  # type: ignore[misc]  # as above
-    """A `faust.App` in every respect but its consumer."""
+    """A `faust.App` in every respect but its consumer, and that it lets others stop before it does."""
+
+    stop_first: Callable[[], Awaitable[None]] | None = None
+    """mode stops the app before the services beside it, and the app's own stop may take long or hang."""
+
+    async def stop(self) -> None:
+        """Stop, after what must be safe first."""
+        if self.stop_first is not None:
+            await self.stop_first()
+        await super().stop()
 
     def _new_transport(self) -> Any:  # Any: as above
         return _Transport(self.conf.broker_consumer, self)
