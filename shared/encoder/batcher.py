@@ -4,6 +4,9 @@ The event loop never waits for the model. Each of the encoder's threads takes a 
 core waits for another. Requests go by earliest deadline, and a request is due the later the larger it is:
 a query or a single change overtakes an import, and an import that has waited goes before newer small ones.
 A pass has texts of like length: the longest that are left of the first request, filled up from the next.
+
+Several models share the cores by sharing `Passes`. What is asked in the background (a backfill) is due much
+later, and one core is always left to the others.
 """
 
 import asyncio
@@ -12,6 +15,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,6 +29,10 @@ DUE_A_TEXT = 0.02
 """Seconds after which a request is due, for each of its texts; about what a text takes on one core."""
 LEAST_SHARE = 8
 """Fewer texts are not shared between idle cores: two small passes cost half as much again as one."""
+BACKGROUND_SECONDS = 10.0
+"""So much later is a background request due: it is not starved either."""
+BACKGROUND_PART = 4
+"""Where there is one core only, a background pass is that much smaller: the others wait for no more."""
 WAITING_TEXTS = 4096
 
 Encode = Callable[[Sequence[str]], Vectors]
@@ -38,6 +46,8 @@ class _Request:
     texts: Sequence[str]
     due: float
     rows: Vectors
+    pass_characters: int
+    background: bool
     done: "asyncio.Future[Vectors]"
     order: list[int] = field(init=False)
     left: int = field(init=False)
@@ -57,6 +67,98 @@ class _Request:
         return [(self, index) for index in taken]
 
 
+class Passes:
+    """Threads that embed pass after pass, for one model or for several that share the cores."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._requests: list[_Request] = []
+        """Those that have texts to take, by deadline."""
+        self._threads: list[threading.Thread] = []
+        self._idle = 0
+        self._background = 0
+        """Passes under way for background requests."""
+        self._stopped = False
+
+    def grow(self, threads: int) -> None:
+        """Have at least so many threads."""
+        while len(self._threads) < threads:
+            name = f"encode-{len(self._threads)}"
+            self._threads.append(threading.Thread(target=self._work, name=name, daemon=True))
+            self._threads[-1].start()
+
+    async def start(self) -> None:
+        """Nothing to do: the first model brings the threads."""
+
+    async def stop(self) -> None:
+        """End the threads; passes under way end unheard."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join)
+
+    def add(self, request: _Request) -> None:
+        """Have its texts embedded."""
+        with self._changed:
+            bisect.insort(self._requests, request, key=lambda each: each.due)
+            self._changed.notify(len(request.texts))
+
+    def drop(self, request: _Request) -> None:
+        """Forget what of it was not taken yet."""
+        with self._changed:
+            if request in self._requests:
+                self._requests.remove(request)
+
+    def _work(self) -> None:
+        """Embed pass after pass, in a thread of its own."""
+        while taken := self._next():
+            first = taken[0][0]
+            loop = first.done.get_loop()
+            try:
+                rows = first.encode([request.texts[index] for request, index in taken])
+            except Exception as error:  # noqa: BLE001 - it belongs to the callers, who decide
+                _tell(loop, _fail_all, taken, error)
+            else:
+                _tell(loop, _answer, taken, rows)
+            if first.background:
+                with self._changed:
+                    self._background -= 1
+                    self._changed.notify_all()
+
+    def _next(self) -> list[tuple[_Request, int]]:
+        """Wait for something to do; nothing when it was stopped."""
+        with self._changed:
+            self._idle += 1
+            self._changed.wait_for(lambda: self._stopped or self._first() is not None)
+            first = None if self._stopped else self._first()
+            taken = [] if first is None else self._take(first)
+            self._idle -= 1
+            return taken
+
+    def _first(self) -> _Request | None:
+        """Return the request that is due first and may go: background ones leave a core to the others."""
+        full = self._background >= max(1, len(self._threads) - 1)
+        return next((each for each in self._requests if not (each.background and full)), None)
+
+    def _take(self, first: _Request) -> list[tuple[_Request, int]]:
+        """Take a pass: this idle thread's share of what waits, within the budget, all of one kind."""
+        alike = [each for each in self._requests if each.encode == first.encode and each.due >= first.due]
+        longest = first.length(first.order[0])
+        waiting = sum(len(request.order) for request in self._requests)
+        budget = first.pass_characters
+        if first.background:
+            self._background += 1
+            budget = budget if len(self._threads) > 1 else budget // BACKGROUND_PART
+        room = min(max(1, budget // max(1, longest)), max(LEAST_SHARE, math.ceil(waiting / self._idle)))
+        taken: list[tuple[_Request, int]] = []
+        for request in alike:
+            if len(taken) < room and request.background == first.background:
+                taken += request.take(room - len(taken), longest)
+        self._requests = [request for request in self._requests if request.order]
+        return taken
+
+
 class CoalescingEncoder:
     """Serves concurrent callers of one event loop through the (blocking) encoder."""
 
@@ -64,44 +166,37 @@ class CoalescingEncoder:
         self,
         encoder: Encoder,
         *,
+        passes: Passes | None = None,
         waiting_texts: int = WAITING_TEXTS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.fingerprint = encoder.fingerprint
         self.dimensions = encoder.dimensions
+        self.background = False
+        """Whether what is asked from now on goes after what others ask of the same `passes`."""
         self._encoder = encoder
         self._pass_characters = encoder.pass_tokens * CHARACTERS_A_TOKEN
+        self._passes = passes or Passes()
+        self._own = passes is None
         self._waiting_texts = waiting_texts
         self._clock = clock
         self._waiting = 0
         self._room = asyncio.Event()
-        self._changed = threading.Condition()
         self._open: set[_Request] = set()
-        self._requests: list[_Request] = []
-        """Those that have texts to take, by deadline."""
-        self._idle = 0
         self._stopped = False
-        self._threads = [
-            threading.Thread(target=self._work, name=f"encode-{number}", daemon=True)
-            for number in range(encoder.threads)
-        ]
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def start(self) -> None:
         """Begin serving."""
-        self._loop = asyncio.get_running_loop()
-        for thread in self._threads:
-            thread.start()
+        self._passes.grow(self._encoder.threads)
 
     async def stop(self) -> None:
         """Stop serving; callers still waiting get `TransientError`, passes under way end unheard."""
-        with self._changed:
-            self._stopped = True
-            self._changed.notify_all()
+        self._stopped = True
         for request in self._open:
+            self._passes.drop(request)
             _fail(request, TransientError("the encoder was stopped"))
-        for thread in self._threads:
-            await asyncio.to_thread(thread.join)
+        if self._own:
+            await self._passes.stop()
 
     async def encode_documents(self, texts: Sequence[str]) -> Vectors:
         """Return one unit row a text, in order; waits for room when too many texts are waiting."""
@@ -123,62 +218,31 @@ class CoalescingEncoder:
             return rows
         if self._stopped:
             raise TransientError("the encoder was stopped")
-        due = self._clock() + DUE_A_TEXT * len(texts)
-        done: asyncio.Future[Vectors] = asyncio.get_running_loop().create_future()
-        request = _Request(encode, texts, due, rows, done)
+        request = _Request(
+            encode,
+            texts,
+            due=self._clock() + DUE_A_TEXT * len(texts) + BACKGROUND_SECONDS * self.background,
+            rows=rows,
+            pass_characters=self._pass_characters,
+            background=self.background,
+            done=asyncio.get_running_loop().create_future(),
+        )
         self._open.add(request)
         self._waiting += len(texts)
-        with self._changed:
-            bisect.insort(self._requests, request, key=lambda each: each.due)
-            self._changed.notify(len(texts))
+        self._passes.add(request)
         try:
-            return await done
+            return await request.done
         finally:
-            self._leave(request)
+            self._open.remove(request)
+            self._waiting -= len(texts)
+            self._room.set()
+            self._passes.drop(request)
 
-    def _leave(self, request: _Request) -> None:
-        """Forget what a caller who has gone still had waiting."""
-        self._open.remove(request)
-        self._waiting -= len(request.texts)
-        self._room.set()
-        with self._changed:
-            if request in self._requests:
-                self._requests.remove(request)
 
-    def _work(self) -> None:
-        """Embed pass after pass, in a thread of its own."""
-        assert self._loop is not None  # noqa: S101 - set before the thread is started
-        while taken := self._next():
-            texts = [request.texts[index] for request, index in taken]
-            try:
-                rows = taken[0][0].encode(texts)
-            except Exception as error:  # noqa: BLE001 - it belongs to the callers, who decide
-                self._loop.call_soon_threadsafe(_fail_all, taken, error)
-            else:
-                self._loop.call_soon_threadsafe(_answer, taken, rows)
-
-    def _next(self) -> list[tuple[_Request, int]]:
-        """Wait for something to do; nothing when it was stopped."""
-        with self._changed:
-            self._idle += 1
-            self._changed.wait_for(lambda: self._requests or self._stopped)
-            taken = [] if self._stopped else self._take()
-            self._idle -= 1
-            return taken
-
-    def _take(self) -> list[tuple[_Request, int]]:
-        """Take a pass: this idle thread's share of what waits, within the budget, all of one kind."""
-        first = self._requests[0]
-        longest = first.length(first.order[0])
-        waiting = sum(len(request.order) for request in self._requests)
-        fitting = max(1, self._pass_characters // max(1, longest))
-        room = min(fitting, max(LEAST_SHARE, math.ceil(waiting / self._idle)))
-        taken: list[tuple[_Request, int]] = []
-        for request in self._requests:
-            if request.encode == first.encode and len(taken) < room:
-                taken += request.take(room - len(taken), longest)
-        self._requests = [request for request in self._requests if request.order]
-        return taken
+def _tell(loop: asyncio.AbstractEventLoop, what: Callable[..., None], *arguments: object) -> None:
+    """Say it in the callers' loop, unless that has ended."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(what, *arguments)
 
 
 def _answer(taken: Sequence[tuple[_Request, int]], rows: Vectors) -> None:

@@ -18,7 +18,7 @@ PACKAGED_WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb
 """Of `model.safetensors` of sentence-transformers/all-MiniLM-L6-v2, which the package must contain."""
 
 ALLOWED_SUFFIXES = frozenset({".safetensors", ".json", ".txt", ".model"})
-IGNORED_NAMES = frozenset({".gitattributes", ".gitignore", "license", "notice", "license.md"})
+IGNORED_NAMES = frozenset({".gitattributes", ".gitignore", "license", "notice", "license.md", "model.md"})
 LIBRARY = "sentence_transformers."
 
 
@@ -96,12 +96,17 @@ def _is_ignored(file: Path) -> bool:
 
 
 def _check_modules(file: Path) -> None:
-    """Refuse modules of other libraries: the loader would import them."""
+    """Refuse modules of other libraries (the loader would import them), and files that were not looked at."""
     modules = _read_json(file)
-    kinds = [module.get("type", "") for module in modules] if isinstance(modules, list) else [""]
-    for kind in kinds:
-        if not str(kind).startswith(LIBRARY):
+    if not isinstance(modules, list) or not all(isinstance(module, dict) for module in modules):
+        raise ConfigurationError(f"{file}: not a list of modules")
+    root = file.parent.resolve()
+    for module in modules:
+        kind, path = str(module.get("type", "")), str(module.get("path", ""))
+        if not kind.startswith(LIBRARY):
             raise ConfigurationError(f"{file}: module {kind!r} is not one of sentence-transformers")
+        if not (root / path).resolve().is_relative_to(root):
+            raise ConfigurationError(f"{file}: module path {path!r} leads out of the model directory")
 
 
 def _read_json(file: Path) -> Any:  # Any: it is JSON from outside

@@ -6,7 +6,6 @@ several callers run at once, one a core: sharing one pass means a barrier after 
 machine each barrier waits for a time slice (seen: 0.73 s instead of 10 ms for one query).
 """
 
-import json
 import os
 import threading
 from collections.abc import Iterable, Sequence
@@ -19,6 +18,7 @@ import torch
 import transformers
 from sentence_transformers import SentenceTransformer
 
+from shared.encoder.description import prompts
 from shared.encoder.directory import model_directory
 from shared.encoder.fingerprint import fingerprint
 from shared.encoder.packing import pack
@@ -45,9 +45,9 @@ class SentenceEncoder:
         self._model = _load(directory, self._device, _precision(settings, self._device))
         self._tokenizer = self._model.tokenizer
         self._tokenizing = threading.Lock()
-        prompts = _prompts(directory)
-        self._query_prompt = settings.query_prompt or prompts.get("query", "")
-        self._document_prompt = settings.document_prompt or prompts.get("document", "")
+        named = prompts(directory)
+        self._query_prompt = settings.query_prompt or named.get("query", "")
+        self._document_prompt = settings.document_prompt or named.get("document", "")
         self._longest = min(settings.max_tokens, self._model.max_seq_length or settings.max_tokens)
         self.dimensions = int(self._model.get_embedding_dimension() or 0)
         self.fingerprint = fingerprint(
@@ -142,10 +142,3 @@ def has_amx(processor: Iterable[str]) -> bool:
 def _processor() -> list[str]:
     file = Path("/proc/cpuinfo")
     return file.read_text().splitlines() if file.exists() else []
-
-
-def _prompts(directory: Path) -> dict[str, str]:
-    """Return the prompts that the model's own configuration names."""
-    file = directory / "config_sentence_transformers.json"
-    configured = json.loads(file.read_bytes()).get("prompts") if file.exists() else None
-    return {name: prompt for name, prompt in (configured or {}).items() if isinstance(prompt, str)}

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 import numpy as np
 import pytest
 
-from shared.encoder.batcher import CoalescingEncoder
+from shared.encoder.batcher import CoalescingEncoder, Passes
 from shared.errors import FatalError, TransientError
 from shared.ports import Vectors
 from shared.testing.encoder import FakeEncoder
@@ -182,3 +182,36 @@ async def test_callers_are_told_when_it_stops(gated: GatedEncoder) -> None:
     await stopping
     with pytest.raises(TransientError, match="stopped"):
         await front.encode_query("third")
+
+
+async def test_what_is_asked_in_the_background_leaves_a_core_to_the_others_and_goes_after_them() -> None:
+    passes, live, candidate = Passes(), GatedEncoder(threads=2), GatedEncoder(threads=2)
+    fronts = [CoalescingEncoder(each, passes=passes) for each in (live, candidate)]
+    fronts[1].background = True
+    for front in fronts:
+        await front.start()
+    backfill = asyncio.create_task(fronts[1].encode_documents([*"abcdefghijklmnopqrstuvwxyz"]))
+    await entered(candidate)
+    assert not candidate.entered.acquire(blocking=False)
+    changes = [asyncio.create_task(fronts[0].encode_documents([text])) for text in ("change", "another")]
+    await entered(live)  # at the same time: the gate is shut
+    live.gate.set()
+    await asyncio.gather(*changes)
+    assert not backfill.done()
+    candidate.gate.set()
+    assert len(await backfill) == 26
+    for front in fronts:
+        await front.stop()
+    await passes.stop()
+
+
+async def test_with_one_core_a_background_pass_is_small(gated: GatedEncoder) -> None:
+    passes = Passes()
+    front = CoalescingEncoder(gated, passes=passes)
+    front.background = True
+    await front.start()
+    gated.gate.set()
+    await front.encode_documents(["22", "22", "22", "22", "22"])
+    assert [len(texts) for texts in gated.seen] == [2, 2, 1]  # of 8 texts that fit
+    await front.stop()
+    await passes.stop()

@@ -51,6 +51,13 @@ def test_modules_of_other_libraries_are_refused(directory: Path) -> None:
         check_directory(directory)
 
 
+def test_a_module_outside_of_the_directory_is_refused(directory: Path) -> None:
+    kind = "sentence_transformers.models.Dense"
+    (directory / "modules.json").write_text(json.dumps([{"type": kind, "path": "../elsewhere"}]))
+    with pytest.raises(ConfigurationError, match="leads out"):
+        check_directory(directory)
+
+
 def test_a_link_out_of_the_directory_is_refused(directory: Path) -> None:
     (directory.parent / "outside.json").write_text("{}")
     (directory / "extra.json").symlink_to(directory.parent / "outside.json")
