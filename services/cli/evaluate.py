@@ -12,12 +12,13 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from services.cli import loading, quality
+from services.cli import loading
 from services.cli.progress import bars
 from services.cli.report import Report, Row
 from services.cli.search_client import SearchClient
 from services.cli.simulation.catalogue import Catalogue, Query, load
 from services.cli.up import local_stack
+from shared import quality
 from shared.errors import TransientError
 from shared.infrastructure.ladder import Rung
 from shared.infrastructure.running import discover, read
@@ -28,6 +29,7 @@ app = typer.Typer()
 WORKERS = ("shards", "embedder", "search")
 MODES = ("lexical", "dense", "hybrid")
 READY = timedelta(minutes=10)
+ONLINE = ("nDCG@10", "R@10", "R@50", "RR@10", "judged@10")
 PATIENCE = 5
 PATIENT_MS = 30_000
 """Quality is measured, not speed: a busy machine must not make an answer partial."""
@@ -68,14 +70,14 @@ def evaluate(
 def judge(client: SearchClient, catalogue: Catalogue, mode: str, progress: Progress) -> list[Row]:
     """Ask every query in one mode, and hold the answers against the grades."""
     bar = progress.add_task(f"queries, {mode}", total=len(catalogue.queries))
-    ranked: dict[str, Sequence[tuple[str, float]]] = {}
+    ranked: dict[str, Sequence[str]] = {}
     times: list[float] = []
     for query in catalogue.queries:
         began = time.perf_counter()
         ranked[query.id] = _answer(client, query, mode)
         times.append(time.perf_counter() - began)
         progress.advance(bar)
-    figures = quality.figures(catalogue.grades, ranked)
+    figures = quality.figures(catalogue.grades, ranked, ONLINE)
     rows = [
         Row(f"{mode} {name}", figure.mean, note=f"± {figure.half_width:.4f} (95 %, {figure.count} queries)")
         for name, figure in figures.items()
@@ -90,15 +92,15 @@ GOAL = 0.62
 
 
 @stamina.retry(on=TransientError, attempts=PATIENCE, timeout=None, wait_initial=1.0)
-def _answer(client: SearchClient, query: Query, mode: str) -> list[tuple[str, float]]:
-    """Return (product, score) of the first 50, best first; no or an incomplete answer is asked for again."""
+def _answer(client: SearchClient, query: Query, mode: str) -> list[str]:
+    """Return the first 50 products, best first; no or an incomplete answer is asked for again."""
     answer = client.search(
         text=query.text, k=quality.DEPTH, mode=mode, fields=[], log=False, timeout_ms=PATIENT_MS
     )
     if answer["partial"]:
         missing = [each for each in answer["partitions"] if not each["answered"]]
         raise TransientError(f"the index does not answer in full: {missing[0]['reason']}")
-    return [(hit["product_id"], hit["score"]) for hit in answer["hits"]]
+    return [hit["product_id"] for hit in answer["hits"]]
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 import orjson
 import pytest
 
-from services.cli import quality
 from services.cli.report import Report, Row
 from services.cli.search import condition
 from shared.errors import ConfigurationError
@@ -42,23 +41,3 @@ def test_a_report_has_the_shape_that_every_measurement_has(capsys):
             {"name": "nDCG@10", "value": 0.62, "unit": ""},
         ],
     }
-
-
-def test_figures_agree_with_a_calculation_by_hand():
-    grades = {"q1": {"a": 3, "b": 2, "c": 0}, "q2": {"d": 3}}
-    ranked = {"q1": [("b", 9.0), ("a", 8.0), ("x", 7.0)]}  # q2 has no answer
-    found = quality.figures(grades, ranked)
-    ideal = 1 + 0.1 / 1.5849625
-    assert found["nDCG@10"].mean == pytest.approx((0.1 + 1 / 1.5849625) / ideal / 2, abs=1e-6)
-    assert found["R@10"].mean == pytest.approx(0.5)
-    assert found["RR@10"].mean == pytest.approx(0.5)
-    assert found["nDCG@10"].count == 2
-    assert found["nDCG@10"].half_width > 0
-
-
-def test_equal_scores_keep_the_order_that_was_shown():
-    grades = {"q": {"a": 3}}
-    first = quality.figures(grades, {"q": [("a", 1.0), ("z", 1.0)]})
-    second = quality.figures(grades, {"q": [("z", 1.0), ("a", 1.0)]})
-    assert first["RR@10"].mean == 1
-    assert second["RR@10"].mean == 0.5
