@@ -55,6 +55,12 @@ def join(left: Document, right: Document) -> Document:
     return _document(_join(left, right))
 
 
+def absorb(document: Document, other: Document) -> Document:
+    """Join; `document` itself when the other one has nothing new."""
+    merged = _join(document, other)
+    return document if _same(merged, document) else _document(merged)
+
+
 def _claim(change: ProductChange) -> _Side:
     """Return the document of a product to which only this change ever happened."""
     if change.op == "delete":

@@ -12,7 +12,7 @@ from typing import Generic, Protocol, TypeVar, runtime_checkable
 import structlog
 
 from shared.errors import ConfigurationError, TransientError
-from shared.generations import Generation
+from shared.generations import Generation, Stage
 from shared.periodic import Every
 from shared.rollout_log import RolloutLog
 from shared.standing import Standing, Standings
@@ -36,6 +36,15 @@ class Preparing(Protocol):
         ...
 
 
+@runtime_checkable
+class Staged(Protocol):
+    """A part that works differently for the live generation."""
+
+    def at(self, stage: Stage) -> None:
+        """Know which stage the generation is at."""
+        ...
+
+
 class _Runner(Generic[P]):
     """One generation's part: opened, run, and opened again when it failed."""
 
@@ -45,6 +54,12 @@ class _Runner(Generic[P]):
         self.failure: Exception | None = None
         self._open = open_part
         self._task: asyncio.Task[None] | None = None
+
+    def at(self, generation: Generation) -> None:
+        """Know the generation as it is now."""
+        self.generation = generation
+        if isinstance(self.part, Staged):
+            self.part.at(generation.stage)
 
     async def open(self) -> None:
         """Start the part; raises what keeps it from starting, with nothing left running."""
@@ -170,7 +185,7 @@ class GenerationParts(Generic[P]):
             if name not in self._runners:
                 self._runners[name] = _Runner(generation, self._open)
                 self._runners[name].keep()
-            self._runners[name].generation = generation
+            self._runners[name].at(generation)
         live = self._runners[found.live or ""]
         if live.failure is not None and self._failure is not None and not self._failure.done():
             self._failure.set_exception(live.failure)

@@ -1,6 +1,6 @@
 """The embedder: catalogue changes in, complete index records out.
 
-Consumes `catalogue.changes.v1` (every accepted form, in a consumer group). Produces
+Consumes `catalogue.changes.v1` (every accepted form) and `rollout.v1`. Produces
 `index.records.<generation>`: for each product that a batch changed, one record with the merged document,
 its text, passages, vectors, model fingerprint and source.
 
@@ -11,4 +11,6 @@ Guarantees
   step, fenced by an epoch. A crash repeats at most one batch.
 * The state in Redis can be lost: it is rebuilt from the index records.
 * One generation holds vectors of one model: another fingerprint is refused at the start.
+* It runs an embedder for each generation of `rollout.v1`. A new one begins with what another one has
+  (patches and deletes included), goes on with the changes from there, and never holds the live one up.
 """

@@ -11,34 +11,25 @@ result. A crash cannot leave state that was not published.
 
 import asyncio
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
 
-import numpy as np
 import structlog
 
 from schemas.catalogue import ProductChange
 from schemas.wire import WireError, clamp_event_time, read_change
 from services.embedder import metrics
-from services.embedder.domain.plan import (
-    Merged,
-    Planned,
-    Recipe,
-    embedding_of,
-    index_record,
-    merge_batch,
-    plan,
-)
-from services.embedder.domain.recovery import BATCH_START, Recovery
-from services.embedder.domain.state import Embedding, Product
+from services.embedder.backfill import Backfill
+from services.embedder.domain.plan import Merged, Planned, merge_batch, plan
+from services.embedder.domain.recovery import Recovery
 from services.embedder.records import RecordLog
 from services.embedder.store import DocumentStore, StateGoneError, Tenure, Write
-from shared.encoder.batcher import CoalescingEncoder
+from services.embedder.writer import RecordWriter
 from shared.errors import FencedError, PoisonError, TransientError
-from shared.ports import Clock, Publisher, Vectors
-from shared.records import Applied, Batch, Outgoing, Partition, Record
+from shared.ports import Clock
+from shared.records import Applied, Batch, Partition, Record
 
 log = structlog.get_logger()
 
@@ -54,10 +45,11 @@ class Ports:
     """What the handler reaches out to."""
 
     store: DocumentStore
-    encoder: CoalescingEncoder
+    writer: RecordWriter
     records: RecordLog
-    publisher: Publisher
     clock: Clock
+    backfill: Backfill | None = None
+    """Where a generation that is built from another begins."""
 
 
 class Plan(NamedTuple):
@@ -68,16 +60,14 @@ class Plan(NamedTuple):
 
 
 class EmbedderHandler:
-    """The `PartitionHandler` of catalogue changes; index records go to `topic`."""
+    """The `PartitionHandler` of catalogue changes."""
 
-    def __init__(self, ports: Ports, recipe: Recipe, *, topic: str) -> None:
+    def __init__(self, ports: Ports) -> None:
         self._store = ports.store
-        self._encoder = ports.encoder
+        self._writer = ports.writer
         self._records = ports.records
-        self._publisher = ports.publisher
         self._clock = ports.clock
-        self._recipe = recipe
-        self._topic = topic
+        self._backfill = ports.backfill
         self._tenures: dict[Partition, Tenure] = {}
         self._one_scan = asyncio.Lock()
         self._ending = False
@@ -88,11 +78,7 @@ class EmbedderHandler:
 
     async def assigned(self, partition: Partition) -> int | None:
         """Take the partition over; rebuild its state from the index records when Redis has none."""
-        tenure = await self._store.open(partition)
-        if tenure.next_offset is None:
-            tenure = await self._rebuild(tenure)
-        self._tenures[partition] = tenure
-        return tenure.next_offset
+        return await self._take_over(partition)
 
     async def revoked(self, partition: Partition) -> None:
         """Forget the partition; its state is in Redis."""
@@ -146,7 +132,7 @@ class EmbedderHandler:
         ids = list(dict.fromkeys(change.product_id for _, change in batch.messages))
         stored = await self._store.read(tenure, ids)
         merged = merge_batch([(record.coordinates, change) for record, change in batch.messages], stored)
-        return Plan([plan(touched, self._recipe) for touched in merged.touched], merged)
+        return Plan([plan(touched, self._writer.recipe) for touched in merged.touched], merged)
 
     async def _finish(self, tenure: Tenure, batch: Batch[ProductChange], planned: Plan) -> Applied:
         """Publish what needs no inference, embed and publish the rest, store it all."""
@@ -156,20 +142,10 @@ class EmbedderHandler:
         for slow in (False, True):
             items = [item for item in planned.items if bool(item.passages) is slow]
             if items:
-                writes += await self._send(tenure, start, items)
+                writes += await self._writer.send(tenure, items, start=start)
         done = await self._store.commit(tenure, writes, next_offset=batch.next_offset)
         self._tenures[tenure.partition] = done
         return Applied(planned.merged.applied, planned.merged.no_op)
-
-    async def _send(self, tenure: Tenure, start: int, items: Sequence[Planned]) -> list[Write]:
-        """Embed, make sure that the partition is still ours, publish; returns what is to be stored."""
-        embeddings = await self._embed(items)
-        await self._store.check(tenure)
-        await self._publish(tenure, start, list(zip(items, embeddings, strict=True)))
-        return [
-            Write(item.touched.product_id, Product(item.touched.document, embedding), _changed(item))
-            for item, embedding in zip(items, embeddings, strict=True)
-        ]
 
     async def _tenure(self, partition: Partition, batch: Batch[ProductChange]) -> Tenure:
         """Return our hold on the partition, taken anew when Redis was emptied under us.
@@ -178,69 +154,60 @@ class EmbedderHandler:
         if somebody else is further, the partition is theirs.
         """
         if partition not in self._tenures:
-            next_offset = await self.assigned(partition)
+            next_offset = await self._take_over(partition, at_most=batch.next_offset)
             if next_offset is not None and next_offset > batch.next_offset:
                 del self._tenures[partition]
                 raise FencedError(f"{partition}: another embedder is at {next_offset} already")
         return self._tenures[partition]
 
-    async def _embed(self, planned: Sequence[Planned]) -> list[Embedding]:
-        """Return each product's embedding; equal texts go through the model once."""
-        texts = list(dict.fromkeys(text for item in planned for text in item.passages))
-        metrics.texts_reused.inc(sum(item.kept is not None and bool(item.content_hash) for item in planned))
-        if texts:
-            with metrics.embed_seconds.time():
-                vectors = await self._encoder.encode_documents(texts)
-            metrics.embed_batch.observe(len(texts))
-            metrics.texts_embedded.inc(len(texts))
-        rows = {text: row for row, text in enumerate(texts)}
-        return [
-            embedding_of(
-                item,
-                _half(vectors[[rows[text] for text in item.passages]]) if item.passages else b"",
-                self._recipe.fingerprint,
-            )
-            for item in planned
-        ]
+    async def _take_over(self, partition: Partition, *, at_most: int | None = None) -> int | None:
+        tenure = await self._store.open(partition)
+        if tenure.next_offset is None:
+            tenure = await self._rebuild(tenure, at_most)
+        self._tenures[partition] = tenure
+        return tenure.next_offset
 
-    async def _publish(
-        self, tenure: Tenure, start: int, products: Sequence[tuple[Planned, Embedding]]
-    ) -> None:
-        headers = ((BATCH_START, str(start).encode()),)
-        messages = []
-        for item, embedding in products:
-            record = index_record(item, embedding, self._recipe, epoch=tenure.epoch)
-            messages.append(Outgoing(self._topic, record.key(), record.encode(), headers))
-        await self._publisher.publish(messages)
-        metrics.records_published.inc(len(messages))
+    async def _rebuild(self, tenure: Tenure, at_most: int | None) -> Tenure:
+        """Fill the empty state from the records that the partition produced, or from another generation.
 
-    async def _rebuild(self, tenure: Tenure) -> Tenure:
-        """Fill the empty state of a partition from the index records that it produced."""
+        What comes from the other generation may be further than this one was: it counts up to `at_most`.
+        """
+        async with self._one_scan:
+            recovery = await self._recover(tenure)
+            if recovery.epoch:  # records of a lower epoch would be older than those that are there
+                tenure = await self._store.open(tenure.partition, above=recovery.epoch)
+            next_offset = recovery.next_offset
+            if self._backfill is not None and not next_offset:  # nothing proves that it was whole
+                next_offset = await self._backfill.run(tenure)
+                if next_offset is not None and at_most is not None:
+                    next_offset = min(next_offset, at_most)
+        if next_offset is None:
+            return tenure
+        return await self._store.commit(tenure, (), next_offset=next_offset)
+
+    async def _recover(self, tenure: Tenure) -> Recovery:
+        """Store what the index records of this generation say; returns what they prove."""
         recovery = Recovery(tenure.partition.topic, tenure.partition.number)
         restored = 0
-        async with self._one_scan:
-            waiting: dict[str, Write] = {}
-            async for value, batch_start in self._records.scan():
-                if (found := recovery.take(value, batch_start)) is not None:
-                    waiting[found[0]] = Write(*found, embedded=True)
-                if len(waiting) >= RESTORE_AT_ONCE:
-                    restored += len(waiting)
-                    await self._store.restore(tenure, list(waiting.values()))
-                    waiting.clear()
-            await self._store.restore(tenure, list(waiting.values()))
-            restored += len(waiting)
-        if recovery.next_offset is None:
-            return tenure
-        tenure = await self._store.open(tenure.partition, above=recovery.epoch)
-        metrics.rebuilds.inc()
-        log.warning(
-            "state.rebuilt",
-            partition=str(tenure.partition),
-            records=restored,
-            next_offset=recovery.next_offset,
-            epoch=tenure.epoch,
-        )
-        return await self._store.commit(tenure, (), next_offset=recovery.next_offset)
+        waiting: dict[str, Write] = {}
+        async for record in self._records.scan():
+            if (found := recovery.take(record.value, record.batch_start)) is not None:
+                waiting[found[0]] = Write(*found, embedded=True)
+            if len(waiting) >= RESTORE_AT_ONCE:
+                restored += len(waiting)
+                await self._store.restore(tenure, list(waiting.values()))
+                waiting.clear()
+        await self._store.restore(tenure, list(waiting.values()))
+        restored += len(waiting)
+        if restored:
+            metrics.rebuilds.inc()
+            log.warning(
+                "state.rebuilt",
+                partition=str(tenure.partition),
+                records=restored,
+                next_offset=recovery.next_offset,
+            )
+        return recovery
 
 
 def _steps(batch: Batch[ProductChange], count: int) -> Iterator[Batch[ProductChange]]:
@@ -250,12 +217,3 @@ def _steps(batch: Batch[ProductChange], count: int) -> Iterator[Batch[ProductCha
         end = start + size
         following = batch.messages[end][0].offset if end < len(batch.messages) else batch.next_offset
         yield Batch(batch.messages[start:end], following)
-
-
-def _changed(planned: Planned) -> bool:
-    """Whether the stored vectors must change: embedded anew, or the product was deleted."""
-    return planned.kept is None or not planned.content_hash
-
-
-def _half(vectors: Vectors) -> bytes:
-    return vectors.astype(np.dtype("<f2")).tobytes()

@@ -15,3 +15,6 @@ texts_reused = Counter("headrace_texts_reused", "Products whose vectors were kep
 records_published = Counter("headrace_records_published", "Index records written")
 texts_cut = Counter("headrace_texts_cut", "Attributes cut at 32 KiB")
 rebuilds = Counter("headrace_state_rebuilds", "Partitions whose state was rebuilt from index records")
+backfilled = Counter(
+    "headrace_backfilled_products", "Products of the source that a new generation took over, or had", ("how",)
+)

@@ -18,6 +18,7 @@ class Published(NamedTuple):
 
     value: bytes
     batch_start: int | None
+    offset: int = 0
 
 
 class RecordLog(Protocol):
@@ -32,15 +33,15 @@ class RecordLog(Protocol):
 
 
 class KafkaRecordLog:
-    """The `RecordLog` on a broker."""
+    """The `RecordLog` on a broker; of a topic that does not exist there are no records."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, generation: str = "") -> None:
         self._settings = settings
-        self._topic = index_records(settings.generation).name
+        self._topic = index_records(generation or settings.generation).name
 
     async def scan(self) -> AsyncIterator[Published]:
         """Yield all records that are there now, in log order within each partition."""
-        await wait_for_broker(self._settings, [self._topic])
+        await wait_for_broker(self._settings)
         async with TopicReader(self._settings, [self._topic]) as reader:
             async for record in reader.news():
                 if record.value is not None:
@@ -57,7 +58,7 @@ class KafkaRecordLog:
 
 def _published(value: bytes, record: Record) -> Published:
     start = record.header(BATCH_START)
-    return Published(value, None if start is None else int(start))
+    return Published(value, None if start is None else int(start), record.offset)
 
 
 def _check(record: IndexRecord, fingerprint: str, generation: str) -> None:

@@ -82,7 +82,7 @@ class Write:
 class DocumentStore:
     """The state of the embedder, one hash tag an input partition and generation."""
 
-    def __init__(self, redis: Redis, *, namespace: str, generation: str) -> None:
+    def __init__(self, redis: Redis, namespace: str, *, generation: str) -> None:
         self._redis = redis
         self._namespace = namespace
         self._generation = generation
@@ -130,6 +130,11 @@ class DocumentStore:
     async def restore(self, tenure: Tenure, writes: Sequence[Write]) -> None:
         """Store products while the state is rebuilt; without an offset it does not count as whole yet."""
         await self._write(tenure, writes, None)
+
+    async def remove(self, partition: Partition) -> None:
+        """Remove all that is kept of the partition; for a generation that was given up."""
+        with transient():
+            await self._redis.unlink(*self._keys(partition))
 
     async def _write(self, tenure: Tenure, writes: Sequence[Write], next_offset: int | None) -> None:
         args: list[str | bytes | int] = [

@@ -34,7 +34,7 @@ class Recovery:
     def take(self, value: bytes, batch_start: int | None) -> tuple[str, Product] | None:
         """Return the product as this record has it; None when it is not ours, or older than one seen."""
         raw = orjson.loads(value)
-        if not self._is_ours(raw):
+        if not is_of(raw, self.topic, self.partition):
             return None
         try:
             record = IndexRecord.decode(value)
@@ -50,6 +50,8 @@ class Recovery:
         embedding = Embedding(record.content_hash, record.fingerprint, record.passages, record.vectors)
         return record.product_id, Product(record.document, embedding)
 
-    def _is_ours(self, raw: Mapping[str, Any]) -> bool:  # Any: JSON
-        source = raw.get("source", {})
-        return bool(source.get("topic") == self.topic and source.get("partition") == self.partition)
+
+def is_of(raw: Mapping[str, Any], topic: str, partition: int) -> bool:  # Any: JSON
+    """Whether an index record comes from that input partition."""
+    source = raw.get("source", {})
+    return bool(source.get("topic") == topic and source.get("partition") == partition)

@@ -9,12 +9,14 @@ from redis.asyncio import Redis
 
 from schemas.catalogue import ProductChange
 from schemas.index import IndexRecord
+from services.embedder.backfill import Backfill
 from services.embedder.domain.plan import Recipe
 from services.embedder.domain.recovery import BATCH_START
 from services.embedder.handler import EmbedderHandler, Ports
 from services.embedder.records import Published
 from services.embedder.settings import EmbedderSettings
 from services.embedder.store import DocumentStore
+from services.embedder.writer import RecordWriter
 from shared.clock import SystemClock
 from shared.encoder.batcher import CoalescingEncoder
 from shared.errors import TransientError
@@ -41,9 +43,10 @@ class Bus:
         raise TransientError("the broker went away")
 
     async def scan(self) -> AsyncIterator[Published]:
-        for message in list(self.log):
+        for offset, message in enumerate(list(self.log)):
             assert message.value is not None
-            yield Published(message.value, int(dict(message.headers)[BATCH_START]))
+            start = dict(message.headers).get(BATCH_START)
+            yield Published(message.value, None if start is None else int(start), offset)
 
     @property
     def records(self) -> list[IndexRecord]:
@@ -71,21 +74,22 @@ class Bench:
     bus: Bus = field(default_factory=Bus)
     settings: EmbedderSettings = field(default_factory=EmbedderSettings)
 
-    def handler(self) -> EmbedderHandler:
+    def handler(self, source: Bus | None = None) -> EmbedderHandler:
         recipe = Recipe(
             templates=self.settings.text,
             cut=self.settings.cut,
             fingerprint=self.encoder.fingerprint,
             dimensions=self.encoder.dimensions,
         )
+        writer = RecordWriter(self.store, self.front, self.bus, recipe=recipe, topic="index.records.g1")
         ports = Ports(
             store=self.store,
-            encoder=self.front,
+            writer=writer,
             records=self.bus,
-            publisher=self.bus,
             clock=SystemClock(),
+            backfill=Backfill(source, self.store, writer) if source else None,
         )
-        return EmbedderHandler(ports, recipe, topic="index.records.g1")
+        return EmbedderHandler(ports)
 
 
 def change(product_id: str, op: str, version: int, **fields: object) -> ProductChange:
