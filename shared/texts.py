@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from schemas.base import MAX_TEXT_BYTES, FieldValue
 
 LABEL = "{"
+TEMPLATES = ("{title|name|description}",)
+"""What is embedded when nothing is configured. MiniLM ranks best by titles alone: measure before adding."""
 
 
 def build_text(fields: Mapping[str, FieldValue], templates: Sequence[str]) -> str:

@@ -1,18 +1,19 @@
-"""Whole topics, read from their beginning to where they end now: for checks, reports and rebuilds.
+"""Topics from their beginning to where they end now, or in part: for checks, reports and rebuilds.
 
 Workers do not read like this: `shared.loop` does it for them, with offsets that live in their state.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from schemas.control import OffsetRange
 from shared.adapters.kafka import as_record, connection, partition_counts
-from shared.errors import TransientError
+from shared.errors import ConfigurationError, TransientError
 from shared.records import Partition, Record
 from shared.settings import Settings
 
@@ -70,28 +71,56 @@ class TopicReader:
         Ends at what was the end when it was called; a few records more may come with it.
         """
         try:
-            waiting = await self._behind()
-            loop = asyncio.get_running_loop()
-            heard = loop.time()
-            while waiting:
-                for records in (await self._consumer.getmany(*waiting, timeout_ms=200)).values():
-                    heard = loop.time()
-                    for record in records:
-                        yield as_record(record, self._prefix)
-                if loop.time() - heard > STALLED.total_seconds():
-                    raise TransientError(
-                        f"{self._settings.kafka} gives nothing, although there is more to read"
-                    )
-                waiting = {at: end for at, end in waiting.items() if await self._consumer.position(at) < end}
+            async for record in self._until(await self._behind()):
+                yield record
         except (KafkaError, OSError) as error:
             raise self._away(error) from error
+
+    async def find_ends(self) -> Mapping[Partition, int]:
+        """Return where the partitions end now."""
+        try:
+            await self._behind()
+        except (KafkaError, OSError) as error:
+            raise self._away(error) from error
+        return self.ends
+
+    async def within(self, ranges: Iterable[OffsetRange]) -> AsyncIterator[Record]:
+        """Yield what is still there of these ranges, one a partition, in order a partition.
+
+        Raises `ConfigurationError` for a range of what is not there (yet).
+        """
+        ends = await self.find_ends()
+        wanted = {Partition(it.topic, it.partition): it for it in ranges if it.start < it.end}
+        for partition, it in wanted.items():
+            if it.end > ends.get(partition, 0):
+                raise ConfigurationError(f"{partition} ends at {ends.get(partition, 0)}, before {it.end}")
+        try:
+            for partition, it in wanted.items():
+                self._consumer.seek(self._at(partition), max(it.start, self.beginnings[partition]))
+            async for record in self._until({self._at(named): it.end for named, it in wanted.items()}):
+                if record.offset < wanted[record.partition].end:
+                    yield record
+        except (KafkaError, OSError) as error:
+            raise self._away(error) from error
+
+    async def _until(self, waiting: dict[TopicPartition, int]) -> AsyncIterator[Record]:
+        """Yield the records up to these ends, and a few more."""
+        loop = asyncio.get_running_loop()
+        heard = loop.time()
+        while waiting := {at: end for at, end in waiting.items() if await self._consumer.position(at) < end}:
+            for records in (await self._consumer.getmany(*waiting, timeout_ms=200)).values():
+                for record in records:
+                    yield as_record(record, self._prefix)
+                heard = loop.time()  # not before: whoever reads may take long over them
+            if loop.time() - heard > STALLED.total_seconds():
+                raise TransientError(f"{self._settings.kafka} gives nothing, although there is more to read")
 
     async def last(self) -> AsyncIterator[Record]:
         """Yield the last record of each partition that has one."""
         try:
             await self._behind()
             for named, end in self.ends.items():
-                at = TopicPartition(self._prefix + named.topic, named.number)
+                at = self._at(named)
                 if end > self.beginnings[named]:
                     self._consumer.seek(at, end - 1)
                     async with asyncio.timeout(STALLED.total_seconds()):
@@ -110,6 +139,9 @@ class TopicReader:
             for at, end in ends.items()
             if end > self.beginnings[self._named(at)] and await self._consumer.position(at) < end
         }
+
+    def _at(self, partition: Partition) -> TopicPartition:
+        return TopicPartition(self._prefix + partition.topic, partition.number)
 
     def _named(self, at: TopicPartition) -> Partition:
         return Partition(at.topic.removeprefix(self._prefix), at.partition)

@@ -30,12 +30,16 @@ COMMANDS: dict[str, Entry] = {
     "search": Entry("services.cli.search:app", "Search the catalogue from the terminal."),
     "simulate": Entry("services.cli.simulate:app", "Send shoppers with a known click model to the topics."),
     "judgements": Entry("services.cli.judgements:app", "Show or export the relevance judgements."),
+    "dataset": Entry(
+        "services.cli.dataset:app", "Build training data from judgements, or show what is in it."
+    ),
     "canaries": Entry("services.cli.canaries:app", "Add known query-product pairs, or run them now."),
     "alerts": Entry("services.cli.alerts:app", "Follow the alerts."),
     "topics": Entry("services.cli.topics:app", "Create the topics, or show how they differ from the plan."),
     "schemas": Entry("services.cli.schemas:app", "Export the message schemas, or check a file against them."),
     "dlq": Entry("services.cli.dlq:app", "List, show and replay dead letters."),
     "config": Entry("services.cli.config:app", "Show the configuration and where each value comes from."),
+    "train": Entry("services.cli.train:app", "Ask for a fine-tuned model, and watch it being made."),
     "evaluate": Entry("services.cli.evaluate:app", "Measure search quality on a data set with grades."),
     "verify": Entry("services.cli.verify:app", "Recompute index or judgements from the topics and compare."),
     "bench": Entry("services.cli.bench:app", "Measure throughput and freshness on this machine."),

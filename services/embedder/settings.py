@@ -7,15 +7,16 @@ from pydantic import Field, model_validator
 import shared.settings
 from shared.encoder.passages import Cut
 from shared.settings import Port, Section
+from shared.texts import TEMPLATES
 
 
 class EmbedderSettings(Section):
     """The `[embedder]` section."""
 
     port: Port = 8820
-    text: tuple[str, ...] = ("{title|name|description}",)
+    text: tuple[str, ...] = TEMPLATES
     """What is embedded, a line each: a field's name, or a text around names in braces (of
-    `{title|name}` the first that has a value). MiniLM ranks best by titles alone: measure before adding."""
+    `{title|name}` the first that has a value)."""
     passage_size: Annotated[int, Field(ge=8)] = 240
     """Longest passage, in pieces (about a token each); longer texts are cut into several."""
     passage_overlap: Annotated[int, Field(ge=0)] = 32

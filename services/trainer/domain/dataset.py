@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, StringConstraints
 
-from schemas.base import GenerationName, ProductId, Scalar, Value
+from schemas.base import GenerationName, ProductId, Scalar, Timestamp, Value
 from schemas.control import OffsetRange
 
 Split = Literal["train", "validation", "in_domain", "novel_query", "novel_product", "zero_shot"]
@@ -85,6 +85,10 @@ class Manifest(Value):
     """The settings of the selection, by name."""
     seed: Annotated[int, Field(ge=0)] = 0
     code_version: str = ""
+    records: Mapping[str, Count] = {}
+    """Messages in the ranges, by topic. Fewer when they are read again: compaction came in between."""
+    late_after: Timestamp | None = None
+    """Pairs first judged after it are late."""
     counts: Mapping[Split, Count] = {}
     """Pairs of each split."""
     removed: Mapping[str, Count] = {}

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
+from schemas.control import OffsetRange
 from shared.adapters.kafka import KafkaPublisher
-from shared.errors import TransientError
+from shared.errors import ConfigurationError, TransientError
 from shared.infrastructure.process import free_port
 from shared.infrastructure.topics import apply
 from shared.records import Outgoing, Partition
@@ -50,6 +51,19 @@ async def test_the_last_of_each_partition(settings):
     await write(settings, *range(50), 48)
     async with TopicReader(settings, [TOPIC]) as reader:
         assert await values(reader.last()) == [47, 48, 49]
+
+
+async def test_ranges_and_nothing_else(settings):
+    await write(settings, *range(60))
+    ranges = [
+        OffsetRange(topic=TOPIC, partition=0, start=3, end=5),
+        OffsetRange(topic=TOPIC, partition=2, start=19, end=20),
+    ]
+    async with TopicReader(settings, [TOPIC]) as reader:
+        assert await values(reader.within(ranges)) == [9, 12, 59]
+        assert await values(reader.within(ranges[:1])) == [9, 12]
+        with pytest.raises(ConfigurationError, match=f"{TOPIC}-1 ends at 20, before 21"):
+            await values(reader.within([OffsetRange(topic=TOPIC, partition=1, start=0, end=21)]))
 
 
 async def test_many_readers_at_once_all_find_the_partitions_of_topics_just_made(settings):

@@ -1,0 +1,85 @@
+"""A data set as tables."""
+
+from collections import defaultdict
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from services.trainer.domain.certificate import PROMISED
+from services.trainer.domain.dataset import SPLITS, Dataset, Manifest, Overlap, Pair, Split
+
+OVERLAPS = tuple(Overlap.model_fields)
+
+
+def show(dataset: Dataset, *, examples: int) -> None:
+    """Print splits, certificate, what was left out, and a few pairs of each split."""
+    console = Console(highlight=False)
+    manifest = dataset.manifest
+    read = ", ".join(f"{number:,} of {topic}" for topic, number in manifest.records.items())
+    console.print(f"[bold]{manifest.name}[/bold]: built from {read} messages; code {manifest.code_version}")
+    console.print(_splits(dataset))
+    console.print(_certificate(manifest))
+    if manifest.removed:
+        console.print(_removed(manifest))
+    console.print(_examples(dataset, examples))
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left")
+    return table
+
+
+def _splits(dataset: Dataset) -> Table:
+    title = f"{len(dataset.products):,} products, {len(dataset.negatives):,} hard negatives"
+    table = _table(title, "split", "pairs", "queries", "products", "late", "augmented", "grade")
+    for split in SPLITS:
+        pairs = dataset.of(split)
+        table.add_row(
+            split,
+            f"{len(pairs):,}",
+            f"{len({it.query for it in pairs}):,}",
+            f"{len({it.product_id for it in pairs}):,}",
+            f"{sum(it.late for it in pairs):,}",
+            f"{sum(it.augmented for it in pairs):,}",
+            f"{sum(it.grade for it in pairs) / len(pairs):.2f}" if pairs else "-",
+        )
+    return table
+
+
+def _certificate(manifest: Manifest) -> Table:
+    """Show what each split shares with train; in bold what is promised to be 0."""
+    table = _table("shared with train (bold: promised to be 0)", "split", *OVERLAPS)
+    for split, overlap in manifest.certificate.items():
+        table.add_row(split, *(_count(split, overlap, name) for name in OVERLAPS))
+    return table
+
+
+def _count(split: Split, overlap: Overlap, name: str) -> str:
+    count = f"{getattr(overlap, name):,}"
+    return f"[bold]{count}[/bold]" if name in PROMISED[split] else f"[dim]{count}[/dim]"
+
+
+def _removed(manifest: Manifest) -> Table:
+    table = _table("left out", "why", "number")
+    for name, number in sorted(manifest.removed.items(), key=lambda it: (-it[1], it[0])):
+        table.add_row(name.replace("_", " "), f"{number:,}")
+    return table
+
+
+def _examples(dataset: Dataset, number: int) -> Table:
+    texts = {it.product_id: it.text for it in dataset.products}
+    best: defaultdict[Split, list[Pair]] = defaultdict(list)
+    for pair in sorted(dataset.pairs, key=lambda it: (-it.grade, it.query, it.product_id)):
+        if len(best[pair.split]) < number and pair.query not in {it.query for it in best[pair.split]}:
+            best[pair.split].append(pair)
+    table = Table(title="examples", title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in ("split", "query", "grade", "product"):
+        table.add_column(column, no_wrap=True, overflow="ellipsis")
+    for split in SPLITS:
+        for pair in best[split]:
+            first = texts[pair.product_id].splitlines()[0]
+            table.add_row(split, escape(pair.query), f"{pair.grade:.1f}", escape(first))
+    return table

@@ -1,0 +1,59 @@
+"""The form in which two queries, or two titles, are plainly the same one.
+
+Both are functions of one text alone, so what is decided by them is decided for ever.
+"""
+
+import unicodedata
+from functools import lru_cache
+
+_STOP_WORDS = """
+a an and at by for from in is of on or the to with
+der die das den dem ein eine einer und oder mit fur von zu im am auf
+le la les un une des du de et ou pour avec sur au aux
+el los las y o para con en por del al il lo gli e di da per su
+"""
+STOP_WORDS = frozenset(_STOP_WORDS.split())
+"""Articles, prepositions and conjunctions in English, German, French, Spanish, Italian; not `without`."""
+PLURALS = (("ies", "y"), ("sses", "ss"), ("ches", "ch"), ("shes", "sh"), ("xes", "x"), ("s", ""))
+NO_PLURALS = ("ss", "us", "is")
+
+
+@lru_cache(maxsize=65536)
+def words_of(text: str) -> tuple[str, ...]:
+    """Return a text's words: compatibility forms, case and accents folded, punctuation gone."""
+    before = None
+    while before != text:  # folding may open a composition, and the other way round
+        before, text = text, _folded(text)
+    return tuple("".join(letter if letter.isalnum() else " " for letter in text).split())
+
+
+def canonical(text: str) -> str:
+    """Return the words in order of the alphabet, each once, singular, without those that say nothing.
+
+    Of a text of nothing but such words, all are kept. Doing it twice changes nothing more.
+    """
+    words = words_of(text)
+    telling = {word for word in map(_singular, words) if word not in STOP_WORDS}
+    return " ".join(sorted(telling or set(words)))
+
+
+def trigrams(text: str) -> frozenset[str]:
+    """Return what trigrams a text has, with a blank before and after."""
+    padded = f" {text} "
+    return frozenset(padded[at : at + 3] for at in range(len(padded) - 2))
+
+
+def _singular(word: str) -> str:
+    """Fold plurals (after Harman's S stemmer, "How effective is suffixing?", JASIS 1991)."""
+    if len(word) <= 3 or word.endswith(NO_PLURALS):
+        return word
+    for ending, instead in PLURALS:
+        if word.endswith(ending):
+            return word.removesuffix(ending) + instead
+    return word
+
+
+def _folded(text: str) -> str:
+    opened = unicodedata.normalize("NFKD", text)
+    plain = "".join(letter for letter in opened if not unicodedata.combining(letter))
+    return unicodedata.normalize("NFKC", plain).casefold()

@@ -1,0 +1,166 @@
+"""Data sets are built from a real broker's topics, and built again from their manifests."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from schemas.base import Message
+from schemas.catalogue import ProductChange
+from schemas.control import OffsetRange
+from schemas.judgements import ActionStatistics, Judgement, Negative
+from services.trainer import datasets
+from services.trainer.dataset_settings import DatasetSettings
+from services.trainer.sources import parse
+from shared.adapters.kafka import KafkaPublisher
+from shared.errors import ConfigurationError
+from shared.infrastructure.topics import apply, diff
+from shared.ports import outgoing
+from shared.records import Outgoing
+
+pytestmark = pytest.mark.connected
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+QUERIES = [
+    f"{colour} {thing}" for colour in ("red", "blue", "green") for thing in ("shoe", "tent", "lamp", "rug")
+]
+
+
+@pytest.fixture
+def settings(kafka: str, topic_prefix: str, tmp_path: Path) -> DatasetSettings:
+    settings = DatasetSettings(kafka=kafka, topic_prefix=topic_prefix, partitions=2, data_dir=tmp_path)
+    asyncio.run(apply(settings))
+    return settings
+
+
+def send(settings: DatasetSettings, messages: Sequence[Message | Outgoing]) -> None:
+    async def write() -> None:
+        publisher = KafkaPublisher(settings)
+        await publisher.start()
+        await publisher.publish([it if isinstance(it, Outgoing) else outgoing(it) for it in messages])
+        await publisher.stop()
+
+    asyncio.run(write())
+
+
+def judged(query: str, product_id: str, grade: float = 2.5) -> Judgement:
+    return Judgement(
+        query=query,
+        product_id=product_id,
+        window_start=NOW.date(),
+        window_end=NOW.date(),
+        impressions=50,
+        shoppers=9,
+        actions={"click": ActionStatistics(count=5, expected=2.0)},
+        value=2.0,
+        grade=grade,
+        updated_at=NOW,
+    )
+
+
+def negative(query: str, product_id: str) -> Negative:
+    return Negative(
+        query=query,
+        product_id=product_id,
+        difficulty="hard",
+        score=0.5,
+        positive_score=0.7,
+        rank=1,
+        generation="g1",
+        fingerprint="0" * 16,
+        mined_at=NOW,
+    )
+
+
+def shop() -> list[Message]:
+    titles = [f"{query} {brand}" for query in QUERIES for brand in ("acme", "zoom")]
+    products = [
+        ProductChange(
+            product_id=f"p{number}", op="upsert", version=1, event_time=NOW, fields={"title": title}
+        )
+        for number, title in enumerate(titles)
+    ]
+    pairs = [(query, f"p{number}") for query in QUERIES for number in range(len(titles))]
+    return [*products, *(judged(*pair) for pair in pairs[::2]), *(negative(*pair) for pair in pairs[1::2])]
+
+
+def command(settings: DatasetSettings, *arguments: str) -> subprocess.CompletedProcess[str]:
+    chosen = {
+        "HEADRACE_KAFKA": settings.kafka,
+        "HEADRACE_TOPIC_PREFIX": settings.topic_prefix,
+        "HEADRACE_DATA_DIR": str(settings.data_dir),
+    }
+    program = [sys.executable, "-m", "services.cli.main", "dataset", *arguments, "--json"]
+    return subprocess.run(program, capture_output=True, text=True, check=False, env={**os.environ, **chosen})
+
+
+def test_a_data_set_is_built_shown_and_built_again_bit_for_bit_although_the_topics_went_on(settings):
+    send(settings, shop())
+    built = command(settings, "build", "--name", "d1")
+    assert built.returncode == 0, built.stderr
+    told = json.loads(built.stdout)
+    assert sum(told["counts"].values()) > 50
+    assert told["records"][Judgement.topic] == 144
+    assert json.loads(command(settings, "show", "d1").stdout) == told
+
+    gone = Outgoing(Judgement.topic, judged(QUERIES[0], "p0").key(), None)
+    rewritten = [judged(query, f"p{number}", grade=0.1) for query in QUERIES for number in range(9)]
+    renamed = ProductChange(
+        product_id="p1", op="upsert", version=2, event_time=NOW, fields={"title": "another thing"}
+    )
+    send(settings, [gone, *rewritten, renamed, Outgoing(Judgement.topic, b"a\tb", b"not json")])
+    again = command(settings, "build", "--like", str(settings.data_dir / "datasets" / "d1" / "manifest.json"))
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout) == {"name": "d1-again", "like": "d1", "same": True, "differences": []}
+
+    late = json.loads(command(settings, "build", "--name", "d2").stdout)
+    assert late["files"] != told["files"]
+    assert late["removed"]["unreadable"] == 1
+    assert command(settings, "build", "--name", "d2").returncode == 2  # it is there already
+
+
+def test_a_manifest_whose_files_differ_is_told_and_why(settings):
+    send(settings, shop())
+    origin = asyncio.run(datasets.present(settings))
+    whole = asyncio.run(datasets.build(settings, origin)).manifest
+    # What a compaction would leave: the same range, with fewer messages in it.
+    ranges = tuple(
+        it.model_copy(update={"start": it.end // 2}) if it.topic == Judgement.topic else it
+        for it in origin.ranges
+    )
+    part = asyncio.run(
+        datasets.build(
+            settings, datasets.Origin.of(whole.model_copy(update={"ranges": ranges}), code_version="")
+        )
+    )
+    before = whole.model_copy(update={"files": {"pairs.jsonl": "0" * 64}})
+    found = datasets.differences(before, part.manifest)
+    assert len(found) == 1
+    assert found[0].startswith("pairs.jsonl differs: ")
+    assert found[0].endswith(f"messages of {Judgement.topic} are compacted away")
+
+
+def test_only_the_judgements_that_are_named_go_in(settings):
+    send(settings, shop())
+    origin = asyncio.run(datasets.present(settings, judgements=parse(["0:0-10", "1:5-8"])))
+    found = asyncio.run(datasets.build(settings, origin, name="part"))
+    assert found.manifest.records[Judgement.topic] == 13
+    beyond = (OffsetRange(topic=Judgement.topic, partition=0, start=0, end=10**6),)
+    with pytest.raises(ConfigurationError, match="ends at"):
+        asyncio.run(datasets.build(settings, replace(origin, ranges=beyond)))
+    with pytest.raises(ConfigurationError, match="partition:start-end"):
+        parse(["0:9-3"])
+
+
+def test_judgements_and_negatives_are_not_compacted_for_a_week(settings):
+    found = {it.wanted.name: it for it in asyncio.run(diff(settings))}
+    for topic in (Judgement.topic, Negative.topic):
+        it = found[settings.topic_prefix + topic]
+        assert it.wanted.config["min.compaction.lag.ms"] == str(7 * 24 * 3600 * 1000)
+        assert it.action == "unchanged"
