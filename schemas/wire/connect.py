@@ -30,7 +30,8 @@ def key_identity(key: bytes | None) -> str | None:
     if struct is not None or key is None:
         return identity(struct or {})
     try:
-        text = parse(key) if key.startswith(b'"') and key.endswith(b'"') else key.decode()
+        quoted = len(key) > 1 and key.startswith(b'"') and key.endswith(b'"')
+        text = parse(key) if quoted else key.decode()
     except ValueError as error:
         raise WireError(
             "id.invalid", f"the key {shown(key)} is not text: use the product id as key"
