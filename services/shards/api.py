@@ -26,6 +26,7 @@ T = TypeVar("T")
 MAX_BODY = 1 << 20
 MAX_K = 10_000
 Lookup = Callable[[int], Serving | None]
+"""Finds an open shard of one generation by its number."""
 
 
 class Question(Value):
@@ -56,18 +57,16 @@ class ProductQuestion(Question):
 
 
 class Answers:
-    """Answers questions about the shards that `lookup` finds; searching runs in `threads`."""
+    """Answers questions about the shards of a generation (`shards_of`); searching runs in `threads`."""
 
-    def __init__(self, lookup: Lookup, *, generation: str, partitions: int, threads: int) -> None:
-        self._lookup = lookup
-        self._generation = generation
+    def __init__(self, shards_of: Callable[[str], Lookup | None], *, partitions: int, threads: int) -> None:
+        self._shards_of = shards_of
         self._partitions = partitions
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="search")
 
     async def query(self, request: QueryRequest) -> bytes:
         """Search every named partition; refuses as a whole, so that a caller knows what is missing."""
-        self._check(request.generation)
-        serving = [self._serving(number) for number in request.partitions]
+        serving = [self._serving(request.generation, number) for number in request.partitions]
         wait = timedelta(milliseconds=request.timeout_ms)
         wanted = request.min_offsets or {}
         await asyncio.gather(
@@ -121,8 +120,7 @@ class Answers:
 
     async def dump(self, generation: str, partition: int) -> bytes:
         """Return every living document as NDJSON, by product id."""
-        self._check(generation)
-        view = self._serving(partition).shard.view
+        view = self._serving(generation, partition).shard.view
         return await self._in_thread(lambda: b"".join(_dumped(view)))
 
     def close(self) -> None:
@@ -130,17 +128,15 @@ class Answers:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _home(self, product_id: str, generation: str) -> tuple[Serving, View]:
-        self._check(generation)
-        serving = self._serving(partition_of(product_id.encode(), self._partitions))
+        serving = self._serving(generation, partition_of(product_id.encode(), self._partitions))
         _check_ready(serving)
         return serving, serving.shard.view
 
-    def _check(self, generation: str) -> None:
-        if generation != self._generation:
-            raise RefusedQueryError("not.owner", f"this process serves generation {self._generation}")
-
-    def _serving(self, number: int) -> Serving:
-        serving = self._lookup(number)
+    def _serving(self, generation: str, number: int) -> Serving:
+        lookup = self._shards_of(generation)
+        if lookup is None:
+            raise RefusedQueryError("not.owner", f"this process does not serve generation {generation}")
+        serving = lookup(number)
         if serving is None:
             raise RefusedQueryError("not.owner", f"shard {number} is not served here", partition=number)
         return serving

@@ -37,6 +37,7 @@ class ShardHandler:
     def __init__(self, settings: Settings, *, alerts: AlertSink, edges: LogEdges, clock: Clock) -> None:
         self.serving: dict[int, Serving] = {}
         self.epochs: dict[int, int] = {}
+        self.generation = settings.generation
         self._settings = settings
         self._alerts = alerts
         self._edges = edges
@@ -82,7 +83,7 @@ class ShardHandler:
         except FingerprintError as error:
             await self._alerts.raise_alert(self._alert("fingerprint", partition.number, str(error)))
             raise
-        times = [each.record.event_time for each in entries if each.record is not None]
+        times = [each.record.event_time for each in entries if each.record and not each.replayed]
         await serving.moved(times, self._clock.now())
         return done
 

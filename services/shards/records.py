@@ -14,6 +14,7 @@ from services.shards.lexical import Text
 from services.shards.rows import Halves
 from shared.errors import FatalError, PoisonError
 from shared.records import Record
+from shared.replay import REPLAYED
 
 NORM_TOLERANCE = 0.02
 
@@ -26,6 +27,8 @@ class Entry:
     offset: int
     record: IndexRecord | None
     vectors: Halves
+    replayed: bool = False
+    """It repeats what another generation has, and says nothing about how fresh this one is."""
 
     @property
     def deleted(self) -> bool:
@@ -59,7 +62,8 @@ def entry(record: Record) -> Entry:
         decoded = IndexRecord.decode(record.value)
     except ValidationError as error:
         raise PoisonError("record.invalid", str(error)) from error
-    return Entry(decoded.product_id, record.offset, decoded, _vectors(decoded))
+    replayed = record.header(REPLAYED) is not None
+    return Entry(decoded.product_id, record.offset, decoded, _vectors(decoded), replayed)
 
 
 def _tombstone(record: Record) -> Entry:

@@ -22,8 +22,8 @@ log = structlog.get_logger()
 ANNOUNCED_FOR = timedelta(seconds=5)
 MERGE_EVERY = timedelta(seconds=2)
 
-segments = Gauge("headrace_shard_segments", "Immutable segments", ("partition",))
-rows = Gauge("headrace_shard_rows", "Rows by state", ("partition", "state"))
+segments = Gauge("headrace_shard_segments", "Immutable segments", ("generation", "partition"))
+rows = Gauge("headrace_shard_rows", "Rows by state", ("generation", "partition", "state"))
 
 
 class Upkeep:
@@ -50,7 +50,7 @@ class Upkeep:
         for number, serving in list(self._handler.serving.items()):
             while number in self._handler.serving and await asyncio.to_thread(serving.shard.merge):
                 pass
-            _measure(number, serving)
+            _measure(self._handler.generation, number, serving)
 
 
 class Standing:
@@ -65,7 +65,7 @@ class Standing:
     async def __call__(self) -> list[OwnerRecord]:
         """Return one record a shard that is open."""
         serving = list(self._handler.serving.values())
-        topic = index_records(self._worker.settings.generation).name
+        topic = index_records(self._handler.generation).name
         logs = {each.partition: Partition(topic, each.partition) for each in serving}
         ends = await self._log_edges.ends(list(logs.values()))
         for each in serving:
@@ -92,9 +92,9 @@ class Standing:
         )
 
 
-def _measure(number: int, serving: Serving) -> None:
+def _measure(generation: str, number: int, serving: Serving) -> None:
     parts = serving.shard.view.parts
     live = sum(int(part.live.sum()) for part in parts)
-    segments.labels(str(number)).set(len(parts))
-    rows.labels(str(number), "live").set(live)
-    rows.labels(str(number), "dead").set(sum(len(part.live) for part in parts) - live)
+    segments.labels(generation, str(number)).set(len(parts))
+    rows.labels(generation, str(number), "live").set(live)
+    rows.labels(generation, str(number), "dead").set(sum(len(part.live) for part in parts) - live)

@@ -129,7 +129,7 @@ class Shop:
         if name not in self.network.apps:
             lookup = self.served[name].get
             app = FastAPI()
-            app.include_router(router(Answers(lookup, generation="g1", partitions=PARTITIONS, threads=2)))
+            app.include_router(router(Answers({"g1": lookup}.get, partitions=PARTITIONS, threads=2)))
             self.network.apps[name] = app
         self.owners.append(
             OwnerRecord(
