@@ -1,4 +1,4 @@
-"""Several parts of a worker as one: started in order, stopped in reverse, failing with the first that fails."""
+"""Several parts of a worker as one: started in order, stopped in reverse, failing with the first of them."""
 
 import asyncio
 from collections.abc import Sequence

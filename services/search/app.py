@@ -15,6 +15,10 @@ from shared.adapters.kafka import KafkaPublisher
 from shared.adapters.redis import Connection, connect
 from shared.clock import SystemClock
 from shared.encoder import load
+from shared.generation_parts import GenerationParts
+from shared.generations import Generation
+from shared.rollout_log import RolloutLog
+from shared.standing import Standings
 from shared.worker import Worker
 
 NAME = "search"
@@ -26,18 +30,25 @@ def build(settings: Settings) -> Worker:
     section, redis = settings.search, connect(settings)
     publisher = KafkaPublisher(settings)
     log = QueryLog(publisher, capacity=section.log_capacity)
-    vectors = QueryVectors(partial(load, settings.model), remember=section.cached_queries)
+    rollouts = RolloutLog(settings)
+
+    def encoder(generation: Generation) -> QueryVectors:
+        model = generation.settings(settings).model
+        return QueryVectors(partial(load, model, generation.model), remember=section.cached_queries)
+
+    encoders = GenerationParts(
+        rollouts, encoder, Standings(redis, settings, worker=NAME, clock=SystemClock())
+    )
     shards = ShardClient(hedge_after=section.hedge_after)
     parts = Parts(
-        generations=Generations(settings, redis),
+        generations=Generations(rollouts, encoders),
         owners=Owners(redis, settings.namespace, ttl=section.owners_ttl),
-        vectors=vectors,
         shards=shards,
         new_id=lambda: uuid4().hex,
     )
     engine = SearchEngine(section, parts)
-    for part in (Connection(redis), publisher, log, shards, vectors):
+    for part in (Connection(redis), publisher, log, shards, rollouts, encoders):
         worker.add(part)
-    worker.ready("model", vectors.missing)
+    worker.ready("model", parts.generations.missing)
     mount(worker.api, SearchApi(section, engine, log, clock=SystemClock()), section)
     return worker

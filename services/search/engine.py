@@ -10,7 +10,6 @@ from services.search.domain.candidate import ShardAnswer, merge
 from services.search.domain.fusion import Ranked, rank
 from services.search.domain.request import Fusion, Mode, SearchRequest, SimilarRequest, clean
 from services.search.domain.route import NO_OWNER, Route, route
-from services.search.embedding import QueryVectors
 from services.search.generation import Generations
 from services.search.owners import Owners
 from services.search.problem import Refusal
@@ -30,7 +29,6 @@ class Parts:
 
     generations: Generations
     owners: Owners
-    vectors: QueryVectors
     shards: ShardClient
     new_id: Callable[[], str]
 
@@ -51,7 +49,7 @@ class SearchEngine:
                 422, "query.empty", "an empty query finds nothing", fix="give `text` at least one word"
             )
         query = await self._query(request, text=text, mode=request.mode)
-        fusion = request.fusion or self._settings.fusion
+        fusion = request.fusion or self._fusion(query.generation)
         return await self._answer(query, request.k, mode=request.mode, fusion=fusion)
 
     async def similar(self, request: SimilarRequest) -> Answer:
@@ -102,7 +100,7 @@ class SearchEngine:
         limit = request.timeout_ms / 1000 if request.timeout_ms else self._settings.timeout.total_seconds()
         deadline = asyncio.get_running_loop().time() + limit
         query = ShardQuery(
-            generation=await self._parts.generations.choose(request.generation),
+            generation=self._parts.generations.choose(request.generation),
             mode=mode,
             k=max(request.k, self._settings.depth),
             deadline=deadline,
@@ -113,10 +111,17 @@ class SearchEngine:
         )
         return query if text is None or mode == "lexical" else await self._embedded(query, text)
 
+    def _fusion(self, generation: str) -> Fusion:
+        """Return how hybrid searches are fused when the request does not say."""
+        weight = self._parts.generations.dense_weight(generation)
+        fusion = self._settings.fusion
+        return fusion if weight is None else fusion.model_copy(update={"dense_weight": weight})
+
     async def _embedded(self, query: ShardQuery, text: str) -> ShardQuery:
-        vectors = self._parts.vectors
-        if reason := vectors.missing():
-            raise _unavailable(reason)
+        vectors = self._parts.generations.vectors(query.generation)
+        reason = self._parts.generations.missing(query.generation)
+        if vectors is None or reason is not None:
+            raise _unavailable(reason or "")
         try:
             async with asyncio.timeout(query.remaining()):
                 vector = await vectors.of(text)

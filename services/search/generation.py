@@ -1,50 +1,39 @@
-"""Which generation of the index answers a search."""
+"""Which generation of the index answers a search, and the model that embeds its queries."""
 
-import asyncio
-from datetime import timedelta
-
-import structlog
-from pydantic import TypeAdapter, ValidationError
-from redis.asyncio import Redis
-
-from schemas.base import GenerationName
-from shared.adapters.redis import transient
-from shared.errors import TransientError
-from shared.settings import Settings
-
-log = structlog.get_logger()
-
-KEPT = timedelta(seconds=1)
-_NAME = TypeAdapter(GenerationName)
+from services.search.embedding import QueryVectors
+from shared.generation_parts import GenerationParts
+from shared.rollout_log import RolloutLog
 
 
 class Generations:
-    """The live generation: what the key `<namespace>:generation:live` says, else the configured one."""
+    """Every generation that `rollout.v1` names, each with a query encoder of its own model."""
 
-    def __init__(self, settings: Settings, redis: Redis) -> None:
-        self._redis = redis
-        self._key = f"{settings.namespace}:generation:live"
-        self._configured = settings.generation
-        self._live = settings.generation
-        self._read_at = -KEPT.total_seconds()
+    def __init__(self, rollouts: RolloutLog, encoders: GenerationParts[QueryVectors]) -> None:
+        self._rollouts = rollouts
+        self._encoders = encoders
 
-    async def choose(self, requested: str | None) -> str:
-        """Return the requested generation, else the live one (kept for a second, or while Redis is away)."""
-        if requested is not None:
-            return requested
-        now = asyncio.get_running_loop().time()
-        if now - self._read_at >= KEPT.total_seconds():
-            self._read_at = now
-            await self._refresh()
-        return self._live
+    def choose(self, requested: str | None) -> str:
+        """Return the requested generation, else the live one.
 
-    async def _refresh(self) -> None:
-        try:
-            with transient():
-                value = await self._redis.get(self._key)
-            found = value.decode() if isinstance(value, bytes) else value
-            self._live = _NAME.validate_python(found) if found else self._configured
-        except TransientError as error:
-            log.warning("generation.unknown", using=self._live, error=str(error))
-        except (ValidationError, UnicodeDecodeError):
-            log.error("generation.invalid", key=self._key, using=self._live)
+        While the live one's model is still being loaded here, it is the one before, if that can answer.
+        """
+        found = self._rollouts.generations
+        live = requested or found.live or ""
+        if requested is None and found.previous and self.missing(live) and not self.missing(found.previous):
+            return found.previous
+        return live
+
+    def vectors(self, generation: str) -> QueryVectors | None:
+        """Return the generation's encoder; None: it does not run here."""
+        return self._encoders.running.get(generation)
+
+    def missing(self, generation: str | None = None) -> str | None:
+        """Return why queries to the generation (absent: the live one) cannot be embedded; None: they can."""
+        name = generation or self._rollouts.generations.live or ""
+        encoder = self.vectors(name)
+        return encoder.missing() if encoder else f"no model of generation {name} is loaded"
+
+    def dense_weight(self, generation: str) -> float | None:
+        """Return the weight of vectors in hybrid search that was fitted for the generation's model."""
+        known = self._rollouts.generations.known.get(generation)
+        return known.model.dense_weight if known and known.model else None

@@ -1,11 +1,10 @@
-"""Who serves, and which generation: what search reads from a real Redis, and what it does without it."""
+"""Who serves: what search reads from a real Redis, and what it does without it."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import SecretStr
 
-from services.search.generation import KEPT, Generations
 from services.search.owners import Owners
 from services.search.settings import Settings
 from shared.adapters.redis import connect
@@ -51,27 +50,11 @@ async def test_a_list_of_owners_is_kept_until_it_is_old_or_forgotten(redis, name
     assert await owners.of("g2") == []
 
 
-async def test_while_redis_is_away_the_last_owners_and_the_last_generation_are_used(
-    redis, namespace, own_valkey
-):
+async def test_while_redis_is_away_the_last_owners_are_used(redis, namespace, own_valkey):
     await Registry(redis, namespace, "g1").announce(owner("http://a"), LONG)
     owners = Owners(redis, namespace, ttl=ALWAYS)
-    generations = Generations(Settings(namespace=namespace), redis)
-    await redis.set(f"{namespace}:generation:live", "g7")
-    assert await generations.choose(None) == "g7"
     assert len(await owners.of("g1")) == 1
     own_valkey.kill()
     assert len(await owners.of("g1")) == 1
-    generations._read_at -= KEPT.total_seconds()
-    assert await generations.choose(None) == "g7"
     with pytest.raises(TransientError):
         await owners.of("g2")
-
-
-async def test_the_live_generation_is_the_configured_one_until_somebody_says_otherwise(redis, namespace):
-    generations = Generations(Settings(namespace=namespace, generation="g3"), redis)
-    assert await generations.choose(None) == "g3"
-    assert await generations.choose("g9") == "g9"
-    await redis.set(f"{namespace}:generation:live", "Not A Generation")
-    generations._read_at -= KEPT.total_seconds()
-    assert await generations.choose(None) == "g3"

@@ -100,6 +100,8 @@ class Shop:
         self.encoder = CountingEncoder()
         self.owners = []
         self.served = {}
+        self.encoders = {}
+        self.weights = {}
         self.log = None
 
     def shard(self, number, products, name="a"):
@@ -155,8 +157,17 @@ class Shop:
     def forget(self, generation):
         """Owners are always fresh here."""
 
-    async def choose(self, requested):
+    def choose(self, requested):
         return requested or "g1"
+
+    def vectors(self, generation):
+        return self.encoders.get(generation)
+
+    def missing(self, generation):
+        return None if generation in self.encoders else "no model is loaded"
+
+    def dense_weight(self, generation):
+        return self.weights.get(generation)
 
     def now(self):
         return NOW
@@ -217,10 +228,10 @@ async def open_api(shop):
 
     async def open_api(**settings):
         section = SearchSettings(**{"hedge_after": timedelta(milliseconds=50), **settings})
-        vectors = QueryVectors(lambda: shop.encoder, remember=section.cached_queries)
+        vectors = shop.encoders["g1"] = QueryVectors(lambda: shop.encoder, remember=section.cached_queries)
         shards = ShardClient(hedge_after=section.hedge_after, transport=shop.network)
         ids = iter(f"q{number}" for number in range(10_000))
-        parts = Parts(generations=shop, owners=shop, vectors=vectors, shards=shards, new_id=lambda: next(ids))
+        parts = Parts(generations=shop, owners=shop, shards=shards, new_id=lambda: next(ids))
         shop.log = QueryLog(shop.published, capacity=section.log_capacity)
         api = FastAPI(docs_url=None)
         mount(api, SearchApi(section, SearchEngine(section, parts), shop.log, clock=shop), section)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from schemas.search import SearchQuery
-from tests.unit.search.conftest import PRODUCTS, home
+from services.search.embedding import QueryVectors
+from tests.unit.search.conftest import MODEL, PRODUCTS, home
 
 RED_SHOE = {"text": "red shoe", "k": 3}
 
@@ -288,3 +289,30 @@ async def test_an_exact_search_finds_what_the_index_finds_here(client):
     exact = await client.post("/search", json={**RED_SHOE, "exact": True, "mode": "dense"})
     assert ids(exact) == ids(await client.post("/search", json={**RED_SHOE, "mode": "dense"}))
     assert np.isfinite([hit["score"] for hit in exact.json()["hits"]]).all()
+
+
+async def test_a_query_vector_of_one_model_never_reaches_the_index_of_another(client, shop):
+    """Also when the registry does not say whose vectors a shard has: the shard itself refuses."""
+    shop.encoder.fingerprint = "f" * 16
+    shop.encoders["g1"] = QueryVectors(lambda: shop.encoder, remember=0)
+    await shop.encoders["g1"].start()
+    await shop.encoders["g1"]._loading
+    for announced in (MODEL, None):
+        shop.owners = [each.model_copy(update={"fingerprint": announced}) for each in shop.owners]
+        answer = await client.post("/search", json=RED_SHOE)
+        assert answer.status_code == 503
+        assert "fingerprint.mismatch" in answer.json()["detail"]
+    assert (await client.post("/search", json={**RED_SHOE, "mode": "lexical"})).status_code == 200
+    await shop.encoders["g1"].stop()
+
+
+async def test_the_weight_that_was_fitted_for_a_model_counts_unless_the_request_says_another(client, shop):
+    async def scores(**asked):
+        answer = await client.post("/search", json={"text": "red shoe", **asked})
+        return [(hit["product_id"], hit["score"]) for hit in answer.json()["hits"]]
+
+    plain = await scores()
+    words = await scores(fusion={"method": "weighted", "dense_weight": 0.1})
+    shop.weights["g1"] = 0.1
+    assert await scores() == words != plain
+    assert await scores(fusion={"method": "weighted", "dense_weight": 0.5}) == plain

@@ -1,0 +1,83 @@
+"""Which generation answers: the live one, unless its model is not loaded yet and the one before can."""
+
+from datetime import UTC, datetime
+
+from schemas.control import Model, Rollout
+from services.search.generation import Generations
+from shared.generations import Ledger
+
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+MODEL = Model(
+    model_id="m",
+    fingerprint="0" * 16,
+    location="/m",
+    dimensions=3,
+    verdict="admitted",
+    dense_weight=0.7,
+    created_at=NOW,
+)
+
+
+class Encoder:
+    def __init__(self, reason=None):
+        self.reason = reason
+
+    def missing(self):
+        return self.reason
+
+
+class World:
+    """What search follows, and what it has loaded."""
+
+    def __init__(self, *answers):
+        self.ledger = Ledger()
+        self.running = {}
+        for action, generation, status in answers:
+            model = MODEL if status == "running" else None
+            answer = Rollout(
+                request_id=f"{action}-{generation}",
+                status=status,
+                action=action,
+                generation=generation,
+                model=model,
+                requested_at=NOW,
+            )
+            self.ledger = self.ledger.take(answer, offset=0)
+
+    @property
+    def generations(self):
+        return self.ledger.generations.founded("g1")
+
+
+PROMOTED = (
+    ("promote", "g1", "done"),
+    ("backfill", "g2", "running"),
+    ("backfill", "g2", "done"),
+    ("promote", "g2", "done"),
+)
+
+
+def test_the_live_generation_answers_unless_another_is_asked_for():
+    world = World()
+    found = Generations(world, world)
+    assert (found.choose(None), found.choose("g9")) == ("g1", "g9")
+    assert found.missing() == "no model of generation g1 is loaded"
+    world.running["g1"] = Encoder()
+    assert found.missing() is None
+
+
+def test_until_the_new_models_encoder_is_loaded_the_generation_before_answers():
+    world = World(*PROMOTED)
+    world.running = {"g1": Encoder(), "g2": Encoder("loading")}
+    found = Generations(world, world)
+    assert (found.choose(None), found.choose("g2")) == ("g1", "g2")
+    world.running["g2"] = Encoder()
+    assert found.choose(None) == "g2"
+    world.running = {}
+    assert found.choose(None) == "g2"
+
+
+def test_each_generation_has_the_weight_of_its_model():
+    world = World(*PROMOTED)
+    found = Generations(world, world)
+    assert (found.dense_weight("g1"), found.dense_weight("g2"), found.dense_weight("g9")) == (None, 0.7, None)
