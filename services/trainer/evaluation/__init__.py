@@ -1,0 +1,1 @@
+"""Judges models: how well they rank, at what size and precision, against the live one, and at what cost."""

@@ -1,0 +1,131 @@
+"""An embedding model in training: one vector a text, compared by cosine."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
+from torch import Tensor, nn
+from torch.nn import functional
+
+from services.trainer.domain.batches import Batch
+from services.trainer.domain.recipe import Recipe
+from services.trainer.learning import losses
+from services.trainer.learning.gradients import Cores, Passes, backward, groups_of
+from services.trainer.learning.precision import Precision
+from services.trainer.learning.student import loading, quiet, steady, trainable
+from shared.encoder.packing import pack
+from shared.ports import Vectors
+
+PASS_TOKENS = 2048
+
+
+class EncoderStudent:
+    """The `Student` on SentenceTransformer."""
+
+    def __init__(self, base: Path, recipe: Recipe, *, general: Sequence[str], precision: Precision) -> None:
+        quiet()
+        self._model = SentenceTransformer(str(base), **loading(precision.device))
+        self._longest = self._model.max_seq_length
+        self._tokens = min(recipe.max_tokens, self._longest or recipe.max_tokens)
+        self._recipe, self._precision = recipe, precision
+        self._query, self._document = (self._model.prompts.get(it) or "" for it in ("query", "document"))
+        dimensions = int(self._model.get_embedding_dimension() or 0)
+        self._prefixes = sorted({max(1, round(share * dimensions)) for share in recipe.prefixes})
+        steady(self._model, recipe)
+        self._cores = Cores(1 if precision.device == "cuda" else 0)
+        self._weights = [it for _, it in trainable(self._model)]
+        drawn = general if recipe.keep else ()
+        self._before = dict(zip(drawn, self.encode(drawn), strict=True))
+        self._known: dict[str, int] = {}
+        self._vectors: Vectors = np.empty((0, dimensions), np.float32)
+
+    @property
+    def module(self) -> nn.Module:
+        """What holds the weights."""
+        module: nn.Module = self._model
+        return module
+
+    def learn(self, batch: Batch) -> float:
+        """Add the gradients of one batch to the weights and return the loss."""
+        queries = [self._query + text for text in batch.queries]
+        texts = queries + [self._document + text for text in (*batch.texts, *batch.general)]
+        tokens = self._tokenised(texts)
+        self._model.train()
+        passes = Passes(
+            groups_of([len(row) for row in tokens], self._recipe.rows),
+            lambda numbers: self._embed([tokens[number] for number in numbers]),
+            cached=len(tokens) > self._recipe.cached,
+        )
+        return backward(self._cores, self._weights, passes, loss=lambda it: self._loss(it, batch))
+
+    def prepare(self, texts: Sequence[str]) -> None:
+        """Embed the texts."""
+        self._known = {text: row for row, text in enumerate(texts)}
+        self._vectors = self.encode([self._document + text for text in texts])
+
+    def score(self, query: str, texts: Sequence[str]) -> Sequence[float]:
+        """Return the cosine of each text that was prepared."""
+        asked = self.encode([self._query + query])[0]
+        scores: list[float] = (self._vectors[[self._known[text] for text in texts]] @ asked).tolist()
+        return scores
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Return one unit vector a text, as they come; without gradients."""
+        self._model.eval()
+        tokens = self._tokenised(texts)
+        rows: Vectors = np.empty((len(texts), int(self._model.get_embedding_dimension() or 0)), np.float32)
+
+        @torch.no_grad()
+        def fill(numbers: Sequence[int]) -> None:
+            rows[numbers] = self._embed([tokens[number] for number in numbers]).float().cpu().numpy()
+
+        list(self._cores.each(fill, pack([len(row) for row in tokens], PASS_TOKENS)))
+        return rows
+
+    def save(self, directory: Path) -> None:
+        """Write the model, as long as its base reads texts."""
+        self._model.save(str(directory), create_model_card=False)
+
+    def _loss(self, vectors: Tensor, batch: Batch) -> Tensor:
+        recipe, device = self._recipe, vectors.device
+        count, end = len(batch.queries), len(batch.queries) + len(batch.texts)
+        queries, products = vectors[:count], vectors[count:end]
+        worth, known = (torch.from_numpy(it).to(device) for it in (batch.worth, batch.known))
+        blocked = torch.from_numpy(batch.blocked).to(device)
+        blocked = losses.guarded(blocked, known, worth=worth, products=products.detach(), guard=recipe.guard)
+        term = losses.both_ways if recipe.both_directions else losses.contrastive
+
+        def agree(one: Tensor, other: Tensor) -> Tensor:
+            return term(recipe.scale * one @ other.T, worth, blocked, contrast=recipe.contrast)
+
+        sizes = self._prefixes
+        parts = [agree(losses.prefix(queries, it), losses.prefix(products, it)) for it in sizes]
+        total = torch.stack(parts).mean()
+        if recipe.binarise:
+            total = total + recipe.binarise * agree(losses.signs(queries), losses.signs(products))
+        if batch.general:
+            before = torch.from_numpy(np.stack([self._before[text] for text in batch.general])).to(device)
+            total = total + recipe.keep * losses.kept(vectors[end:], before)
+        return total
+
+    def _tokenised(self, texts: Sequence[str]) -> list[list[int]]:
+        if not texts:
+            return []
+        found: list[list[int]] = self._model.tokenizer(
+            list(texts), truncation=True, max_length=self._tokens, padding=False, verbose=False
+        )["input_ids"]
+        return found
+
+    def _embed(self, tokens: Sequence[list[int]]) -> Tensor:
+        """Return one unit vector a row of token ids."""
+        longest = max(len(row) for row in tokens)
+        padding = self._model.tokenizer.pad_token_id or 0
+        ids = torch.tensor([row + [padding] * (longest - len(row)) for row in tokens])
+        mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in tokens])
+        features = {"input_ids": ids, "attention_mask": mask}
+        with self._precision.autocast():
+            moved = {name: it.to(self._precision.device) for name, it in features.items()}
+            embedded: Tensor = self._model(moved)["sentence_embedding"]
+        return functional.normalize(embedded.float(), dim=1)

@@ -1,0 +1,125 @@
+"""From a data set to a model directory."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import orjson
+import torch
+from pydantic import BaseModel, ConfigDict
+
+from services.trainer.domain.batches import Lessons
+from services.trainer.domain.dataset import Dataset
+from services.trainer.domain.recipe import Recipe
+from services.trainer.learning.loop import Fitted, Progress, Run, task_name
+from services.trainer.learning.precision import Precision, best
+from services.trainer.learning.student import Student, merge_adapters
+from services.trainer.learning.validation import Validation
+from shared.directories import whole
+from shared.encoder.directory import check_directory, sha256_of
+from shared.errors import ConfigurationError
+
+RECORD = "headrace.json"
+GENERAL = Path(__file__).parent / "general.json"
+CATALOGUE_SHARE = 400
+"""Texts of the catalogue that are kept as similar as the base has them, beside the general ones."""
+
+
+class Trained(BaseModel):
+    """What a fit left in `directory`, beside the model: how it went, in `headrace.json`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    directory: Path
+    recipe: Recipe
+    steps: int
+    history: tuple[float, ...]
+    """Validation nDCG@10 of the base, then after each epoch."""
+    kept_epoch: int
+    """From 1."""
+
+
+def train(  # noqa: PLR0913 - a job is these six values, named by its caller
+    dataset: Dataset, recipe: Recipe, *, base: Path, work: Path, out: Path, progress: Progress
+) -> Trained:
+    """Fit `base` to the training split and write the model to `out` (blocking; minutes).
+
+    `work` is this task's own directory for checkpoints, empty or as a killed run left it; it is removed in
+    the end. When `out` is there already, the task was done, and its record is returned. Raises
+    `ConfigurationError` when `base` is refused or there is nothing to learn from, `FatalError` when the fit
+    diverges.
+    """
+    if (out / RECORD).is_file():
+        shutil.rmtree(work, ignore_errors=True)
+        return Trained(directory=out, **orjson.loads((out / RECORD).read_bytes()))
+    check_directory(base)
+    general = general_texts(dataset) if recipe.keep else ()
+    lessons = Lessons.of(dataset, recipe, general)
+    if not lessons.worth:
+        raise ConfigurationError("the data set has no right product to learn from in its training split")
+    work.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(recipe.seed)
+    student = _student(base, recipe, general)
+    files = {it.name: sha256_of(it) for it in sorted(base.glob("*.safetensors"))}
+    task = task_name(dataset, recipe, base=files, general=general)
+    validation = Validation.of(dataset, recipe)
+    fitted = Run(student, lessons, validation, recipe, task, work, progress).fit()
+    progress("saving", 1.0, {})
+    trained = _finish(student, fitted, recipe, base=base, out=out)
+    shutil.rmtree(work)
+    return trained
+
+
+def general_texts(dataset: Dataset) -> tuple[str, ...]:
+    """Return texts that nobody judged: general ones, and of the catalogue those without a pair."""
+    judged = {pair.product_id for pair in dataset.pairs}
+    free = [product.text for product in dataset.products if product.product_id not in judged]
+    general: list[str] = json.loads(GENERAL.read_bytes())
+    return tuple(dict.fromkeys([*general, *free[:CATALOGUE_SHARE]]))
+
+
+def _student(base: Path, recipe: Recipe, general: Sequence[str]) -> Student:
+    precision = best()
+    if recipe.kind == "encoder":
+        from services.trainer.learning.encoder import EncoderStudent  # noqa: PLC0415 - one of three
+
+        return EncoderStudent(base, recipe, general=general, precision=precision)
+    return _other(base, recipe, precision)
+
+
+def _other(base: Path, recipe: Recipe, precision: Precision) -> Student:
+    if recipe.kind == "reranker":
+        from services.trainer.learning.reranker import RerankerStudent  # noqa: PLC0415 - one of three
+
+        return RerankerStudent(base, recipe, precision=precision)
+    from services.trainer.learning.late import LateStudent  # noqa: PLC0415 - one of three
+
+    return LateStudent(base, recipe, precision=precision)
+
+
+def _finish(student: Student, fitted: Fitted, recipe: Recipe, *, base: Path, out: Path) -> Trained:
+    """Write weights and record, and refuse to publish what nobody would load."""
+    if recipe.lora:
+        merge_adapters(student.module)
+    if recipe.blend < 1:
+        _blend(student, _student(base, recipe.model_copy(update={"lora": 0, "keep": 0.0}), ()), recipe.blend)
+    record = {
+        "recipe": recipe.model_dump(mode="json"),
+        "steps": fitted.steps,
+        "history": fitted.history,
+        "kept_epoch": fitted.kept_epoch,
+    }
+    with whole(out) as partial:
+        student.save(partial)
+        (partial / RECORD).write_bytes(orjson.dumps(record, option=orjson.OPT_INDENT_2))
+        check_directory(partial)
+    return Trained(directory=out, **record)
+
+
+@torch.no_grad()
+def _blend(student: Student, base: Student, share: float) -> None:
+    """Move the weights back towards the base's (WiSE-FT, arXiv 2109.01903)."""
+    before = dict(base.module.named_parameters())
+    for name, it in student.module.named_parameters():
+        it.copy_(torch.lerp(before[name], it, share))
