@@ -7,10 +7,12 @@ import httpx
 from schemas.judgements import Judgement
 from services.negatives import facts, miner
 from services.negatives.facts import Facts
-from services.negatives.miner import Miner
+from services.negatives.index_log import IndexLog
+from services.negatives.miner import Index, Miner, Upkeep
 from services.negatives.search_client import SearchClient
 from services.negatives.settings import NegativeSettings, Settings
 from services.negatives.store import Store
+from shared.adapters.broker_log import BrokerLog
 from shared.adapters.kafka import KafkaPublisher
 from shared.adapters.redis import Connection, connect
 from shared.announcing import LoopAnnouncer
@@ -32,20 +34,32 @@ def build(settings: Settings) -> Worker:
     store = Store(redis, namespace=settings.namespace, partitions=settings.partitions)
     known = Facts(store, objective=rules.objective, clock=clock, published=partial(facts.published, settings))
     search = SearchClient(_client(chosen), rules=rules, asked=chosen.asked)
-    mining = Miner(known, store, search, publisher=publisher, clock=clock)
+    mining = Miner(known, store, _index(search, chosen), publisher=publisher, clock=clock)
     tick = partial(mining.tick, rules, settle=chosen.settle, limit=chosen.queries_per_second)
+    log = BrokerLog(settings)
+    upkeep = Upkeep(chosen.remine_records, chosen.remine_every)
+    watch = partial(mining.watch, rules, upkeep, IndexLog(log, partitions=settings.partitions))
     loop = PartitionLoop(settings, known, reading=READING, publisher=publisher, clock=clock)
     for part in (
         Connection(redis),
         publisher,
         search,
+        log,
         loop,
         Every("negatives mine", miner.EVERY, tick),
-        Every("negatives watch", miner.WATCH_EVERY, partial(mining.watch, rules)),
+        Every("negatives watch", miner.WATCH_EVERY, watch),
         LoopAnnouncer(settings, loop, redis=redis, clock=clock),
     ):
         worker.add(part)
     return worker
+
+
+def _index(search: SearchClient, chosen: NegativeSettings) -> Index:
+    if chosen.cross_encoder is None:
+        return search
+    from services.negatives import veto  # noqa: PLC0415 - torch, which only the veto needs
+
+    return veto.Doubting(search, veto.load(chosen.cross_encoder), chosen.rules())
 
 
 def _client(chosen: NegativeSettings) -> httpx.AsyncClient:

@@ -8,8 +8,10 @@ import httpx
 from pydantic import BaseModel, Field, ValidationError
 
 from schemas.base import Fingerprint, GenerationName
-from services.negatives.domain.candidates import Hit, Likeness, Retrieved
+from services.negatives.domain.candidates import Hit, Likeness, Retrieved, title_of
+from services.negatives.domain.plan import Plan
 from services.negatives.domain.rules import Rules
+from services.negatives.miner import Live
 from shared.errors import TransientError
 
 REFUSALS = (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY)
@@ -77,14 +79,14 @@ class SearchClient:
         """Close the connections."""
         await self._client.aclose()
 
-    async def live(self) -> str:
-        """Return generation and fingerprint of the live index; raises `TransientError`."""
+    async def live(self) -> Live:
+        """Return the live generation and its model; raises `TransientError`."""
         found = await self._search(PROBE, k=1, mode="dense")
         if found is None:
             raise TransientError("search refuses to be asked which index is live")
-        return f"{found.generation} {found.fingerprint}"
+        return Live(found.generation, found.fingerprint)
 
-    async def retrieve(self, query: str, positives: tuple[str, ...]) -> Retrieved | None:
+    async def retrieve(self, query: str, wanted: Plan) -> Retrieved | None:
         """Return the first by vector and by words with both scores, and what is known of positives.
 
         None: search refuses the query. Raises `TransientError`, also for an answer that lacks a shard: a
@@ -94,9 +96,9 @@ class SearchClient:
         if found is None:
             return None
         hits = {hit.product_id: self._hit(hit) for hit in found.hits}
-        scores = {name: hits[name].dense for name in positives if name in hits}
-        alike = [hits[name].likeness for name in positives if name in hits]
-        absent = [name for name in positives if name not in hits][: self._asked]
+        scores = {name: hits[name].dense for name in wanted.positives if name in hits}
+        alike = [hits[name].likeness for name in wanted.positives if name in hits]
+        absent = [name for name in wanted.positives if name not in hits][: self._asked]
         told = await asyncio.gather(*(self._ask(query, name, found.generation) for name in absent))
         for name, (score, likeness) in zip(absent, told, strict=True):
             scores[name] = score
@@ -115,6 +117,7 @@ class SearchClient:
             dense=hit.scores.dense,
             lexical=hit.scores.lexical,
             likeness=Likeness.of(hit.fields, self._rules),
+            title=title_of(hit.fields, self._rules),
             partition=hit.provenance.partition,
             offset=hit.provenance.offset,
         )

@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, model_validator
@@ -40,6 +41,7 @@ class NegativeSettings(Section):
     skipped_expected: Expected = Rules.skipped_expected
     margin: Share = Rules.margin
     overlap: Share = Rules.overlap
+    together: Annotated[int, Field(ge=0, le=100)] = Rules.together
     depth: Rank = Rules.depth
     first_rank: Rank = Rules.first_rank
     last_rank: Rank = Rules.last_rank
@@ -47,6 +49,14 @@ class NegativeSettings(Section):
     method: Method = Rules.method
     hard: Share = Rules.hard
     medium: Share = Rules.medium
+    cross_encoder: Path | None = None
+    """A sentence-transformers CrossEncoder directory that is asked about candidates; absent: nobody is."""
+    veto: Share = Rules.veto
+    remine_records: Annotated[int, Field(ge=0)] = 50_000
+    """All queries are mined again when so many records were written to the index since they were, or when
+    its log has become a quarter longer; 0: never."""
+    remine_every: timedelta = timedelta(hours=1)
+    """But no oftener than that."""
     titles: Annotated[tuple[FieldName, ...], Field(max_length=20)] = TITLES
     codes: Annotated[tuple[FieldName, ...], Field(max_length=50)] = CODES
 

@@ -2,7 +2,8 @@
 
 A partition's tag holds `q:<query>` (product -> packed fact), `queries` (those that have facts), and the
 marks: `moved` (query -> since when) and `touches` (query -> the number of its last touch). What was
-published is under the miner's tag, `chosen:<query>`. A mark is forgotten only with the touch that was read
+published is under the miner's tag, `chosen:<query>`; so is what is right for which query, both ways
+(`right:<query>`, `asked:<product>`). A mark is forgotten only with the touch that was read
 before the query's facts were.
 """
 
@@ -24,6 +25,8 @@ MINER = 0
 """The partition whose owner mines, for all partitions."""
 LOST = "LOST"
 _BEGINNING = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+HUB = 50
+"""A product that is right for more queries than that says nothing about what belongs together."""
 
 
 @dataclass(slots=True)
@@ -34,6 +37,11 @@ class Held:
     epoch: int
     next_offset: int
     against: str
+    """The index that all queries were marked to be mined from, and the rules."""
+    written: int = 0
+    """How many records of that index were written by then."""
+    marked: datetime = _BEGINNING
+    """When that was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +63,18 @@ class Store:
         self._claim = Script(redis, lua.source("tag", "claim"))
         self._mark = Script(redis, lua.source("tag", "mark"))
         self._forget = Script(redis, lua.source("tag", "forget"))
-        self._learn, self._promise, self._against = (
+        self._learn, self._promise, self._against, self._relate = (
             Script(redis, lua.source("tag", "guard", "owner", name))
-            for name in ("learn", "promise", "against")
+            for name in ("learn", "promise", "against", "relate")
         )
         self._settle = Script(redis, lua.source("tag", "guard", "settle"))
 
     async def claim(self, number: int) -> Held:
         """Take a partition over: older holders are fenced out."""
         key = self._key(number, "state")
-        epoch, next_offset, against = await self._claim(keys=[key], args=["{}"])
-        return Held(key, int(epoch), int(next_offset), text(against))
+        epoch, next_offset, against, written, marked = await self._claim(keys=[key], args=["{}"])
+        since = _BEGINNING + timedelta(milliseconds=int(marked))
+        return Held(key, int(epoch), int(next_offset), text(against), int(written), since)
 
     async def learn(
         self, held: Held, facts: Sequence[tuple[str, str, str]], *, next_offset: int, now: datetime
@@ -139,10 +148,22 @@ class Store:
         """Remember what a query has, now that it is published; when fenced out, have it mined again."""
         await self._guarded(self._settle, held, query=query, products=products, now=_milliseconds(now))
 
-    async def mined_against(self, held: Held, against: str) -> None:
-        """Remember that every query was marked to be mined from this index."""
-        await self._guarded(self._against, held, against=against)
-        held.against = against
+    async def relate(
+        self, held: Held, query: str, positives: Sequence[str], *, telling: bool, now: datetime
+    ) -> frozenset[str]:
+        """Remember a query's positives, and return what is right for another query together with one.
+
+        With `telling` false the query says nothing about what belongs together. Queries that share a
+        product with what changed are marked.
+        """
+        body = {"query": query, "positives": positives, "right": positives if telling else ()}
+        found = await self._guarded(self._relate, held, **body, hub=HUB, now=_milliseconds(now))
+        return frozenset(map(text, found))
+
+    async def mined_against(self, held: Held, against: str, *, written: int, now: datetime) -> None:
+        """Remember that every query was marked to be mined from this index, of which so much was written."""
+        await self._guarded(self._against, held, against=against, written=written, now=_milliseconds(now))
+        held.against, held.written, held.marked = against, written, now
 
     def _key(self, number: int, name: str) -> str:
         return f"{self._namespace}:{{negatives-{number}}}:{name}"

@@ -21,9 +21,8 @@ class Likeness:
     @classmethod
     def of(cls, fields: Mapping[str, Any], rules: Rules) -> Self:  # Any: attribute values
         """Return the likeness of a product by its attributes."""
-        titles = (str(fields[name]) for name in rules.titles if fields.get(name))
         codes = {_code(value) for name in rules.codes for value in _listed(fields.get(name))}
-        return cls(words_of(next(titles, "")), frozenset(codes - {""}))
+        return cls(words_of(title_of(fields, rules)), frozenset(codes - {""}))
 
     def same_code(self, other: "Likeness") -> bool:
         """Whether both carry the same trade item number."""
@@ -44,6 +43,7 @@ class Hit:
     dense: float | None
     lexical: float | None
     likeness: Likeness = Likeness()
+    title: str = ""
     partition: int = 0
     offset: int = 0
 
@@ -69,6 +69,8 @@ class Retrieved:
     hits: tuple[Hit, ...]
     scores: Mapping[str, float]
     alike: tuple[Likeness, ...]
+    doubts: Mapping[str, float] | None = None
+    """How relevant a cross-encoder finds those that it was asked about, 0 to 1; None: there is none."""
 
     @property
     def weakest(self) -> float | None:
@@ -88,6 +90,11 @@ def candidates(hits: Iterable[Hit], depth: int) -> list[Candidate]:
             one: Source = "dense" if hit.product_id in dense else "lexical"
             found.append(Candidate(hit, min(ranks), "both" if len(ranks) > 1 else one))
     return sorted(found, key=lambda it: (it.rank, -(it.hit.dense or 0.0), it.hit.product_id))
+
+
+def title_of(fields: Mapping[str, Any], rules: Rules) -> str:  # Any: attribute values
+    """Return a product's title, empty when it has none."""
+    return next((str(fields[name]) for name in rules.titles if fields.get(name)), "")
 
 
 def words_of(title: str) -> tuple[str, ...]:

@@ -14,11 +14,15 @@ class Reason(StrEnum):
     POSITIVE = "positive"
     ENGAGED = "engaged"
     RELEVANT = "relevant"
+    TOGETHER = "together"
+    """It is right for another query together with a positive."""
     SAME_CODE = "same_code"
     DUPLICATE = "duplicate"
     UNSCORED = "unscored"
     """It has no vector, so nobody can say how close it is."""
     TOO_CLOSE = "too_close"
+    VETO = "veto"
+    """The cross-encoder takes it for relevant, or was not asked: it is no better than those it refused."""
 
 
 class Filter:
@@ -42,7 +46,9 @@ class Filter:
             return Reason.POSITIVE
         if product_id in self._plan.engaged:
             return Reason.ENGAGED
-        return Reason.RELEVANT if product_id in self._plan.relevant else None
+        if product_id in self._plan.relevant:
+            return Reason.RELEVANT
+        return Reason.TOGETHER if product_id in self._plan.together else None
 
     def _like(self, candidate: Candidate) -> Reason | None:
         like = candidate.hit.likeness

@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from schemas.judgements import Negative
-from services.negatives.domain.candidates import Retrieved, candidates
-from services.negatives.domain.filter import Filter
+from services.negatives.domain.candidates import Candidate, Hit, Retrieved, candidates
+from services.negatives.domain.filter import Filter, Reason
 from services.negatives.domain.plan import Plan
 from services.negatives.domain.rules import Rules
-from services.negatives.domain.sample import Chosen, sample
+from services.negatives.domain.sample import Chosen, preferred, sample
+
+DOUBTED = 3
+"""Times as many candidates as are taken, which the cross-encoder is asked about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +29,46 @@ def mine(query: str, plan: Plan, retrieved: Retrieved, *, rules: Rules, now: dat
     weakest = retrieved.weakest
     if weakest is None:
         return Mined()
+    admitted, refused = _admitted(plan, retrieved, rules, weakest=weakest)
+    taken = preferred(admitted, rules, seed=_seed(query, retrieved))
+    chosen = sample(taken, rules, weakest=weakest)
+    return Mined(tuple(_message(query, plan, retrieved, chosen=it, now=now) for it in chosen), refused)
+
+
+def doubtful(query: str, plan: Plan, retrieved: Retrieved, *, rules: Rules) -> list[Hit]:
+    """Return the hits that a cross-encoder should be asked about: those that may be taken."""
+    if retrieved.weakest is None:
+        return []
+    admitted, _ = _admitted(plan, retrieved, rules, weakest=retrieved.weakest)
+    taken = preferred(admitted, rules, seed=_seed(query, retrieved))
+    return [candidate.hit for candidate in taken[: DOUBTED * rules.number]]
+
+
+def _admitted(
+    plan: Plan, retrieved: Retrieved, rules: Rules, *, weakest: float
+) -> tuple[list[Candidate], Counter[str]]:
+    """Return who may be a negative, and how many may not, by reason."""
     judge = Filter(plan, rules, weakest=weakest, alike=retrieved.alike)
     refused: Counter[str] = Counter()
     admitted = []
     for candidate in candidates(retrieved.hits, rules.depth):
-        reason = judge.refuse(candidate)
+        reason = judge.refuse(candidate) or _vetoed(candidate, retrieved, rules)
         if reason is None:
             admitted.append(candidate)
         else:
             refused[reason.value] += 1
-    chosen = sample(admitted, rules, weakest=weakest, seed=f"{query}\t{retrieved.fingerprint}")
-    return Mined(tuple(_message(query, plan, retrieved, chosen=it, now=now) for it in chosen), refused)
+    return admitted, refused
+
+
+def _vetoed(candidate: Candidate, retrieved: Retrieved, rules: Rules) -> Reason | None:
+    """Refuse what the cross-encoder takes for relevant, and what it was not asked about."""
+    if retrieved.doubts is None:
+        return None
+    return Reason.VETO if retrieved.doubts.get(candidate.hit.product_id, 1.0) >= rules.veto else None
+
+
+def _seed(query: str, retrieved: Retrieved) -> str:
+    return f"{query}\t{retrieved.fingerprint}"
 
 
 def _message(query: str, plan: Plan, retrieved: Retrieved, *, chosen: Chosen, now: datetime) -> Negative:

@@ -19,6 +19,8 @@ class Plan:
     """Products that are not worse than average, on evidence, although nobody acted on them."""
     skipped: frozenset[str]
     """Products that were looked at often and never acted on."""
+    together: frozenset[str] = frozenset()
+    """Products that are right for another query together with a positive of this one."""
 
 
 def plan(facts: Mapping[str, Fact], rules: Rules) -> Plan | None:

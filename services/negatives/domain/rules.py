@@ -28,6 +28,8 @@ class Rules:
     """Of the weakest positive's score: what is closer may be relevant and was never judged."""
     overlap: float = 0.85
     """Jaccard similarity of two titles' words from which on they are the same product."""
+    together: int = 20
+    """A query with no more positives than that says that they belong together; 0: none does."""
     depth: int = 100
     """How many are retrieved, by vector and by words."""
     first_rank: int = 1
@@ -37,6 +39,8 @@ class Rules:
     hard: float = 0.8
     """Of the weakest positive's score; `medium` likewise."""
     medium: float = 0.6
+    veto: float = 0.5
+    """The cross-encoder's score, from 0 to 1, from which on it takes a candidate for relevant."""
     titles: tuple[str, ...] = TITLES
     codes: tuple[str, ...] = CODES
 

@@ -20,17 +20,20 @@ class Chosen:
     difficulty: Difficulty
 
 
-def sample(admitted: Sequence[Candidate], rules: Rules, *, weakest: float, seed: str) -> tuple[Chosen, ...]:
-    """Return at most `rules.number` of them within the range of ranks, best rank first.
+def preferred(admitted: Sequence[Candidate], rules: Rules, *, seed: str) -> list[Candidate]:
+    """Return those within the range of ranks, in the order in which they are taken.
 
     `random` draws by a hash of seed and product: the same seed draws the same, in whatever order they come.
     """
     within = [it for it in admitted if rules.first_rank <= it.rank <= rules.last_rank]
     if rules.method == "random":
-        within.sort(key=lambda it: _lot(seed, it.hit.product_id))
-    else:
-        within.sort(key=_order)
-    return tuple(_chosen(it, rules, weakest) for it in sorted(within[: rules.number], key=_order))
+        return sorted(within, key=lambda it: _lot(seed, it.hit.product_id))
+    return sorted(within, key=_order)
+
+
+def sample(taken: Sequence[Candidate], rules: Rules, *, weakest: float) -> tuple[Chosen, ...]:
+    """Return the first `rules.number` of them, best rank first, with how hard they are."""
+    return tuple(_chosen(it, rules, weakest) for it in sorted(taken[: rules.number], key=_order))
 
 
 def difficulty(score: float, weakest: float, rules: Rules) -> Difficulty:

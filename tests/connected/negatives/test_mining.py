@@ -11,11 +11,11 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from schemas.judgements import ActionStatistics, Judgement, Negative
-from services.negatives import facts
+from services.negatives import facts, store
 from services.negatives.domain.candidates import Hit, Retrieved
 from services.negatives.domain.rules import Rules
 from services.negatives.facts import Facts
-from services.negatives.miner import Miner
+from services.negatives.miner import Live, Miner, Upkeep
 from services.negatives.settings import Settings
 from services.negatives.store import Store
 from shared.adapters.kafka import KafkaPublisher
@@ -31,6 +31,7 @@ pytestmark = pytest.mark.connected
 PARTITIONS = 2
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 RULES = Rules(number=4)
+UPKEEP = Upkeep(records=100, every=timedelta(hours=1))
 PATIENCE = 60
 SCORES = {"best": 0.9, "b": 0.7, "c": 0.6, "d": 0.5, "e": 0.3, "twin": 0.89}
 
@@ -48,15 +49,26 @@ class FakeIndex:
     failing: set[str] = field(default_factory=set)
 
     async def live(self):
-        return f"g1 {self.model}"
+        return Live("g1", self.model)
 
-    async def retrieve(self, query, positives):
+    async def retrieve(self, query, wanted):
         self.asked.append(query)
         if query in self.failing:
             raise TransientError("a shard did not answer")
         found = tuple(Hit(product_id=name, dense=it, lexical=None) for name, it in SCORES.items())
-        scores = {name: SCORES[name] for name in positives if name in SCORES}
+        scores = {name: SCORES[name] for name in wanted.positives if name in SCORES}
         return Retrieved(generation="g1", fingerprint=self.model, hits=found, scores=scores, alike=())
+
+
+@dataclass
+class FakeRecords:
+    """The log of index records."""
+
+    number: int = 0
+
+    async def written(self, generation):
+        assert generation == "g1"
+        return self.number
 
 
 @dataclass
@@ -99,6 +111,7 @@ class Process:
     index: FakeIndex
     clock: ManualClock
     next: dict[int, int] = field(default_factory=dict)
+    records: FakeRecords = field(default_factory=FakeRecords)
 
     def __post_init__(self):
         self.facts = Facts(self.store, objective=RULES.objective, clock=self.clock, published=self._published)
@@ -118,6 +131,9 @@ class Process:
             record = Record(at, self.next[at.number], key, value, self.clock.moment)
             self.next[at.number] += 1
             await self.facts.handle(at, Batch([(record, self.facts.decode(record))], self.next[at.number]))
+
+    async def watch(self, upkeep=UPKEEP):
+        await self.miner.watch(RULES, upkeep, self.records)
 
     async def mine(self, limit=10):
         await self.miner.tick(RULES, settle=timedelta(0), limit=limit)
@@ -283,19 +299,84 @@ async def test_a_query_that_cannot_be_mined_now_lets_the_others_pass(start):
 async def test_another_model_has_every_query_mined_again_by_whoever_is_there(start):
     process = await start()
     await process.judged(judgement("shoe", "best", 5))
-    await process.miner.watch(RULES)
+    await process.watch()
     await process.mine()
     process.index.model = "0123456789abcdef"
     again = await start()
     await again.mine()
     assert {it.fingerprint for it in again.bus.negatives().values()} == {"3f1c9a7be0d24c68"}
-    await again.miner.watch(RULES)
+    await again.watch()
     await again.mine()
     assert {it.fingerprint for it in again.bus.negatives().values()} == {"0123456789abcdef"}
     written = len(again.bus.written)
-    await again.miner.watch(RULES)
+    await again.watch()
     await again.mine()
     assert len(again.bus.written) == written
+
+
+async def test_a_catalogue_that_changed_a_lot_has_every_query_mined_again_but_not_all_the_time(start):
+    process = await start()
+    await process.judged(judgement("shoe", "best", 5))
+
+    async def asked(after, written):
+        process.clock.moment += after
+        process.records.number = written
+        before = len(process.index.asked)
+        await process.watch()
+        await process.mine()
+        return len(process.index.asked) > before
+
+    assert await asked(timedelta(0), 40)
+    assert not await asked(timedelta(hours=2), 49)  # less than a quarter more
+    assert await asked(timedelta(hours=2), 50)
+    assert not await asked(timedelta(minutes=59), 500)
+    process = await start()  # another worker remembers
+    assert await asked(timedelta(minutes=1), 500)
+    assert not await asked(timedelta(hours=2), 599)
+    assert await asked(timedelta(hours=2), 600)
+    assert not await asked(timedelta(hours=2), 0)  # the broker does not say
+
+
+async def test_what_is_right_together_for_another_query_is_no_negative(start):
+    process = await start()
+    await process.judged(judgement("shoe", "best", 5))
+    await process.mine()
+    assert products(process) == ["b", "c", "d", "e"]
+    await process.judged(judgement("boot", "best", 5), judgement("boot", "d", 4))
+    await process.mine()  # and `shoe` is marked, because `boot` shares a positive with it
+    await process.mine()
+    assert products(process) == ["b", "c", "e"]
+    assert not {"best", "d"} & set(products(process, "boot"))
+    await process.judged(judgement("boot", "d", 0))  # it is not right for `boot` any more
+    await process.mine()
+    await process.mine()
+    assert products(process) == ["b", "c", "d", "e"]
+    asked = len(process.index.asked)
+    await process.mine()
+    assert len(process.index.asked) == asked
+
+
+async def test_a_query_of_many_things_does_not_say_that_they_belong_together(start):
+    process = await start()
+    await process.judged(judgement("shoe", "best", 5))
+    many = [judgement("gift", f"thing{number}", 5) for number in range(RULES.together - 1)]
+    await process.judged(*many, judgement("gift", "best", 5))
+    await process.mine()
+    await process.judged(judgement("gift", "d", 5))  # one too many
+    await process.mine()
+    await process.mine()
+    assert products(process) == ["b", "c", "d", "e"]
+
+
+async def test_what_everybody_takes_does_not_say_what_belongs_together(start, monkeypatch):
+    monkeypatch.setattr(store, "HUB", 2)
+    process = await start()
+    for query in ("shoe", "boot", "sock", "lace"):
+        await process.judged(judgement(query, "best", 5), judgement(query, f"{query}-1", 5))
+    await process.judged(judgement("boot", "d", 5))
+    await process.mine()
+    await process.mine()
+    assert "d" in products(process)
 
 
 async def test_after_redis_was_emptied_what_was_published_can_be_taken_back(start, redis, namespace):
@@ -327,9 +408,9 @@ async def settings(kafka, redis_url, topic_prefix, namespace):
 
 async def test_it_reads_from_a_broker_and_writes_to_it(settings, redis, namespace):
     publisher, clock = KafkaPublisher(settings), SystemClock()
-    store = Store(redis, namespace=namespace, partitions=PARTITIONS)
-    known = Facts(store, objective=RULES.objective, clock=clock, published=partial(facts.published, settings))
-    miner = Miner(known, store, FakeIndex(), publisher=publisher, clock=clock)
+    state = Store(redis, namespace=namespace, partitions=PARTITIONS)
+    known = Facts(state, objective=RULES.objective, clock=clock, published=partial(facts.published, settings))
+    miner = Miner(known, state, FakeIndex(), publisher=publisher, clock=clock)
     reading = Reading(name="negatives", topics=(Judgement.topic,))
     loop = PartitionLoop(settings, known, reading=reading, publisher=publisher, clock=clock)
     negatives = CompactedTopic(settings, Negative.topic)

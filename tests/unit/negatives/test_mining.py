@@ -1,5 +1,6 @@
 """Whatever the index answers: never a positive, an engaged product, a double of one, or one too close."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -10,10 +11,10 @@ from schemas.judgements import ActionStatistics, Judgement
 from services.negatives.domain.candidates import Hit, Likeness, Retrieved, candidates
 from services.negatives.domain.fact import Fact
 from services.negatives.domain.filter import Filter, Reason
-from services.negatives.domain.mine import mine
+from services.negatives.domain.mine import doubtful, mine
 from services.negatives.domain.plan import plan
 from services.negatives.domain.rules import OBJECTIVE, Rules
-from services.negatives.domain.sample import difficulty, sample
+from services.negatives.domain.sample import difficulty, preferred, sample
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 RULES = Rules(depth=8, number=3, last_rank=8)
@@ -128,6 +129,7 @@ def test_without_a_scored_positive_nothing_is_mined():
 
 def test_each_reason_is_told():
     wanted = plan({"a": POSITIVE, "b": ENGAGED, "c": FINE, "d": SKIPPED}, RULES)
+    wanted = replace(wanted, together=frozenset("j"))
     boot = Likeness(("red", "boot"), frozenset({"4006381333931"}))
     found = [
         Hit(product_id="a", dense=0.8, lexical=1.0, likeness=boot),
@@ -138,7 +140,8 @@ def test_each_reason_is_told():
         Hit(product_id="f", dense=0.7, lexical=None, likeness=Likeness(("boot", "red"))),
         Hit(product_id="g", dense=None, lexical=9.0),
         Hit(product_id="h", dense=0.77, lexical=None),
-        Hit(product_id="i", dense=0.5, lexical=None, likeness=Likeness(("red", "sock"))),
+        Hit(product_id="j", dense=0.5, lexical=None),
+        Hit(product_id="k", dense=0.5, lexical=None, likeness=Likeness(("red", "sock"))),
     ]
     judge = Filter(wanted, RULES, weakest=0.8, alike=[boot])
     reasons = {it.hit.product_id: judge.refuse(it) for it in candidates(found, 20)}
@@ -151,14 +154,31 @@ def test_each_reason_is_told():
         "f": Reason.DUPLICATE,
         "g": Reason.UNSCORED,
         "h": Reason.TOO_CLOSE,
-        "i": None,
+        "j": Reason.TOGETHER,
+        "k": None,
     }
     mined = mine("q", wanted, answered(found, wanted), rules=Rules(number=9), now=NOW)
     assert {it.product_id: (it.skipped, it.difficulty) for it in mined.negatives} == {
         "d": (True, "hard"),
-        "i": (False, "medium"),
+        "k": (False, "medium"),
     }
-    assert sum(mined.refused.values()) == 7
+    assert sum(mined.refused.values()) == 8
+
+
+def test_a_cross_encoder_refuses_what_it_finds_relevant_and_is_asked_about_few():
+    wanted = plan({"a": POSITIVE}, RULES)
+    found = [Hit(product_id="a", dense=0.9, lexical=None)]
+    found += [Hit(product_id=f"p{n}", dense=0.7 - n / 99, lexical=None) for n in range(20)]
+    chosen = Rules(number=2, veto=0.5)
+    asked = doubtful("q", wanted, answered(found, wanted), rules=chosen)
+    assert [hit.product_id for hit in asked] == ["p0", "p1", "p2", "p3", "p4", "p5"]
+    doubts = {hit.product_id: 0.9 if hit.product_id in {"p0", "p3"} else 0.1 for hit in asked}
+    mined = mine("q", wanted, replace(answered(found, wanted), doubts=doubts), rules=chosen, now=NOW)
+    assert [it.product_id for it in mined.negatives] == ["p1", "p2"]
+    all_refused = replace(answered(found, wanted), doubts=dict.fromkeys(doubts, 0.9))
+    mined = mine("q", wanted, all_refused, rules=chosen, now=NOW)
+    assert mined.negatives == ()
+    assert mined.refused[Reason.VETO] == 20
 
 
 def test_a_trade_item_number_is_the_same_with_and_without_leading_zeros():
@@ -198,13 +218,13 @@ def test_the_rank_is_the_better_one_and_the_union_is_kept():
 def test_a_draw_depends_on_the_seed_alone():
     found = candidates([Hit(product_id=f"p{n}", dense=0.5 - n / 99, lexical=None) for n in range(30)], 30)
     chosen = Rules(method="random", number=5)
-    draws = {
-        seed: [it.candidate.hit.product_id for it in sample(found, chosen, weakest=0.9, seed=seed)]
-        for seed in "abc"
-    }
-    again = sample(found[::-1], chosen, weakest=0.9, seed="a")
-    assert [it.candidate.hit.product_id for it in again] == draws["a"]
-    assert len({tuple(draw) for draw in draws.values()}) == 3
+
+    def draw(seed, hits):
+        drawn = sample(preferred(hits, chosen, seed=seed), chosen, weakest=0.9)
+        return tuple(it.candidate.hit.product_id for it in drawn)
+
+    assert draw("a", found[::-1]) == draw("a", found)
+    assert len({draw(seed, found) for seed in "abc"}) == 3
 
 
 def test_the_margin_lies_below_the_weakest_positive_also_where_scores_are_below_zero():

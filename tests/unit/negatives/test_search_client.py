@@ -6,7 +6,7 @@ import pytest
 
 from services.negatives.domain.fact import Fact
 from services.negatives.domain.mine import mine
-from services.negatives.domain.plan import plan
+from services.negatives.domain.plan import Plan, plan
 from services.negatives.domain.rules import Rules
 from services.negatives.search_client import SearchClient
 from services.negatives.settings import NegativeSettings
@@ -22,17 +22,21 @@ async def client(open_api):
     return await open_api()
 
 
+def wanting(*positives):
+    return Plan(positives, engaged=frozenset(), relevant=frozenset(), skipped=frozenset())
+
+
 def asking(client, *, asked=5, **rules):
     return SearchClient(client, rules=Rules(**rules), asked=asked)
 
 
 async def test_the_live_index_is_told(client, shop):
-    assert await asking(client).live() == f"g1 {MODEL}"
+    assert await asking(client).live() == ("g1", MODEL)
     assert shop.published.messages == []
 
 
 async def test_every_hit_has_both_scores_and_its_likeness(client, shop):
-    found = await asking(client).retrieve("red shoe", ("p1",))
+    found = await asking(client).retrieve("red shoe", wanting("p1"))
     assert (found.generation, found.fingerprint) == ("g1", MODEL)
     assert {hit.product_id for hit in found.hits} == {"p1", "p2", "p3", "p4", "p5", "p6"}
     assert all(hit.dense is not None for hit in found.hits)
@@ -42,17 +46,17 @@ async def test_every_hit_has_both_scores_and_its_likeness(client, shop):
 
 
 async def test_a_positive_that_is_not_among_the_hits_is_asked_for(client):
-    found = await asking(client, depth=1).retrieve("red shoe", ("p1", "p4", "unknown"))
+    found = await asking(client, depth=1).retrieve("red shoe", wanting("p1", "p4", "unknown"))
     assert "p4" not in {hit.product_id for hit in found.hits}
     assert found.scores.keys() == {"p1", "p4"}
     assert found.weakest == found.scores["p4"] < found.scores["p1"]
     assert ("blue", "sock") in [likeness.words for likeness in found.alike]
-    bounded = await asking(client, depth=1, asked=0).retrieve("red shoe", ("p1", "p4"))
+    bounded = await asking(client, depth=1, asked=0).retrieve("red shoe", wanting("p1", "p4"))
     assert bounded.scores.keys() == {"p1"}
 
 
 async def test_negatives_are_mined_from_a_real_index(client):
-    found = await asking(client).retrieve("red shoe", ("p1",))
+    found = await asking(client).retrieve("red shoe", wanting("p1"))
     mined = mine("red shoe", plan({"p1": RIGHT}, Rules()), found, rules=Rules(), now=NOW)
     assert mined.refused["positive"] == 1
     assert "p1" not in {negative.product_id for negative in mined.negatives}
@@ -61,19 +65,19 @@ async def test_negatives_are_mined_from_a_real_index(client):
 
 
 async def test_a_query_that_search_refuses_has_no_answer(client):
-    assert await asking(client).retrieve(" ", ("p1",)) is None
+    assert await asking(client).retrieve(" ", wanting("p1")) is None
 
 
 async def test_an_answer_that_lacks_a_shard_is_no_answer(client, shop):
     shop.owners = shop.owners[:1]
     with pytest.raises(TransientError, match="shard"):
-        await asking(client).retrieve("red shoe", ("p1",))
+        await asking(client).retrieve("red shoe", wanting("p1"))
 
 
 async def test_no_search_at_all_is_transient(client, shop):
     shop.network.gone.add("a")
     with pytest.raises(TransientError, match="503"):
-        await asking(client).retrieve("red shoe", ("p1",))
+        await asking(client).retrieve("red shoe", wanting("p1"))
 
 
 def test_settings_are_rules():

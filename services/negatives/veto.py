@@ -1,0 +1,66 @@
+"""A cross-encoder that is asked whether a candidate is relevant after all.
+
+It reads query and title together, which is slower and better than comparing their vectors: so it is asked
+about the few candidates that may be taken.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from sentence_transformers import CrossEncoder
+from torch.nn import Sigmoid
+
+from services.negatives.domain.candidates import Retrieved
+from services.negatives.domain.mine import doubtful
+from services.negatives.domain.plan import Plan
+from services.negatives.domain.rules import Rules
+from services.negatives.miner import Index, Live
+from shared.encoder.directory import check_directory
+from shared.errors import ConfigurationError
+
+MAX_TOKENS = 256
+Model = Callable[[str, Sequence[str]], Sequence[float]]
+"""How relevant each title is to a query, from 0 to 1 (blocking)."""
+
+
+class Doubting:
+    """An index whose answers carry what a cross-encoder says of those that may be taken."""
+
+    def __init__(self, index: Index, model: Model, rules: Rules) -> None:
+        self._index = index
+        self._model = model
+        self._rules = rules
+
+    async def live(self) -> Live:
+        """Return the live generation and its model; raises `TransientError`."""
+        return await self._index.live()
+
+    async def retrieve(self, query: str, wanted: Plan) -> Retrieved | None:
+        """Return the index's answer with the doubts; raises `TransientError`."""
+        found = await self._index.retrieve(query, wanted)
+        if found is None:
+            return None
+        hits = doubtful(query, wanted, found, rules=self._rules)
+        scores = await asyncio.to_thread(self._model, query, [hit.title for hit in hits]) if hits else ()
+        return replace(found, doubts={hit.product_id: score for hit, score in zip(hits, scores, strict=True)})
+
+
+def load(directory: Path) -> Model:
+    """Return the CrossEncoder in a directory; raises `ConfigurationError` when it is not to be loaded."""
+    check_directory(directory)
+    try:
+        model = CrossEncoder(
+            str(directory), device="cpu", max_length=MAX_TOKENS, local_files_only=True, num_labels=1
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ConfigurationError(f"negatives.cross_encoder: {directory}: {error}") from error
+
+    def score(query: str, titles: Sequence[str]) -> list[float]:
+        pairs = [(query, title) for title in titles]
+        scores = model.predict(pairs, activation_fn=Sigmoid(), show_progress_bar=False)
+        return [float(score) for score in np.asarray(scores).reshape(-1)]
+
+    return score
