@@ -11,8 +11,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, SecretStr
 
+from services.cli.worker import Name
 from shared.infrastructure import running
-from shared.infrastructure.stack import WORKERS
 from shared.settings import Settings, environment
 
 HIDDEN = "********"
@@ -45,9 +45,9 @@ def rows() -> list[Row]:
 
 
 def _workers() -> Iterator[Settings]:
-    for spec in WORKERS:
+    for name in Name:
         try:
-            yield import_module(f"services.{spec.kind}.settings").Settings.load()
+            yield import_module(f"services.{name}.settings").Settings.load()
         except ModuleNotFoundError as error:
             if error.name is None or not error.name.startswith("services"):
                 raise

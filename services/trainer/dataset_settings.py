@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict
 
 import shared.settings
-from services.trainer.domain.selection import Selection
+from services.trainer.domain.selection import Filters, Selection
 from shared.texts import TEMPLATES
 
 
@@ -18,10 +18,10 @@ class EmbedderText(BaseModel):
 class DatasetSettings(shared.settings.Settings):
     """The common settings, and those of data sets."""
 
-    dataset: Selection = Selection()
+    dataset: Filters = Filters()
     embedder: EmbedderText = EmbedderText()
 
     @property
     def selection(self) -> Selection:
         """Return the selection with the text that the embedder embeds."""
-        return self.dataset.model_copy(update={"text": self.embedder.text})
+        return Selection(**self.dataset.model_dump(), text=self.embedder.text)

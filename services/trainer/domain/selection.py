@@ -18,7 +18,7 @@ TITLES = ("title", "name", "product_title")
 CODES = ("gtin", "gtin8", "gtin12", "gtin13", "gtin14", "ean", "ean13", "upc", "isbn", "barcode")
 
 
-class Selection(Section):
+class Filters(Section):
     """The `[dataset]` section: which judgements are good enough, and what is held out."""
 
     shoppers: Annotated[int, Field(ge=1)] = 5
@@ -53,8 +53,6 @@ class Selection(Section):
     """Fields whose value is put before a query to make one more of it: `shoes` becomes `brooks: shoes`."""
     corpus: Annotated[int, Field(ge=0)] = 20_000
     """Products beside those that are judged, drawn by hash with the seed."""
-    text: tuple[str, ...] = TEMPLATES
-    """As what a product is embedded; builds take it from the embedder's section."""
     titles: Named = TITLES
     codes: Named = CODES
     language: FieldName = "language"
@@ -65,6 +63,12 @@ class Selection(Section):
         if self.validation + self.novel_query > 0.8:
             raise ValueError("validation and novel_query leave nothing to learn from")
         return self
+
+
+class Selection(Filters):
+    """The filters, and as what a product is embedded: all that a data set's contents are a function of."""
+
+    text: tuple[str, ...] = TEMPLATES
 
     def named(self) -> dict[str, Scalar | tuple[Scalar, ...]]:
         """Return the settings by name, as a manifest keeps them."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from services.cli.configuration import HIDDEN, rows, without_password
+from services.negatives.domain.rules import Rules
 from shared.infrastructure.running import Running
 
 
@@ -41,6 +42,10 @@ def test_every_value_says_where_it_comes_from(monkeypatch: pytest.MonkeyPatch, t
     assert found["model.max_tokens"] == ("128", "environment")
     assert found["generation"] == ("g7", "running")
     assert found["replication"] == ("1", "default")
+
+
+def test_every_worker_shows_its_section() -> None:
+    assert shown()["negatives.margin"] == (str(Rules.margin), "default")
 
 
 def test_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
