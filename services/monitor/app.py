@@ -16,7 +16,6 @@ from services.monitor.canary_book import CanaryBook
 from services.monitor.canary_run import Instruments
 from services.monitor.canary_store import CanaryStore
 from services.monitor.generations import Generations
-from services.monitor.leadership import TTL, Leadership, Look
 from services.monitor.queries import AnswerCounter, AnswerWatch
 from services.monitor.readers import ReaderWatch
 from services.monitor.search_client import SearchClient
@@ -27,9 +26,11 @@ from shared.adapters.redis import Connection, connect
 from shared.clock import SystemClock
 from shared.compacted import CompactedTopic
 from shared.dead_letters import DeadLetters
+from shared.leadership import TTL, Leadership, Look
 from shared.leases import Lease
 from shared.loop import PartitionLoop, Reading
 from shared.periodic import Every
+from shared.rollout_log import RolloutLog
 from shared.worker import Worker
 
 CANARIES_EVERY = timedelta(milliseconds=500)
@@ -43,7 +44,8 @@ def build(settings: Settings) -> Worker:
     worker = Worker(NAME, settings, port=settings.monitor.port)
     redis, clock = connect(settings), SystemClock()
     publisher, namespace = KafkaPublisher(settings), settings.namespace
-    generations = Generations(redis, namespace=namespace, configured=settings.generation, clock=clock)
+    rollouts = RolloutLog(settings)
+    generations = Generations(redis, namespace=namespace, state=lambda: rollouts.generations, clock=clock)
     alerts = AlertBook(redis, publisher, namespace=namespace, clock=clock)
     alerts_topic, canaries_topic = (
         CompactedTopic(settings, Alert.topic),
@@ -65,6 +67,7 @@ def build(settings: Settings) -> Worker:
     for part in (
         Connection(redis),
         publisher,
+        rollouts,
         alerts_topic,
         canaries_topic,
         instruments.search,

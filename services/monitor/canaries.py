@@ -25,9 +25,11 @@ class CanaryWatch:
     async def look(self, epoch: int) -> None:
         """Notice what changed, and run what it is time for."""
         canaries = await self._with.book.read()
-        live = await self._with.generations.live()
-        self._watches = {generation: self._watch(generation) for generation in live}
-        for watch in self._watches.values():
+        building = self._with.generations.building()
+        watched = [*await self._with.generations.live(), *building]
+        self._watches = {generation: self._watch(generation) for generation in watched}
+        for generation, watch in self._watches.items():
+            watch.quiet = generation in building
             await watch.look(canaries, epoch)
 
     async def results(self) -> list[Result]:

@@ -12,6 +12,7 @@ from services.monitor.canary_book import CanaryBook
 from services.monitor.canary_store import CanaryStore
 from services.monitor.domain import findings
 from services.monitor.domain.grace import Grace
+from services.monitor.domain.life import Policy
 from services.monitor.domain.observation import Observation
 from services.monitor.domain.reach import partial, reach
 from services.monitor.domain.schedule import Reason, Timing, due
@@ -58,6 +59,8 @@ class GenerationWatch:
     """Looks often, runs when due; one run at a time."""
 
     def __init__(self, generation: str, settings: MonitorSettings, instruments: Instruments) -> None:
+        self.quiet = False
+        """Whether results are only kept, because the generation is still being built."""
         self._generation = generation
         self._settings = settings
         self._registry = instruments.generations.registry(generation)
@@ -103,7 +106,7 @@ class GenerationWatch:
             *self._words(verdicts, seen),
             *findings.gone(await self._alerts.lives(), canaries, seen),
         ]
-        settled &= await self._alerts.observe(observations, policy=self._settings.canary_alerts, epoch=epoch)
+        settled &= await self._tell(observations, self._settings.canary_alerts, epoch)
         await self._store.store(verdicts, gone=gone, epoch=epoch)
         self._timing = self._timing.ran(started, self._clock.now(), unsettled=not settled)
         self._measure(verdicts, answers, reason)
@@ -112,7 +115,11 @@ class GenerationWatch:
         """Say whether search answers, and wholly; return whether that is settled."""
         seen = _reached(answers, self._generation)
         self._grace, news = self._grace.admit(seen, self._clock.now())
-        return await self._alerts.observe(news, policy=self._settings.reach_alerts, epoch=epoch)
+        return await self._tell(news, self._settings.reach_alerts, epoch)
+
+    async def _tell(self, observations: Sequence[Observation], policy: Policy, epoch: int) -> bool:
+        """Let the alerts know; return whether they are settled."""
+        return self.quiet or await self._alerts.observe(observations, policy=policy, epoch=epoch)
 
     def _judge(
         self,

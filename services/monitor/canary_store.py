@@ -7,6 +7,7 @@ from redis.asyncio import Redis
 from services.monitor.alerts import FENCE
 from services.monitor.domain.verdict import Memory, Result, Verdict
 from shared.adapters.redis import Script, text, transient
+from shared.canary_results import results_key
 
 STORE = (
     FENCE
@@ -29,7 +30,7 @@ class CanaryStore:
         base = f"{namespace}:{{monitor}}"
         self._redis = redis
         self._memories = f"{base}:canaries:{generation}:memory"
-        self._results = f"{base}:canaries:{generation}:results"
+        self._results = results_key(namespace, generation)
         self._keys = (f"{base}:fence", self._memories, self._results)
         self._store = Script(redis, STORE)
 

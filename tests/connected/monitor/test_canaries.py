@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 from schemas.alerts import Alert
+from schemas.control import Model, Rollout
 from schemas.judgements import Canary
 from services.monitor.alerts import AlertBook
 from services.monitor.canaries import CanaryWatch
@@ -16,7 +17,9 @@ from services.monitor.canary_store import CanaryStore
 from services.monitor.generations import Generations
 from services.monitor.search_client import Answer, SearchClient, SearchFailedError
 from services.monitor.settings import MonitorSettings, Settings
+from shared.canary_results import canary_results
 from shared.dead_letters import DeadLetters
+from shared.generations import Generations as State
 from shared.records import Partition, Record
 from shared.registry import OwnerRecord, Registry
 
@@ -51,6 +54,7 @@ class Shop:
         self.topic = Topic(clock)
         self.settings = Settings(namespace=namespace, monitor=MonitorSettings(search_url=search.url))
         self.client = self.new_client()
+        self.state = State().founded("g1")
         self.watch = self.restart()
 
     def new_client(self, **changes: object) -> SearchClient:
@@ -64,7 +68,9 @@ class Shop:
             book=CanaryBook(self.topic, letters, self.redis, namespace=self.namespace),
             store=partial(CanaryStore, self.redis, self.namespace),
             search=self.client,
-            generations=Generations(self.redis, namespace=self.namespace, configured="g1", clock=self.clock),
+            generations=Generations(
+                self.redis, namespace=self.namespace, state=lambda: self.state, clock=self.clock
+            ),
             alerts=AlertBook(self.redis, self.bus, namespace=self.namespace, clock=self.clock),
             clock=self.clock,
         )
@@ -255,6 +261,39 @@ async def test_every_live_generation_has_its_own_canaries_alerts_and_end(shop, s
     await shop.look()
     assert [a.generation for a in search.asked[asked:]] == ["g1"]
     assert len(await shop.watch.results()) == 1
+
+
+async def test_a_generation_that_is_being_built_is_asked_and_alerts_nobody_until_it_is_whole(shop, search):
+    model = Model(
+        model_id="m",
+        fingerprint="0" * 16,
+        location="/m",
+        dimensions=3,
+        verdict="admitted",
+        created_at=shop.clock.now(),
+    )
+    begun = Rollout(
+        request_id="b",
+        status="running",
+        action="backfill",
+        generation="g2",
+        model=model,
+        requested_at=shop.clock.now(),
+    )
+    shop.state = shop.state.after(begun)
+    search.products_of["g2"] = {"red shoe": ["p9"]}
+    await shop.apply_batch(10, "g2")
+    await shop.look(times=4)
+    assert shop.told() == []
+    found = await canary_results(shop.redis, shop.namespace, "g2")
+    assert {name: each.recall for name, each in found.items()} == {"shoe": 0.0}
+    shop.state = shop.state.after(begun.model_copy(update={"status": "done"}))
+    await shop.look(times=2)
+    assert shop.told()[0] == ("canary-recall:g2:shoe", "firing")
+    shop.state = shop.state.after(begun.model_copy(update={"action": "retire", "status": "done"}))
+    asked = len(search.asked)
+    await shop.look()
+    assert [a.generation for a in search.asked[asked:]] == ["g1"]
 
 
 async def test_a_generation_whose_owners_died_is_asked_for_a_while_longer(shop, search):

@@ -1,4 +1,4 @@
-"""Of several monitors one leads: a lease in Redis, and the epoch that its writes carry."""
+"""Of several workers of a kind one leads: a lease in Redis, and the epoch that its writes carry."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -16,7 +16,7 @@ log = structlog.get_logger()
 
 
 class Leadership:
-    """Holds the lease for as long as it can; `epoch` is None while another monitor leads."""
+    """Holds the lease for as long as it can; `epoch` is None while another one leads."""
 
     def __init__(self, lease: Lease, *, ttl: timedelta = TTL) -> None:
         self._lease = lease
@@ -28,7 +28,7 @@ class Leadership:
         await self._every.start()
 
     async def stop(self) -> None:
-        """Give the lease back, so that another monitor need not wait for it to run out."""
+        """Give the lease back, so that another one need not wait for it to run out."""
         await self._every.stop()
         if self.epoch is not None:
             self.epoch = None
@@ -42,7 +42,7 @@ class Leadership:
         await self._every.wait()
 
     def led(self, look: Look) -> Callable[[], Awaitable[None]]:
-        """Return `look(epoch)` as an action that does nothing while another monitor leads."""
+        """Return `look(epoch)` as an action that does nothing while another one leads."""
 
         async def act() -> None:
             if self.epoch is None:
