@@ -1,6 +1,7 @@
-"""`headrace bench ingest | judgements | shards`: what this machine does, beside what it could do."""
+"""`headrace bench ingest | judgements | learn | shards`: what this machine does, beside what it could do."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -67,6 +68,25 @@ def judgements(
 
 
 @app.command()
+def learn(
+    folds: Annotated[int, typer.Option(help="Parts of the queries; each is novel once.", min=2, max=20)] = 3,
+    sessions: Annotated[int, typer.Option(help="Shoppers' sessions to learn from.", min=100)] = 5400,
+    seed: Annotated[int, typer.Option(help="Of shoppers, folds and fits.")] = 1,
+    work: Annotated[
+        Path | None, typer.Option(help="Where a run that was stopped goes on; absent: it begins anew.")
+    ] = None,
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    """Measure what each part of the learning loop adds, on human grades, with paired intervals."""
+    from services.cli.benchmarks.learn import Bench  # noqa: PLC0415  lazy: see main
+
+    with _bars() as progress, TemporaryDirectory(prefix="headrace-bench-") as fresh:
+        rows = Bench(_catalogue(data), folds, seed, progress, work or Path(fresh)).measure(sessions)
+    _show("learn", rows, as_json=json)
+
+
+@app.command()
 def shards(
     rows: Annotated[int, typer.Option(help="Products in the shard.", min=1000)] = 20000,
     data: Data = None,
@@ -78,6 +98,26 @@ def shards(
     with _bars() as progress:
         found = measured.measure(_catalogue(data), rows, progress=progress)
     _show("shards", found, as_json=json)
+
+
+@app.command()
+def drift(
+    days: Annotated[int, typer.Option(help="Stationary days, over several shops.", min=60)] = 4000,
+    every: Annotated[float, typer.Option(help="Days between two false alarms, as stated.", min=0.5)] = 10,
+    seed: Annotated[int, typer.Option(help="Of the simulation.")] = 1,
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    """Count false alarms on stationary traffic, then break the shop and time the alarms."""
+    from datetime import timedelta  # noqa: PLC0415  lazy: see main
+
+    from services.cli.benchmarks import drift as measured  # noqa: PLC0415  lazy: see main
+    from shared.settings import Settings  # noqa: PLC0415  lazy: see main
+
+    asked = measured.Asked(days=days, every=timedelta(days=every), seed=seed)
+    with _bars() as progress:
+        rows = measured.measure(_catalogue(data), Settings.load().model, asked, progress=progress)
+    _show("drift", rows, as_json=json)
 
 
 def _catalogue(data: Path | None) -> "Catalogue":

@@ -16,13 +16,17 @@ from shared.version import code_version
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure; `bound` is what it is held against, `note` is for people only."""
+    """One figure; `bound` is what it is held against, `note` is for people only.
+
+    `interval` bounds at 95 % the value's difference from its bound, where that was measured on pairs.
+    """
 
     name: str
     value: float
     unit: str = ""
     bound: float | None = None
     note: str = ""
+    interval: tuple[float, float] | None = None
 
     @property
     def ratio(self) -> float | None:
@@ -32,7 +36,8 @@ class Row:
     def json(self) -> dict[str, Any]:  # Any: JSON
         """Return the row; bound and ratio only where there is a bound."""
         held = {} if self.bound is None else {"bound": self.bound, "ratio": self.ratio}
-        return {"name": self.name, "value": self.value, "unit": self.unit, **held}
+        between = {} if self.interval is None else dict(zip(("low", "high"), self.interval, strict=True))
+        return {"name": self.name, "value": self.value, "unit": self.unit, **held, **between}
 
 
 def this_machine() -> str:

@@ -111,7 +111,8 @@ def _mined(
     lessons: Lessons, recipe: Recipe, number: int, *, query: str, rng: np.random.Generator
 ) -> list[str]:
     """Return some of the query's mined negatives: those that the curriculum allows in this epoch."""
-    hardest = 2 if not recipe.curriculum else round(2 * number / max(1, recipe.epochs - 1))
+    graded = recipe.curriculum and recipe.epochs > 1
+    hardest = round(2 * number / (recipe.epochs - 1)) if graded else 2
     found = lessons.negatives.get(query, ())
     allowed = [it for ease, it in found if ease <= hardest] or [it for _, it in sorted(found)[:1]]
     if not recipe.negatives or not allowed:
