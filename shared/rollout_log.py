@@ -20,6 +20,8 @@ class RolloutLog:
 
     def __init__(self, settings: Settings) -> None:
         self.ledger = Ledger()
+        self.answers: dict[str, Rollout] = {}
+        """The answer that counts to each request, or what was said of it last; by its id."""
         self.next_offset = 0
         self._configured = settings.generation
         self._follower = Follower(settings, Rollout.topic, self._take)
@@ -54,6 +56,8 @@ class RolloutLog:
         except ValidationError as error:
             log.warning("rollout.invalid", offset=record.offset, error=str(error))
             return
+        if message.status != "requested" and message.request_id not in self.ledger.closed:
+            self.answers[message.request_id or ""] = message
         self.ledger = self.ledger.take(message, offset=record.offset)
 
 

@@ -58,10 +58,11 @@ class Difference:
 
 def wanted_topics(settings: Settings) -> list[Wanted]:
     """Return every topic of the installation that `settings` describe."""
-    return [_wanted(spec, settings) for spec in all_topics(settings.generation)]
+    return [wanted_topic(spec, settings) for spec in all_topics(settings.generation)]
 
 
-def _wanted(spec: TopicSpec, settings: Settings) -> Wanted:
+def wanted_topic(spec: TopicSpec, settings: Settings) -> Wanted:
+    """Return one topic as the installation wants it."""
     config = spec.configuration()
     if settings.replication >= 3:  # acks=all then means: on two machines at least
         config.setdefault("min.insync.replicas", "2")

@@ -73,7 +73,7 @@ class Administration:
     async def carry_out(self, change: Difference, existing: Existing | None) -> None:
         """Make one difference disappear; raises `ConfigurationError` when the broker refuses."""
         if change.action is Action.RECREATE:
-            await self._delete(change.wanted.name)
+            await self.delete(change.wanted.name)
         if change.action in {Action.CREATE, Action.RECREATE}:
             await self._create(change.wanted)
             return
@@ -100,7 +100,8 @@ class Administration:
             for code, message, *_ in response.resources:
                 _refuse(code, f"configure {wanted.name}", message)
 
-    async def _delete(self, name: str) -> None:
+    async def delete(self, name: str) -> None:
+        """Delete a topic, and what is in it; returns when it is gone."""
         response = await self._client.delete_topics([name])
         for _, code in response.topic_error_codes:
             _refuse(code, f"delete {name}", None)

@@ -1,0 +1,15 @@
+"""The rollout worker: answers requests to build, promote, roll back and retire generations of the index.
+
+Consumes `rollout.v1` (requests, and its own answers) and `models.v1`. Produces answers on `rollout.v1`,
+the topics `index.records.<generation>`, and alerts.
+
+Guarantees
+* Every request is answered; of two answers to one request the first counts, whoever gave it. A worker that is
+  killed between a request and its answer leaves the request to the next one.
+* It keeps no state but the topic: what it decides follows from the log up to its end, and from what the
+  workers say they serve.
+* A generation is ready when every shard of it is, it has no more to catch up with, it has as many products as
+  the live one, and its canaries find what the live one's must. Only then it can be promoted.
+* A model is looked through and compared with its record before any worker may load it.
+* One worker decides at a time (a lease); several may run.
+"""

@@ -1,0 +1,8 @@
+"""`python -m services.rollout` runs the rollout worker."""
+
+from services.rollout.app import build
+from services.rollout.settings import Settings
+from shared.worker import run
+
+if __name__ == "__main__":
+    run(Settings, build)

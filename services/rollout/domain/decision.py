@@ -1,0 +1,70 @@
+"""What keeps a request from being granted."""
+
+from schemas.control import Model, Rollout
+from shared.generations import SWITCHABLE, Generations
+
+
+def objection(state: Generations, request: Rollout, model: Model | None) -> str | None:
+    """Return why the request is refused; None: it is granted. `model` is the one that it names."""
+    match request.action:
+        case "backfill":
+            return _building(state, request) or _model(request, model)
+        case "promote":
+            return _promoting(state, request.generation)
+        case "rollback":
+            return _rolling_back(state, request.generation)
+        case "retire":
+            return _retiring(state, request.generation)
+    return f"{request.action} is not built yet: promote moves all sessions at once"
+
+
+def _building(state: Generations, request: Rollout) -> str | None:
+    known = state.known.get(request.generation)
+    if known is not None:
+        return f"there is a generation {known.name} ({known.stage}): take a name that was never used"
+    building = [each.name for each in state.of("building")]
+    if building:
+        return f"{building[0]} is being built: wait until it is ready, or retire it"
+    return None
+
+
+def _model(request: Rollout, model: Model | None) -> str | None:
+    if model is None:
+        return f"there is no model {request.model_id or '(none was named)'} in {Model.topic}"
+    if model.kind != "encoder":
+        return f"model {model.model_id} is a {model.kind}: an index is built with an encoder"
+    if model.verdict == "refused" and not request.force:
+        why = "; ".join(model.reasons) or "no reason is given"
+        return f"the evaluation refused model {model.model_id} ({why}); `force` builds with it all the same"
+    return None
+
+
+def _promoting(state: Generations, name: str) -> str | None:
+    known = state.known.get(name)
+    if known is None:
+        return f"there is no generation {name}"
+    if known.stage == "live":
+        return f"{name} is live already"
+    return None if known.stage in SWITCHABLE else f"{name} is {known.stage}, not ready"
+
+
+def _rolling_back(state: Generations, name: str) -> str | None:
+    target = state.back_from(name)
+    if target is None or target not in state.known:
+        return "there is no generation to go back to"
+    if target != state.previous:
+        return f"{name} was not live before {state.live}: promote it instead"
+    stage = state.known[target].stage
+    return None if stage in SWITCHABLE else f"{target} is {stage}"
+
+
+def _retiring(state: Generations, name: str) -> str | None:
+    known = state.known.get(name)
+    if known is None:
+        return f"there is no generation {name}"
+    if known.stage == "live":
+        return f"{name} is live: promote another one first"
+    if known.stage == "retired":
+        return f"{name} is retired already"
+    built = [each.name for each in state.of("building") if each.source == name]
+    return f"{built[0]} is being built from it: wait until it is ready" if built else None

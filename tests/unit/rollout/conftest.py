@@ -1,0 +1,148 @@
+"""The rollout worker without servers: a log that is a list, and evidence as a test says."""
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import pytest
+
+from schemas.control import Model, Rollout
+from services.rollout.conductor import Conductor, Instruments
+from services.rollout.domain.readiness import Evidence
+from services.rollout.settings import Settings
+from shared.canary_results import CanaryResult
+from shared.generations import Ledger, fold
+
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+
+
+def model(model_id="m-1", **other):
+    return Model.model_validate(
+        {
+            "model_id": model_id,
+            "fingerprint": "0" * 16,
+            "location": "/models/m-1",
+            "dimensions": 3,
+            "verdict": "admitted",
+            "created_at": NOW,
+            **other,
+        }
+    )
+
+
+def asked(action, generation, request_id=None, **other):
+    return Rollout(
+        request_id=request_id or f"{action}-{generation}",
+        action=action,
+        generation=generation,
+        requested_at=NOW,
+        **other,
+    )
+
+
+def canary(recall, limit=0.5, ran_at=NOW):
+    return CanaryResult(canary_id="c", recall=recall, limit=limit, ran_at=ran_at)
+
+
+LIVE = Evidence(
+    generation="g1",
+    partitions=2,
+    sources=2,
+    ready=2,
+    documents=100,
+    taken_over=2,
+    running=frozenset({"search/s", "embedder/e", "shards/d"}),
+    canaries={"c": canary(0.9)},
+)
+
+
+@dataclass
+class World:
+    """A topic, and what everybody says; `conductor()` is one more worker on it."""
+
+    log: list[Rollout] = field(default_factory=list)
+    other: list[bytes] = field(default_factory=list)
+    models: dict[str, Model] = field(default_factory=lambda: {"m-1": model()})
+    evidence: dict[str, Evidence] = field(default_factory=lambda: {"g1": LIVE})
+    unfit: str | None = None
+    topics: set[str] = field(default_factory=set)
+
+    def conductor(self):
+        return Worker(self)
+
+    async def publish(self, messages):
+        for message in messages:
+            if message.topic == Rollout.topic:
+                self.log.append(Rollout.decode(message.value))
+            else:
+                self.other.append(message.value)
+
+    async def edges(self, _):
+        return 0, len(self.log)
+
+    async def heard(self, generation):
+        empty = Evidence(generation=generation, partitions=2, sources=2)
+        return self.evidence.get(generation, empty)
+
+    async def make(self, generation):
+        self.topics.add(generation)
+
+    async def remove(self, generation):
+        self.topics.discard(generation)
+        return True
+
+    def now(self):
+        return NOW
+
+    @property
+    def state(self):
+        return fold(enumerate(self.log)).generations
+
+    def stages(self):
+        return {name: each.stage for name, each in self.state.known.items()}
+
+    def whole(self, generation, **other):
+        self.evidence[generation] = replace(LIVE, generation=generation, **other)
+
+
+class Worker:
+    """One rollout worker; `behind` looks at the log as it was `behind` messages ago."""
+
+    def __init__(self, world):
+        self.world = world
+        self.ledger = Ledger()
+        self.next_offset = 0
+        instruments = Instruments(
+            rollouts=self,
+            witnesses=world,
+            topics=world,
+            edges=world,
+            publisher=world,
+            clock=world,
+        )
+        self.conductor = Conductor(Settings(), instruments)
+        self.conductor._model = self._model
+        self.conductor._unfit = self._unfit
+
+    async def _model(self, model_id):
+        return self.world.models.get(model_id)
+
+    async def _unfit(self, model, generation):
+        return self.world.unfit
+
+    @property
+    def generations(self):
+        return self.ledger.generations.founded("g1")
+
+    def follow(self):
+        self.ledger = fold(enumerate(self.world.log))
+        self.next_offset = len(self.world.log)
+
+    async def look(self, times=1):
+        for _ in range(times):
+            self.follow()
+            await self.conductor.look(1)
+
+
+@pytest.fixture
+def world():
+    return World()
