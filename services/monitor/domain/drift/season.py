@@ -1,0 +1,87 @@
+"""What is usual at this hour of this weekday: one running mean a slot, and how far windows scatter."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from math import inf, sqrt
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.monitor.domain.drift.reading import SMALLEST, Reading
+
+Season = Literal["week", "day", "none"]
+HOURS: dict[Season, int] = {"week": 168, "day": 24, "none": 1}
+MONDAY = datetime(2024, 1, 1, tzinfo=UTC)
+SETTLE = 24
+"""Differences before the scatter is fitted; until then sampling alone is assumed."""
+FORGET = 0.999
+"""Of the scatter's sums, a window: a mean of the last thousand."""
+
+Floats = NDArray[np.float64]
+
+
+def slot_of(start: datetime, season: Season) -> int:
+    """Return the slot of a window: its hour of the week, its hour of the day, or 0."""
+    return int((start - MONDAY) / timedelta(hours=1)) % HOURS[season]
+
+
+class Usual:
+    """A running mean for each slot, over about `memory` visits, each with what it is uncertain by."""
+
+    def __init__(self, slots: int, dimensions: int, memory: int) -> None:
+        self.memory = memory
+        self.mean: NDArray[np.float32] = np.zeros((slots, dimensions), dtype=np.float32)
+        self.visits: Floats = np.zeros(slots)
+        self.variance: Floats = np.zeros(slots)
+        """Of the mean, by sampling."""
+        self.spread: Floats = np.zeros(slots)
+        """Sum of the squared weights in the mean."""
+
+    @property
+    def share(self) -> float:
+        """The share of slots that have been visited: of all windows, so many can be judged."""
+        return float(np.mean(self.visits > 0))
+
+    def learn(self, slot: int, reading: Reading, *, reach: float = inf) -> None:
+        """Move the slot's mean toward the reading, as if that were at most `reach` away."""
+        weight = max(1 / (self.visits[slot] + 1), 1 / self.memory)
+        keep = 1 - weight
+        way = reading.mean - self.mean[slot]
+        length = sqrt(float(way @ way))
+        self.mean[slot] += way * (weight * min(1.0, reach / length) if length else 0.0)
+        self.variance[slot] = keep**2 * self.variance[slot] + weight**2 * reading.variance
+        self.spread[slot] = keep**2 * self.spread[slot] + weight**2
+        self.visits[slot] += 1
+
+
+class Scatter:
+    """How the squared difference of two windows grows with their sampling variance.
+
+    `E d^2 = factor * sampling + between`: the factor covers answers that are not independent, `between`
+    what differs from week to week. Weighted least squares, since `var d^2` grows with `sampling^2`.
+    """
+
+    def __init__(self, sums: Sequence[float] = (0.0,) * 6) -> None:
+        self.sums = tuple(float(each) for each in sums)
+
+    def add(self, square: float, sampling: float, spread: float) -> None:
+        """Take one squared difference in; `spread` is 1 + the reference's squared weights."""
+        x, y = sampling / spread, square / spread
+        weight = 1 / max(x, 1e-12) ** 2
+        new = (weight, weight * x, weight * x * x, weight * y, weight * x * y, 1.0)
+        self.sums = tuple(FORGET * old + more for old, more in zip(self.sums, new, strict=True))
+
+    def expected(self, sampling: float, spread: float) -> float:
+        """Return the expected squared difference."""
+        one, x, xx, y, xy, count = self.sums
+        if count < SETTLE:
+            return max(sampling, SMALLEST)
+        bend = one * xx - x * x
+        factor = (one * xy - x * y) / bend if bend > 1e-9 * one * xx else 0.0
+        between = (y - factor * x) / one
+        if factor < 0:
+            factor, between = 0.0, y / one
+        elif between < 0:
+            factor, between = xy / xx, 0.0
+        return max(factor * sampling + between * spread, SMALLEST)
