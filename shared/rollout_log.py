@@ -4,6 +4,8 @@ import structlog
 from pydantic import ValidationError
 
 from schemas.control import Rollout
+from shared.adapters.kafka import partition_counts
+from shared.errors import TransientError
 from shared.following import Follower
 from shared.generations import Generations, Ledger
 from shared.records import Record
@@ -62,8 +64,13 @@ class RolloutLog:
 
 
 async def read_rollouts(settings: Settings) -> RolloutLog:
-    """Return the log as it is now, no longer followed."""
+    """Return the log as it is now, no longer followed; raises `TransientError` when the broker is away."""
     whole = RolloutLog(settings)
+    counts = await partition_counts(settings, [Rollout.topic])
+    if counts is None:
+        raise TransientError(f"no broker answers at {settings.kafka}")
+    if not counts[Rollout.topic]:
+        return whole
     try:
         await whole.start()
     finally:

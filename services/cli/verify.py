@@ -24,12 +24,21 @@ SHOWN = 20
 
 
 @app.command()
-def index(wait: Wait = 30.0, json_: Json = False) -> None:
+def index(
+    wait: Wait = 30.0,
+    generation: Annotated[str, typer.Option(help="Absent: the live one.")] = "",
+    json_: Json = False,
+) -> None:
     """Compare every shard with the catalogue's changes: ids, fields, versions, hashes, vectors."""
     from services.cli.verification.index import verify_index  # noqa: PLC0415  lazy: see main
     from services.embedder.settings import Settings  # noqa: PLC0415  lazy: see main
+    from shared.rollout_log import read_rollouts  # noqa: PLC0415  lazy: see main
 
-    _run("index", Settings, verify_index, wait=wait, json_=json_)
+    async def verify(settings: Settings, patience: timedelta) -> "Verdict":
+        name = generation or (await read_rollouts(settings)).generations.live
+        return await verify_index(settings.model_copy(update={"generation": name}), patience)
+
+    _run("index", Settings, verify, wait=wait, json_=json_)
 
 
 @app.command()
