@@ -25,6 +25,7 @@ from shared.errors import ConfigurationError, PoisonError, TransientError
 from shared.infrastructure import running
 from shared.ports import outgoing
 from shared.records import Outgoing
+from shared.rollout_log import read_rollouts
 
 app = typer.Typer(no_args_is_help=True, help="Add known query-product pairs, or run them now.")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -106,7 +107,8 @@ def run(
     canaries = [c for c in asyncio.run(_read(settings)) if not canary_id or c.canary_id in canary_id]
     if not canaries:
         raise ConfigurationError("no such canary: `headrace canaries list` shows them")
-    answers = asyncio.run(_ask(settings, canaries, generation or settings.generation))
+    live = asyncio.run(read_rollouts(settings)).generations.live
+    answers = asyncio.run(_ask(settings, canaries, generation or live or settings.generation))
     rows = [_Row(canary, answer) for canary, answer in zip(canaries, answers, strict=True)]
     _report(rows, json_=json_)
     if not all(row.fine for row in rows):
