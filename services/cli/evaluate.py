@@ -1,4 +1,7 @@
-"""`headrace evaluate --data DIR`: search quality on a data set with grades, through the real path."""
+"""`headrace evaluate --data DIR`: search quality on a data set with grades.
+
+Through the real path, or, with `--model DIR`, of a model alone, at every size and precision.
+"""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -19,7 +22,8 @@ from services.cli.search_client import SearchClient
 from services.cli.simulation.catalogue import Catalogue, Query, load
 from services.cli.up import local_stack
 from shared import quality
-from shared.errors import TransientError
+from shared.encoder.directory import model_directory
+from shared.errors import ConfigurationError, TransientError
 from shared.infrastructure.ladder import Rung
 from shared.infrastructure.running import discover, read
 from shared.settings import Settings
@@ -49,11 +53,44 @@ def evaluate(
     changes: Annotated[
         int, typer.Option(help="Live changes whose freshness is measured; 0: none.", min=0)
     ] = 20,
+    model: Annotated[
+        Path | None, typer.Option(help="Judge this model directory alone, without a broker.")
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="Hold it against this one, with paired intervals.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="PNG with quality beside bytes a document.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure nDCG, recall, reciprocal rank and freshness; starts what is not running."""
-    console = Console(stderr=True)
     catalogue = load(data)
+    if model is not None:
+        Report("evaluate", _of_model(catalogue, model, against, plot=plot, costs=json)).show(as_json=json)
+        return
+    if against or plot:
+        raise ConfigurationError("--against and --plot go with --model")
+    rows = _online(catalogue, data_dir, broker, changes=changes)
+    Report("evaluate", rows).show(as_json=json)
+
+
+def _of_model(
+    catalogue: Catalogue, model: Path, against: Path | None, *, plot: Path | None, costs: bool
+) -> list[Row]:
+    from services.cli import matrix  # noqa: PLC0415 - imports torch, which the real path does without
+
+    chosen, other = (
+        Settings.load().model.model_copy(update={"path": it}) for it in (model, against or model)
+    )
+    for each in (chosen, other):
+        model_directory(each.path)
+    found = matrix.evaluated(catalogue, chosen, other)
+    if plot is not None:
+        matrix.plot(found, plot)
+    return list(matrix.rows(found, alone=against is None, costs=costs))
+
+
+def _online(catalogue: Catalogue, data_dir: Path | None, broker: Rung | None, *, changes: int) -> list[Row]:
+    console = Console(stderr=True)
     with (
         installation(data_dir, broker) as settings,
         SearchClient.of(settings) as client,
@@ -64,7 +101,7 @@ def evaluate(
         live = loading.live_changes(settings, client, changes, progress=progress) if changes else []
     if loaded.others:
         console.print(f"{loaded.others:,} other products are in the index: figures are lower bounds")
-    Report("evaluate", [*rows, *loaded.rows(), *live]).show(as_json=json)
+    return [*rows, *loaded.rows(), *live]
 
 
 def judge(client: SearchClient, catalogue: Catalogue, mode: str, progress: Progress) -> list[Row]:

@@ -25,7 +25,7 @@ from services.cli.simulation.catalogue import Catalogue
 from services.trainer.domain.dataset import Dataset, HardNegative
 from services.trainer.domain.recipe import Recipe
 from services.trainer.domain.statistics import Difference, paired
-from services.trainer.evaluation.codes import Code
+from services.trainer.evaluation.codes import WHOLE, Code
 from services.trainer.evaluation.ground import Embedded, Ground, embed
 from services.trainer.learning import train
 from shared import quality
@@ -191,8 +191,7 @@ def _steps(shoppers: Shoppers, mined: Mapping[str, Sequence[HardNegative]], seed
 
 def _figures(embedded: Embedded, grounds: Sequence[Ground], name: str, *, all_codes: bool) -> list[Part]:
     """Return each query's figures; with `all_codes` also those of shorter and coarser vectors."""
-    size = embedded.documents.shape[1]
-    codes = {name: Code(size)} | (dict(_codes(name, size)) if all_codes else {})
+    codes = {name: WHOLE} | (dict(_codes(name)) if all_codes else {})
     return [
         Part(
             row, ground.name, quality.values(ground.grades, embedded.ranked(ground, code), [MEASURE])[MEASURE]
@@ -209,13 +208,12 @@ def _gather(values: Scores, parts: Sequence[Part]) -> None:
             kept.setdefault(query, []).append(value)
 
 
-def _codes(name: str, size: int) -> Iterator[tuple[str, Code]]:
+def _codes(name: str) -> Iterator[tuple[str, Code]]:
     for share, part in SHARES.items():
-        yield f"{name}, {share} of the dimensions", Code(round(part * size))
-    yield f"{name}, int8", Code(size, "int8")
-    yield f"{name}, int8 rescored", Code(size, "int8", rescored=True)
-    yield f"{name}, binary", Code(size, "binary")
-    yield f"{name}, binary rescored", Code(size, "binary", rescored=True)
+        yield f"{name}, {share} of the dimensions", Code(part)
+    for precision in ("int8", "binary"):
+        yield f"{name}, {precision}", Code(precision=precision)
+        yield f"{name}, {precision} rescored", Code(precision=precision, rescored=True)
 
 
 def _rows(values: Scores, steps: Sequence[str]) -> Iterator[Row]:

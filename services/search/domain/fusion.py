@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from services.search.domain.candidate import Candidate
 from services.search.domain.request import Fusion, Mode
+from shared.fusion import unit_range
 
 RRF_K = 60
 """Cormack, Clarke, Buettcher: Reciprocal Rank Fusion, SIGIR 2009."""
@@ -33,29 +34,13 @@ def rank(candidates: Sequence[Candidate], k: int, *, mode: Mode, fusion: Fusion)
 
 def fuse(candidates: Sequence[Candidate], fusion: Fusion) -> list[float]:
     """Return one score in 0 .. 1 a candidate (`weighted`), or its weighted reciprocal ranks (`rrf`)."""
-    scale = _reciprocal_ranks if fusion.method == "rrf" else _unit_range
+    scale = _reciprocal_ranks if fusion.method == "rrf" else unit_range
     dense, lexical = (
         scale([_dense(each) for each in candidates]),
         scale([_found(each) for each in candidates]),
     )
     weight = fusion.dense_weight
     return [weight * one + (1 - weight) * other for one, other in zip(dense, lexical, strict=True)]
-
-
-def _unit_range(scores: Sequence[float | None]) -> list[float]:
-    """Scale so that the least becomes 0 and the greatest 1; equal scores become 1, absent ones 0.
-
-    Where only some candidates have a score, the least possible is that of having none.
-    """
-    present = [score for score in scores if score is not None]
-    if not present:
-        return [0.0] * len(scores)
-    low, high = min(present), max(present)
-    if len(present) < len(scores):
-        low = min(low, 0.0)
-    if high <= low:
-        return [0.0 if score is None else 1.0 for score in scores]
-    return [0.0 if score is None else (score - low) / (high - low) for score in scores]
 
 
 def _reciprocal_ranks(scores: Sequence[float | None]) -> list[float]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from services.trainer.domain.dataset import EVALUATED, Dataset, Pair, Split
-from services.trainer.evaluation.codes import Code, search
+from services.trainer.evaluation.codes import Code, Coded
 from shared import quality
 from shared.encoder.packing import pack
 from shared.encoder.sentence import SentenceEncoder
@@ -46,6 +46,13 @@ class Embedded:
     ids: Sequence[str]
     documents: Vectors
     queries: Mapping[str, Vectors]
+    _coded: dict[Code, Coded] = field(default_factory=dict, repr=False)
+
+    def coded(self, code: Code) -> Coded:
+        """Return the documents in a code; the same one again."""
+        if code not in self._coded:
+            self._coded[code] = Coded(self.documents, code)
+        return self._coded[code]
 
     def asked(self, ground: Ground) -> Vectors:
         """Return the vectors of a ground's queries."""
@@ -54,7 +61,7 @@ class Embedded:
     def ranked(self, ground: Ground, code: Code, *, depth: int = quality.DEPTH) -> dict[str, list[str]]:
         """Return the best products of each query, without those that are excluded."""
         room = depth + max(map(len, ground.excluded.values()), default=0)
-        found = search(self.asked(ground), self.documents, code, depth=room)
+        found = self.coded(code).search(self.asked(ground), depth=room)
         ranked = {}
         for query, row in zip(ground.queries, found, strict=True):
             excluded = ground.excluded.get(query, NOBODY)
@@ -84,6 +91,11 @@ def grounds(dataset: Dataset) -> Iterator[Ground]:
         pairs = dataset.of(split)
         if pairs:
             yield _ground(dataset, split, pairs)
+
+
+def validation(dataset: Dataset) -> Ground:
+    """Return the validation split: what thresholds and weights are fitted on, and nothing is judged by."""
+    return _ground(dataset, "validation", dataset.of("validation"))
 
 
 def _ground(dataset: Dataset, split: Split, pairs: Sequence[Pair]) -> Ground:

@@ -60,13 +60,13 @@ def train(  # noqa: PLR0913 - a job is these six values, named by its caller
         raise ConfigurationError("the data set has no right product to learn from in its training split")
     work.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
-    student = _student(base, recipe, general)
+    pupil = student(base, recipe, general)
     files = {it.name: sha256_of(it) for it in sorted(base.glob("*.safetensors"))}
     task = task_name(dataset, recipe, base=files, general=general)
     validation = Validation.of(dataset, recipe)
-    fitted = Run(student, lessons, validation, recipe, task, work, progress).fit()
+    fitted = Run(pupil, lessons, validation, recipe, task, work, progress).fit()
     progress("saving", 1.0, {})
-    trained = _finish(student, fitted, recipe, base=base, out=out)
+    trained = _finish(pupil, fitted, recipe, base=base, out=out)
     shutil.rmtree(work)
     return trained
 
@@ -79,13 +79,14 @@ def general_texts(dataset: Dataset) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*general, *free[:CATALOGUE_SHARE]]))
 
 
-def _student(base: Path, recipe: Recipe, general: Sequence[str]) -> Student:
+def student(directory: Path, recipe: Recipe, general: Sequence[str] = ()) -> Student:
+    """Load a model of the recipe's kind, or an embedding model to make one from."""
     precision = best()
     if recipe.kind == "encoder":
         from services.trainer.learning.encoder import EncoderStudent  # noqa: PLC0415 - one of three
 
-        return EncoderStudent(base, recipe, general=general, precision=precision)
-    return _other(base, recipe, precision)
+        return EncoderStudent(directory, recipe, general=general, precision=precision)
+    return _other(directory, recipe, precision)
 
 
 def _other(base: Path, recipe: Recipe, precision: Precision) -> Student:
@@ -98,12 +99,12 @@ def _other(base: Path, recipe: Recipe, precision: Precision) -> Student:
     return LateStudent(base, recipe, precision=precision)
 
 
-def _finish(student: Student, fitted: Fitted, recipe: Recipe, *, base: Path, out: Path) -> Trained:
+def _finish(pupil: Student, fitted: Fitted, recipe: Recipe, *, base: Path, out: Path) -> Trained:
     """Write weights and record, and refuse to publish what nobody would load."""
     if recipe.lora:
-        merge_adapters(student.module)
+        merge_adapters(pupil.module)
     if recipe.blend < 1:
-        _blend(student, _student(base, recipe.model_copy(update={"lora": 0, "keep": 0.0}), ()), recipe.blend)
+        _blend(pupil, student(base, recipe.model_copy(update={"lora": 0, "keep": 0.0})), recipe.blend)
     record = {
         "recipe": recipe.model_dump(mode="json"),
         "steps": fitted.steps,
@@ -111,7 +112,7 @@ def _finish(student: Student, fitted: Fitted, recipe: Recipe, *, base: Path, out
         "kept_epoch": fitted.kept_epoch,
     }
     with whole(out) as partial:
-        student.save(partial)
+        pupil.save(partial)
         (partial / RECORD).write_bytes(orjson.dumps(record, option=orjson.OPT_INDENT_2))
         check_directory(partial)
     return Trained(directory=out, **record)

@@ -1,0 +1,19 @@
+"""How scores of different kinds become comparable."""
+
+from collections.abc import Sequence
+
+
+def unit_range(scores: Sequence[float | None]) -> list[float]:
+    """Scale so that the least becomes 0 and the greatest 1; equal scores become 1, absent ones 0.
+
+    Where only some candidates have a score, the least possible is that of having none.
+    """
+    present = [score for score in scores if score is not None]
+    if not present:
+        return [0.0] * len(scores)
+    low, high = min(present), max(present)
+    if len(present) < len(scores):
+        low = min(low, 0.0)
+    if high <= low:
+        return [0.0 if score is None else 1.0 for score in scores]
+    return [0.0 if score is None else (score - low) / (high - low) for score in scores]
