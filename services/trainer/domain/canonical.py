@@ -3,9 +3,11 @@
 Both are functions of one text alone, so what is decided by them is decided for ever.
 """
 
+import re
 import unicodedata
 from functools import lru_cache
 
+_BETWEEN = re.compile(r"[^0-9a-z]+")
 _STOP_WORDS = """
 a an and at by for from in is of on or the to with
 der die das den dem ein eine einer und oder mit fur von zu im am auf
@@ -18,15 +20,17 @@ PLURALS = (("ies", "y"), ("sses", "ss"), ("ches", "ch"), ("shes", "sh"), ("xes",
 NO_PLURALS = ("ss", "us", "is")
 
 
-@lru_cache(maxsize=65536)
 def words_of(text: str) -> tuple[str, ...]:
     """Return a text's words: compatibility forms, case and accents folded, punctuation gone."""
+    if text.isascii():
+        return tuple(_BETWEEN.sub(" ", text.lower()).split())
     before = None
     while before != text:  # folding may open a composition, and the other way round
         before, text = text, _folded(text)
     return tuple("".join(letter if letter.isalnum() else " " for letter in text).split())
 
 
+@lru_cache(maxsize=1 << 18)
 def canonical(text: str) -> str:
     """Return the words in order of the alphabet, each once, singular, without those that say nothing.
 
