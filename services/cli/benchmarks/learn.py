@@ -26,6 +26,7 @@ from services.trainer.domain.dataset import Dataset, HardNegative
 from services.trainer.domain.recipe import Recipe
 from services.trainer.domain.statistics import Difference, paired
 from services.trainer.evaluation.codes import WHOLE, Code
+from services.trainer.evaluation.evaluate import general
 from services.trainer.evaluation.ground import Embedded, Ground, embed
 from services.trainer.learning import train
 from shared import quality
@@ -38,7 +39,7 @@ Option = Scalar | tuple[Scalar, ...]
 
 MEASURE = "nDCG@10"
 SHARES = {"1/2": 1 / 2, "1/3": 1 / 3, "1/6": 1 / 6}
-NOVEL, KNOWN = "novel queries", "in-domain"
+NOVEL, KNOWN, GENERAL = "novel queries", "in-domain", "everyday questions"
 BASE = "base"
 COARSER = ("+ mined negatives", "+ Matryoshka")
 """Steps that are also judged in shorter and coarser vectors: what Matryoshka adds shows there."""
@@ -47,6 +48,10 @@ QUICK: dict[str, Option] = {"epochs": 1, "layers": 3, "learning_rate": 1e-4, "ma
 
 Scores = dict[tuple[str, str], dict[str, list[float]]]
 """Of each row and ground: the values of each query, one of each fold in which it was asked."""
+
+
+Embeddings = tuple[Embedded, Embedded]
+"""The shop, and the everyday questions with their answers."""
 
 
 class Part(NamedTuple):
@@ -85,7 +90,7 @@ class Bench:
         bar = self.progress.add_task("base: products embedded", total=1)
         base = self._embedded(packaged_directory())
         self.progress.advance(bar)
-        steps = _steps(shoppers, lessons.negatives(shoppers, base, self.catalogue), self.seed)
+        steps = _steps(shoppers, lessons.negatives(shoppers, base[0], self.catalogue), self.seed)
         bar = self.progress.add_task("fits", total=1000 * self.folds * len(steps))
         self.work.mkdir(parents=True, exist_ok=True)
         values: Scores = {}
@@ -111,11 +116,11 @@ class Bench:
             self.progress.update(bar, description=f"fold {fold + 1}: {step.name}")
             tuned = self._fitted(step.recipe, data, bar=bar)
             parts = _figures(tuned, grounds, step.name, all_codes=step.name in COARSER)
-            replace_file(file, orjson.dumps(parts))
+            replace_file(file, orjson.dumps([[*part] for part in parts]))
         self.progress.update(bar, completed=done + 1000)
         return parts
 
-    def _fitted(self, recipe: Recipe, data: Dataset, *, bar: TaskID) -> Embedded:
+    def _fitted(self, recipe: Recipe, data: Dataset, *, bar: TaskID) -> Embeddings:
         """Fit a model and embed everything with it."""
         began = self.progress.tasks[bar].completed
         with TemporaryDirectory(prefix="headrace-bench-") as directory:
@@ -129,9 +134,10 @@ class Bench:
             )
             return self._embedded(trained.directory)
 
-    def _embedded(self, model: Path) -> Embedded:
+    def _embedded(self, model: Path) -> Embeddings:
         corpus = {product.product_id: product.text for product in lessons.products(self.catalogue)}
-        return embed(load(ModelSettings(path=model)), corpus, self._texts())
+        encoder, (ground, texts) = load(ModelSettings(path=model)), general()
+        return embed(encoder, corpus, self._texts()), embed(encoder, texts, ground.queries)
 
     def _texts(self) -> list[str]:
         return sorted({query.text for query in self.catalogue.queries})
@@ -189,10 +195,14 @@ def _steps(shoppers: Shoppers, mined: Mapping[str, Sequence[HardNegative]], seed
     ]
 
 
-def _figures(embedded: Embedded, grounds: Sequence[Ground], name: str, *, all_codes: bool) -> list[Part]:
+def _figures(both: Embeddings, grounds: Sequence[Ground], name: str, *, all_codes: bool) -> list[Part]:
     """Return each query's figures; with `all_codes` also those of shorter and coarser vectors."""
+    embedded, everyday = both
+    ground, _ = general()
+    found = quality.values(ground.grades, everyday.ranked(ground, WHOLE), [MEASURE])[MEASURE]
+    kept = [Part(name, GENERAL, found)]
     codes = {name: WHOLE} | (dict(_codes(name)) if all_codes else {})
-    return [
+    return kept + [
         Part(
             row, ground.name, quality.values(ground.grades, embedded.ranked(ground, code), [MEASURE])[MEASURE]
         )
@@ -218,7 +228,7 @@ def _codes(name: str) -> Iterator[tuple[str, Code]]:
 
 def _rows(values: Scores, steps: Sequence[str]) -> Iterator[Row]:
     """Yield the ablation, then what is left of it in shorter and coarser vectors."""
-    for ground in (NOVEL, KNOWN):
+    for ground in (NOVEL, KNOWN, GENERAL):
         for before, name in zip((BASE, BASE, *steps), (BASE, *steps), strict=False):
             yield _row(values, name, ground, against=BASE, above=before)
     for ground in (NOVEL, KNOWN):

@@ -187,15 +187,18 @@ def _evaluated(
     )
 
 
-def _general(encoders: Sequence[SentenceEncoder]) -> Iterator[Compared]:
-    """Yield how the models find answers to everyday questions: what a fit must not forget."""
+def general() -> tuple[Ground, dict[str, str]]:
+    """Return everyday questions and the texts that answer them: what a fit must not forget."""
     rows = json.loads(GENERAL.read_bytes())
     corpus = {f"{number}": row["text"] for number, row in enumerate(rows)}
-    grades = {row["query"]: {f"{number}": 3} for number, row in enumerate(rows)}
-    ground = Ground("general", grades)
+    return Ground("general", {row["query"]: {f"{number}": 3} for number, row in enumerate(rows)}), corpus
+
+
+def _general(encoders: Sequence[SentenceEncoder]) -> Iterator[Compared]:
+    ground, corpus = general()
     seen = _seen([ground], [embed(encoder, corpus, ground.queries) for encoder in encoders])
-    live, candidate = seen.values(ground, WHOLE, [MEASURE])
-    yield _compared(ground, MEASURE, WHOLE.name(seen.dimensions), pair=(live[MEASURE], candidate[MEASURE]))
+    live, candidate = (it[MEASURE] for it in seen.values(ground, WHOLE, [MEASURE]))
+    yield _compared(ground, MEASURE, WHOLE.name(seen.dimensions), pair=(live, candidate))
 
 
 def _compared(
