@@ -72,11 +72,14 @@ async def _origin(
     settings: "DatasetSettings", texts: list[str], *, seed: int, before: "Manifest | None"
 ) -> "Origin":
     from services.trainer import datasets, sources  # noqa: PLC0415  lazy: see main
+    from shared.rollout_log import read_rollouts  # noqa: PLC0415  lazy: see main
     from shared.version import code_version  # noqa: PLC0415  lazy: see main
 
     if before is not None:
         return datasets.Origin.of(before, code_version=code_version())
     ranges = sources.parse(texts)
+    live = (await read_rollouts(settings)).generations.live  # whose negatives are the ones to learn from
+    settings = settings.model_copy(update={"generation": live or settings.generation})
     return await datasets.present(settings, judgements=ranges, seed=seed, code_version=code_version())
 
 

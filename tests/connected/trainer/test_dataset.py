@@ -125,6 +125,24 @@ def test_a_data_set_is_built_shown_and_built_again_bit_for_bit_although_the_topi
     assert command(settings, "build", "--name", "d2").returncode == 2  # it is there already
 
 
+def test_what_is_not_built_again_bit_for_bit_is_told_and_why(settings):
+    send(settings, shop())
+    assert command(settings, "build", "--name", "d1").returncode == 0
+    path = settings.data_dir / "datasets" / "d1" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["files"]["pairs.jsonl"] = "0" * 64
+    manifest["records"][Judgement.topic] += 7
+    path.write_text(json.dumps(manifest))
+    again = command(settings, "build", "--like", str(path))
+    assert again.returncode == 1
+    assert json.loads(again.stdout)["differences"] == [
+        f"pairs.jsonl differs: 7 messages of {Judgement.topic} are compacted away"
+    ]
+    shown = command(settings, "show", "d1")
+    assert shown.returncode == 1
+    assert "pairs.jsonl is not what was written" in shown.stderr
+
+
 def test_a_manifest_whose_files_differ_is_told_and_why(settings):
     send(settings, shop())
     origin = asyncio.run(datasets.present(settings))

@@ -61,6 +61,7 @@ def test_what_is_held_out_stays_so_as_data_grow(first: Shop, more: Shop) -> None
     assert all(now[pair] == split for pair, split in splits.items() if pair in now)
 
 
+@settings(max_examples=20)
 @given(shops())
 def test_it_is_built_again_bit_for_bit(tmp_path_factory: pytest.TempPathFactory, shop: Shop) -> None:
     directory = tmp_path_factory.mktemp("again")
