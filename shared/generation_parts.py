@@ -11,7 +11,7 @@ from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import structlog
 
-from shared.errors import ConfigurationError, TransientError
+from shared.errors import ConfigurationError, HeadraceError, TransientError
 from shared.generations import Generation, Stage
 from shared.periodic import Every
 from shared.rollout_log import RolloutLog
@@ -114,8 +114,11 @@ class _Runner(Generic[P]):
 
     async def _close(self) -> None:
         part, self.part = self.part, None
-        if part is not None:
-            await part.stop()
+        try:
+            if part is not None:
+                await part.stop()
+        except (HeadraceError, OSError) as error:
+            log.error("part.stop_failed", part=type(part).__name__, error=repr(error))
 
 
 class GenerationParts(Generic[P]):

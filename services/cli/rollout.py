@@ -64,14 +64,14 @@ def backfill(
     json_: Json = False,
 ) -> None:
     """Build a generation with a model from what the live one has; returns when it is ready to be promoted."""
-    request = _request("backfill", generation).model_copy(update={"model_id": model, "force": force})
+    request = new_request("backfill", generation).model_copy(update={"model_id": model, "force": force})
     _report(_ask(request), json_=json_)
 
 
 @app.command()
 def promote(generation: Name, json_: Json = False) -> None:
     """Let a generation that is ready answer the searches; the one before stays warm."""
-    _report(_ask(_request("promote", generation)), json_=json_)
+    _report(_ask(new_request("promote", generation)), json_=json_)
 
 
 @app.command()
@@ -80,20 +80,21 @@ def rollback(json_: Json = False) -> None:
     state = asyncio.run(read_rollouts(_settings())).generations
     if state.previous is None:
         raise ConfigurationError("there is no generation to go back to: `headrace rollout status`")
-    _report(_ask(_request("rollback", state.previous)), json_=json_)
+    _report(_ask(new_request("rollback", state.previous)), json_=json_)
 
 
 @app.command()
 def retire(generation: Name, json_: Json = False) -> None:
     """Give a generation up, and remove what it keeps; also one that is still being built."""
-    _report(_ask(_request("retire", generation)), json_=json_)
+    _report(_ask(new_request("retire", generation)), json_=json_)
 
 
 def _settings() -> Settings:
     return running.discover(Settings.load())
 
 
-def _request(action: str, generation: str) -> Rollout:
+def new_request(action: str, generation: str) -> Rollout:
+    """Return a request of its own; raises `ConfigurationError` for what cannot be a generation's name."""
     try:
         return Rollout.model_validate(
             {
@@ -122,10 +123,14 @@ def _ask(request: Rollout) -> Rollout:
                 completed=candidate.documents,
             )
 
-        return asyncio.run(_answer(settings, request, told))
+        return asyncio.run(ask(settings, request, told))
 
 
-async def _answer(settings: Settings, request: Rollout, told: Told) -> Rollout:
+async def ask(settings: Settings, request: Rollout, told: Told = lambda *_: None) -> Rollout:
+    """Publish a request and return its final answer; `told` hears of a backfill how far it is.
+
+    Raises `TransientError` when nobody answers.
+    """
     log, publisher, redis = RolloutLog(settings), KafkaPublisher(settings), connect(settings)
     await log.start()
     try:
