@@ -1,4 +1,4 @@
-"""A directory that appears whole or not at all."""
+"""Directories and files that appear whole or not at all."""
 
 import fcntl
 import os
@@ -32,6 +32,26 @@ def whole(target: Path) -> Iterator[Path]:
             shutil.rmtree(partial, ignore_errors=True)
             raise
     _sync_one(target.parent)
+
+
+def replace_file(target: Path, content: bytes) -> None:
+    """Write a file whole, in the place of the one of that name; it is on disk when this returns."""
+    partial = target.with_name(f".{target.name}.partial")
+    partial.write_bytes(content)
+    _sync_one(partial)
+    partial.replace(target)
+    _sync_one(target.parent)
+
+
+@contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """Wait until no other process works in the directory, and keep others waiting until the end."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _refuse(target: Path) -> None:

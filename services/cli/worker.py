@@ -17,6 +17,8 @@ class Name(StrEnum):
     SEARCH = "search"
     JUDGEMENTS = "judgements"
     NEGATIVES = "negatives"
+    TRAINER = "trainer"
+    ROLLOUT = "rollout"
     MONITOR = "monitor"
 
 

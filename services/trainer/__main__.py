@@ -1,0 +1,8 @@
+"""`python -m services.trainer` runs the trainer."""
+
+from services.trainer.app import build
+from services.trainer.settings import Settings
+from shared.worker import run
+
+if __name__ == "__main__":
+    run(Settings, build)

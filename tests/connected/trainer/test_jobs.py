@@ -1,0 +1,145 @@
+"""Training jobs: asked for by a message, done by whoever lives, and done once."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from signal import SIGKILL
+from uuid import uuid4
+
+import pytest
+
+from schemas.control import Model, TrainingJob
+from services.trainer.task import LOG, RESULT, TASK, folder_of
+from shared.compacted import CompactedTopic, read_once
+from shared.infrastructure.process import Process, free_port
+from shared.infrastructure.topics import apply
+from shared.settings import Settings
+from tests.connected.trainer.shop import send, shop
+from tests.unit.trainer.tiny import tiny_model
+
+pytestmark = [pytest.mark.connected, pytest.mark.timeout(240)]
+PATIENCE = 200.0
+SLOW = {"epochs": 12, "patience": 12, "checkpoint_steps": 1, "queries": 2, "validation_products": 8}
+
+
+class Trainers:
+    """Trainer processes of one installation."""
+
+    def __init__(self, settings: Settings, model: Path) -> None:
+        self.settings = settings
+        self._environment = {
+            **os.environ,
+            "HEADRACE_KAFKA": settings.kafka,
+            "HEADRACE_REDIS": settings.redis.get_secret_value(),
+            "HEADRACE_TOPIC_PREFIX": settings.topic_prefix,
+            "HEADRACE_NAMESPACE": settings.namespace,
+            "HEADRACE_DATA_DIR": str(settings.data_dir),
+            "HEADRACE_PARTITIONS": str(settings.partitions),
+            "HEADRACE_MODEL__PATH": str(model),
+            "HEADRACE_TRAINER__LEASE": "PT2S",
+            "HEADRACE_DATASET__SHOPPERS": "1",
+        }
+        self._running: list[Process] = []
+
+    def start(self) -> Process:
+        port = free_port()
+        log = self.settings.data_dir / f"trainer-{port}.log"
+        process = Process(
+            [sys.executable, "-m", "services.trainer"],
+            log=log,
+            environment={**self._environment, "HEADRACE_TRAINER__PORT": str(port)},
+        )
+        process.launch()
+        self._running.append(process)
+        return process
+
+    def stop(self) -> None:
+        for process in self._running:
+            process.stop()
+
+    def ask(self, **changes: object) -> str:
+        job_id = f"test/../{uuid4().hex}"  # an id that must not become a path
+        given = {
+            "job_id": job_id,
+            "status": "requested",
+            "reason": "manual",
+            "base_model": "",
+            "updated_at": datetime.now(UTC),
+            **changes,
+        }
+        send(self.settings, [TrainingJob.model_validate(given)])
+        return job_id
+
+    def until(self, job_id: str, holds: Callable[[TrainingJob], bool]) -> TrainingJob:
+        """Follow the job until that holds."""
+        return asyncio.run(self._followed(job_id, holds))
+
+    async def _followed(self, job_id: str, holds: Callable[[TrainingJob], bool]) -> TrainingJob:
+        jobs = CompactedTopic(self.settings, TrainingJob.topic)
+        await jobs.start()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not holds(job := TrainingJob.decode(jobs.items[job_id.encode()])):
+                    await jobs.wait_change()
+                return job
+        finally:
+            await jobs.stop()
+
+
+def learning(job: TrainingJob) -> bool:
+    return job.status == "running" and job.stage == "training" and job.progress > 0
+
+
+@pytest.fixture
+def trainers(
+    kafka: str, redis_url: str, topic_prefix: str, namespace: str, tmp_path: Path
+) -> Iterator[Trainers]:
+    settings = Settings(
+        kafka=kafka,
+        redis=redis_url,
+        topic_prefix=topic_prefix,
+        namespace=namespace,
+        partitions=2,
+        data_dir=tmp_path / "data",
+    )
+    settings.data_dir.mkdir()
+    asyncio.run(apply(settings))
+    send(settings, shop())
+    running = Trainers(settings, tiny_model(tmp_path / "base"))
+    yield running
+    running.stop()
+
+
+def test_a_job_is_done_once_whatever_becomes_of_its_workers(trainers: Trainers) -> None:
+    worker, job_id = trainers.start(), trainers.ask(options=SLOW)
+    trainers.until(job_id, learning)
+    assert worker.stop() == 0
+    left = trainers.until(job_id, lambda job: job.status == "requested")
+    assert left.attempt == 0  # to be told to stop is no failed attempt
+
+    worker = trainers.start()
+    trainers.until(job_id, lambda job: learning(job) and job.progress > left.progress)
+    assert worker.pid is not None
+    os.kill(worker.pid, SIGKILL)
+
+    trainers.start()
+    done = trainers.until(job_id, lambda job: job.status in {"succeeded", "failed"})
+    assert (done.status, done.attempt, done.error) == ("succeeded", 2, "")
+    models = asyncio.run(read_once(trainers.settings, Model.topic)).items
+    model = Model.decode(models[(done.model_id or "").encode()])
+    assert len(models) == 1
+    assert model.lineage == done.data
+    assert [it.name for it in (trainers.settings.data_dir / "models").iterdir()] == [done.model_id]
+    assert sorted(it.name for it in folder_of(trainers.settings, job_id).iterdir()) == [LOG, RESULT, TASK]
+
+
+def test_a_job_that_cannot_be_done_fails_with_its_reason_and_the_worker_lives(trainers: Trainers) -> None:
+    worker = trainers.start()
+    wrong = trainers.ask(base_model="m-unknown")
+    assert "no model 'm-unknown'" in trainers.until(wrong, lambda job: job.status == "failed").error
+    wrong = trainers.ask(options={"epoch": 3})
+    assert "recipe: epoch" in trainers.until(wrong, lambda job: job.status == "failed").error
+    assert worker.running
