@@ -5,13 +5,15 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from services.cli.addresses import KINDS, urls
+from services.cli.addresses import urls
+from services.cli.demonstration.learning import LearningStory
 from services.cli.demonstration.place import Addresses, Place
 from services.cli.demonstration.screen import Screen
 from services.cli.demonstration.story import Story
@@ -21,7 +23,7 @@ from services.cli.simulation.catalogue import Catalogue
 from services.cli.up import local_stack
 from shared.errors import ConfigurationError
 from shared.infrastructure import running
-from shared.infrastructure.stack import Stack
+from shared.infrastructure.stack import CORE, LEARNING, Stack
 from shared.settings import Settings
 
 app = typer.Typer()
@@ -34,6 +36,13 @@ HINTS = (
     "headrace alerts tail",
     "curl -s {search}/search -H 'content-type: application/json' -d '{{\"text\": \"waterproof jacket\"}}'",
     "open {search}/docs in a browser",
+)
+LEARNED_HINTS = (
+    "headrace models list",
+    "headrace train --jobs",
+    "headrace rollout status",
+    "headrace rollout rollback",
+    "headrace evaluate --data DIR",
 )
 
 
@@ -48,16 +57,20 @@ def demo(
         bool, typer.Option("--external", help="Play on what already runs (settings, or `headrace up`).")
     ] = False,
     products: Annotated[int, typer.Option(help="Size of the sample shop.", min=200)] = 3000,
+    learn: Annotated[
+        bool, typer.Option("--learn", help="Show the learning loop instead: shoppers teach a new model.")
+    ] = False,
 ) -> None:
     """See the whole loop at work: catalogue, search, shoppers, judgements, canaries, alerts."""
     goods = catalogue.load(data) if data else shop.sample(size=products)
     screen = Screen(Console(highlight=False))
+    play = Play(goods, screen, learn=learn)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         if external:
-            _play_on(_addresses(), goods, screen, None)
+            _play_on(_addresses(), play, None)
         else:
-            _play_here(goods, screen, stay=not exit_)
+            _play_here(play, stay=not exit_)
     except KeyboardInterrupt:
         screen.say("stopped")
     if screen.failures:
@@ -74,13 +87,38 @@ def _addresses() -> Addresses:
     return Addresses(settings, urls(settings))
 
 
-def _play_here(goods: Catalogue, screen: Screen, *, stay: bool) -> None:
+@dataclass(frozen=True)
+class Play:
+    """Which story is told, of which shop, on which screen."""
+
+    goods: Catalogue
+    screen: Screen
+    learn: bool
+
+    @property
+    def workers(self) -> tuple[str, ...]:
+        """Those that the story needs."""
+        return (*CORE, *LEARNING) if self.learn else CORE
+
+    async def tell(self, place: Place, stack: Stack | None) -> None:
+        """Play the scenes."""
+        story = Story(place, self.screen, self.goods, stack.not_ready if stack else dict)
+        if self.learn and await story.opened():
+            await LearningStory(place, self.screen, self.goods).play()
+        elif not self.learn:
+            await story.play()
+
+
+def _play_here(play: Play, *, stay: bool) -> None:
     """Start an installation, play on it, and leave it running for the audience."""
+    screen = play.screen
     settings = Settings.load()
     directory = _fresh_directory(settings)
     show_own_events(_to_file(directory / "logs" / "demo.log"))
-    stack = local_stack(settings.model_copy(update={"data_dir": directory}), KINDS)
-    screen.scene("Start", "A broker, Redis, the topics and five workers, each a process of its own.")
+    stack = local_stack(settings.model_copy(update={"data_dir": directory}), play.workers)
+    screen.scene(
+        "Start", f"A broker, Redis, the topics and {len(play.workers)} workers, each a process of its own."
+    )
     began = time.monotonic()
     try:
         with screen.console.status("starting broker, Redis, topics, workers"):
@@ -88,7 +126,7 @@ def _play_here(goods: Catalogue, screen: Screen, *, stay: bool) -> None:
         _announce(directory, settings.data_dir)
         screen.claim(f"broker, Redis and topics are there after {time.monotonic() - began:.1f} s", holds=True)
         addresses = Addresses(stack.settings, {name: stack.url(name) for name in stack.ports})
-        _play_on(addresses, goods, screen, stack)
+        _play_on(addresses, play, stack)
         if stay:
             screen.say(f"logs: {stack.logs()}")
             screen.console.rule("running until Ctrl-C")
@@ -99,17 +137,16 @@ def _play_here(goods: Catalogue, screen: Screen, *, stay: bool) -> None:
         stack.stop()
 
 
-def _play_on(addresses: Addresses, goods: Catalogue, screen: Screen, stack: Stack | None) -> None:
+def _play_on(addresses: Addresses, play: Play, stack: Stack | None) -> None:
     began = time.monotonic()
-    asyncio.run(_play(addresses, goods, screen, stack))
-    screen.figure("the whole story", f"{time.monotonic() - began:.0f} s")
-    screen.close(HINTS, addresses.urls)
+    asyncio.run(_tell(addresses, play, stack))
+    play.screen.figure("the whole story", f"{time.monotonic() - began:.0f} s")
+    play.screen.close(LEARNED_HINTS if play.learn else HINTS, addresses.urls)
 
 
-async def _play(addresses: Addresses, goods: Catalogue, screen: Screen, stack: Stack | None) -> None:
+async def _tell(addresses: Addresses, play: Play, stack: Stack | None) -> None:
     async with Place(addresses) as place:
-        story = Story(place, screen, goods, stack.not_ready if stack else dict)
-        tasks = [asyncio.create_task(story.play())]
+        tasks = [asyncio.create_task(play.tell(place, stack))]
         if stack:
             tasks.append(asyncio.create_task(_supervise(stack)))
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

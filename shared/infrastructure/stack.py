@@ -51,7 +51,9 @@ class WorkerSpec:
         return self.name or self.kind
 
 
-WORKERS = tuple(WorkerSpec(kind) for kind in ("shards", "embedder", "search", "judgements", "monitor"))
+CORE = ("shards", "embedder", "search", "judgements", "monitor")
+LEARNING = ("negatives", "trainer", "rollout")
+WORKERS = tuple(WorkerSpec(kind) for kind in (*CORE, *LEARNING))
 """One worker of each kind, in the order of their start, each on a free port."""
 
 

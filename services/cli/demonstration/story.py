@@ -49,6 +49,15 @@ class Story:
         except HeadraceError as error:
             self.screen.claim(f"the scene was played to its end: {error}", holds=False)
 
+    async def opened(self) -> bool:
+        """Play only how the catalogue comes in; return whether it did."""
+        try:
+            await self.catalogue_streams_in()
+            await until(self._answers, within=START_WITHIN)
+        except HeadraceError as error:
+            self.screen.claim(f"the scene was played to its end: {error}", holds=False)
+        return not self.screen.failures
+
     async def catalogue_streams_in(self) -> None:
         """Publish the whole catalogue while the workers still start, and watch it become searchable."""
         products = self.catalogue.products
