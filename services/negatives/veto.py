@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import transformers
 from sentence_transformers import CrossEncoder
 from torch.nn import Sigmoid
 
@@ -50,7 +51,10 @@ class Doubting:
 
 def load(directory: Path) -> Model:
     """Return the CrossEncoder in a directory; raises `ConfigurationError` when it is not to be loaded."""
+    if not directory.is_dir():
+        raise ConfigurationError(f"negatives.cross_encoder: {directory} is not a directory")
     check_directory(directory)
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # it is
     try:
         model = CrossEncoder(
             str(directory), device="cpu", max_length=MAX_TOKENS, local_files_only=True, num_labels=1
