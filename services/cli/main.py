@@ -33,6 +33,7 @@ COMMANDS: dict[str, Entry] = {
     "dataset": Entry(
         "services.cli.dataset:app", "Build training data from judgements, or show what is in it."
     ),
+    "rollout": Entry("services.cli.rollout:app", "Build, promote, roll back and retire index generations."),
     "canaries": Entry("services.cli.canaries:app", "Add known query-product pairs, or run them now."),
     "alerts": Entry("services.cli.alerts:app", "Follow the alerts."),
     "topics": Entry("services.cli.topics:app", "Create the topics, or show how they differ from the plan."),
@@ -40,6 +41,7 @@ COMMANDS: dict[str, Entry] = {
     "dlq": Entry("services.cli.dlq:app", "List, show and replay dead letters."),
     "config": Entry("services.cli.config:app", "Show the configuration and where each value comes from."),
     "train": Entry("services.cli.train:app", "Ask for a fine-tuned model, and watch it being made."),
+    "models": Entry("services.cli.models:app", "List models, show one's card, or import one."),
     "evaluate": Entry("services.cli.evaluate:app", "Measure search quality on a data set with grades."),
     "verify": Entry("services.cli.verify:app", "Recompute index or judgements from the topics and compare."),
     "bench": Entry("services.cli.bench:app", "Measure throughput and freshness on this machine."),
