@@ -62,7 +62,8 @@ class Lessons:
         taught = {query: row for query, row in sorted(worth.items()) if any(row.values())}
         negatives: dict[str, list[tuple[int, str]]] = defaultdict(list)
         for it in dataset.negatives:
-            if it.product_id in products and not taught.get(it.query, {}).get(it.product_id):
+            right = taught.get(it.query, {}).get(it.product_id)
+            if it.product_id in products and not right and it.product_id not in reserved[it.query]:
                 negatives[it.query].append((EASE[it.difficulty], it.product_id))
         kept = {query: frozenset(found) for query, found in reserved.items()}
         return cls(taught, negatives, kept, products, tuple(general))
@@ -104,7 +105,7 @@ def _batch(
     blocked = np.array([[it in reserved for it in ids] for reserved in kept], bool)
     known = np.array([[it in lessons.worth[query] or it in mined[query] for it in ids] for query in queries])
     general = _general(lessons, recipe, rng)
-    return Batch(tuple(queries), tuple(ids), texts, worth, blocked & ~known, known, general)
+    return Batch(tuple(queries), tuple(ids), texts, worth, blocked, known, general)
 
 
 def _mined(

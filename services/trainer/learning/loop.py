@@ -3,7 +3,7 @@
 A loop of our own rather than SentenceTransformerTrainer: that trainer knows texts and labels, not ids, so it
 cannot tell that another query's product is right for this one, too; its cached losses take no table of
 worths; and its resume replays the data loader, which is right only as long as nothing draws at random in
-between. What is left of a trainer without these is the twenty lines of `_Run.epoch`.
+between. What is left of a trainer without these is the few lines of `Run`.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from services.trainer.domain.batches import Lessons, epoch
+from services.trainer.domain.batches import Batch, Lessons, epoch
 from services.trainer.domain.dataset import Dataset
 from services.trainer.domain.recipe import Recipe
 from services.trainer.learning import checkpoint
@@ -85,18 +85,18 @@ class Run:
         for place, batch in enumerate(epoch(self.lessons, self.recipe, number)):
             if place < done:
                 continue
-            loss = self._learn(lambda batch=batch: self.student.learn(batch))  # type: ignore[misc]
+            loss = self._learn(batch)
             self._step += 1
             self._say("training", {"loss": loss})
             if self._step % self.recipe.checkpoint_steps == 0:
                 self._save()
 
-    def _learn(self, backward: Callable[[], float]) -> float:
+    def _learn(self, batch: Batch) -> float:
         rate = self.recipe.learning_rate_at(self._step, self._per_epoch * self.recipe.epochs)
         for group in self._optimiser.param_groups:
             group["lr"] = rate
         self._optimiser.zero_grad()
-        loss = backward()
+        loss = self.student.learn(batch)
         length = torch.nn.utils.clip_grad_norm_(self._weights, LONGEST_GRADIENT)
         if not torch.isfinite(length):
             raise FatalError(f"step {self._step}: the gradient is not finite; lower the learning rate")

@@ -53,6 +53,17 @@ def test_a_pair_that_is_kept_for_evaluation_is_neither_right_nor_wrong():
     assert blocked
 
 
+def test_a_mined_negative_that_is_kept_for_evaluation_is_not_learned():
+    data = tiny_dataset()
+    mined = data.negatives[0]
+    kept = data.pairs[0].model_copy(
+        update={"query": mined.query, "product_id": mined.product_id, "split": "in_domain"}
+    )
+    taught = Lessons.of(type(data)(data.manifest, (*data.pairs, kept), data.negatives, data.products), RECIPE)
+    assert mined.product_id not in {it for _, it in taught.negatives[mined.query]}
+    assert mined.product_id in {it for _, it in lessons().negatives[mined.query]}
+
+
 def test_a_product_that_is_right_for_a_query_is_so_whoever_brought_it():
     taught = lessons()
     for batch in epoch(taught, RECIPE, 0):

@@ -138,6 +138,12 @@ def test_the_command_compares_two_models_and_draws(models, tmp_path):
     matrix.plot(found, tmp_path / "plot.png")
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
 
+    alone = {
+        row.name: row for row in matrix.rows(matrix.evaluated(shop, tuned, tuned), alone=True, costs=False)
+    }
+    assert alone["nDCG@10 at 24 fp32"].value == rows["nDCG@10 at 24 fp32"].value
+    assert alone["nDCG@10 at 24 fp32"].bound is None
+
 
 def test_a_hostile_directory_is_refused_before_it_is_loaded(models, tmp_path):
     (tmp_path / "evil.py").write_text("raise SystemExit('ran')")
