@@ -58,6 +58,8 @@ class Conductor:
     async def look(self, epoch: int) -> None:  # noqa: ARG002 - of two answers the first in the log counts
         """Answer the oldest request, or say what has become of what is being built."""
         rollouts = self._with.rollouts
+        if not self._open():
+            return
         _, end = await self._with.edges.edges(TOPIC)
         if rollouts.next_offset < end:
             return  # the answer to what looks open may lie there
@@ -67,6 +69,13 @@ class Conductor:
             await self._answer(rollouts.ledger.pending[0])
         else:
             await self._watch()
+
+    def _open(self) -> bool:
+        """Whether anything looks undone; the broker need not be asked for nothing."""
+        ledger, state = self._with.rollouts.ledger, self._with.rollouts.generations
+        retired = {each.name for each in state.of("retired")}
+        undone = ledger.pending or ledger.running or state.of("building") or retired - self._cleared
+        return bool(undone) or state != ledger.generations
 
     async def _found(self) -> None:
         """Write down what the configuration says, so that the log alone tells what is live."""
