@@ -71,6 +71,10 @@ class Ranking(Value):
     fingerprint: Fingerprint
     mode: str
     scores: tuple[Score, ...] = ()
+    similarities: tuple[Score, ...] = ()
+    """Of those hits that the vector search found, in order: their cosine with the query."""
+    vector: Annotated[str, Field(pattern="^[A-Za-z0-9+/]*={0,2}$", max_length=32 * 1024)] = ""
+    """Of a sample of the queries, the unit vector that was searched with: base64 of little-endian float16."""
     partial: bool = False
     took_ms: Annotated[float, Field(ge=0)] = 0.0
 

@@ -36,6 +36,7 @@ COMMANDS: dict[str, Entry] = {
     "rollout": Entry("services.cli.rollout:app", "Build, promote, roll back and retire index generations."),
     "canaries": Entry("services.cli.canaries:app", "Add known query-product pairs, or run them now."),
     "alerts": Entry("services.cli.alerts:app", "Follow the alerts."),
+    "drift": Entry("services.cli.drift:app", "Show what is watched for drift."),
     "topics": Entry("services.cli.topics:app", "Create the topics, or show how they differ from the plan."),
     "schemas": Entry("services.cli.schemas:app", "Export the message schemas, or check a file against them."),
     "dlq": Entry("services.cli.dlq:app", "List, show and replay dead letters."),

@@ -15,6 +15,12 @@ from services.monitor.canaries import CanaryWatch
 from services.monitor.canary_book import CanaryBook
 from services.monitor.canary_run import Instruments
 from services.monitor.canary_store import CanaryStore
+from services.monitor.drift import READING as DRIFT_READING
+from services.monitor.drift import TOPICS as DRIFT_TOPICS
+from services.monitor.drift import DriftWatch, Sources
+from services.monitor.drift_probes import Probes
+from services.monitor.drift_reading import TallyKeeper
+from services.monitor.drift_store import DriftStore
 from services.monitor.generations import Generations
 from services.monitor.queries import AnswerCounter, AnswerWatch
 from services.monitor.readers import ReaderWatch
@@ -23,20 +29,25 @@ from services.monitor.settings import Settings
 from services.monitor.shards import ShardWatch
 from shared.adapters.kafka import KafkaPublisher
 from shared.adapters.redis import Connection, connect
+from shared.announcing import LoopAnnouncer
 from shared.clock import SystemClock
 from shared.compacted import CompactedTopic
 from shared.dead_letters import DeadLetters
 from shared.leadership import TTL, Leadership, Look
 from shared.leases import Lease
 from shared.loop import PartitionLoop, Reading
+from shared.partition_reader import BatchLimits
 from shared.periodic import Every
+from shared.registry import Readers
 from shared.rollout_log import RolloutLog
-from shared.worker import Worker
+from shared.worker import Part, Worker
 
 CANARIES_EVERY = timedelta(milliseconds=500)
 BULLETIN_EVERY = timedelta(seconds=5)
 NAME = "monitor"
 READING = Reading(name=NAME, topics=(SearchQuery.topic,))
+SELDOM = BatchLimits(messages=2000, poll=timedelta(seconds=2))
+"""A window's tally is written back whole with every batch."""
 
 
 def build(settings: Settings) -> Worker:
@@ -47,10 +58,7 @@ def build(settings: Settings) -> Worker:
     rollouts = RolloutLog(settings)
     generations = Generations(redis, namespace=namespace, state=lambda: rollouts.generations, clock=clock)
     alerts = AlertBook(redis, publisher, namespace=namespace, clock=clock)
-    alerts_topic, canaries_topic = (
-        CompactedTopic(settings, Alert.topic),
-        CompactedTopic(settings, Canary.topic),
-    )
+    topics = alerts_topic, canaries_topic = [CompactedTopic(settings, each.topic) for each in (Alert, Canary)]
     leadership = Leadership(Lease(redis, f"{namespace}:{NAME}", owner=worker.instance, ttl=TTL))
     counter = AnswerCounter(redis, namespace=namespace, rule=settings.monitor.answers_rule, clock=clock)
     letters = DeadLetters(publisher, reader=NAME, by=CanaryBook)
@@ -64,26 +72,45 @@ def build(settings: Settings) -> Worker:
     )
     bulletin = Bulletin(alerts_topic, alerts, generations)
     canaries = CanaryWatch(settings, instruments)
-    for part in (
-        Connection(redis),
-        publisher,
-        rollouts,
-        alerts_topic,
-        canaries_topic,
-        instruments.search,
-        leadership,
-        PartitionLoop(settings, counter, reading=READING, publisher=publisher, clock=clock),
-    ):
+    drift, tallying = _drift(settings, redis, instruments, publisher=publisher)
+    counting = PartitionLoop(settings, counter, reading=READING, publisher=publisher, clock=clock)
+    parts: list[Part] = [Connection(redis), publisher, rollouts, *topics, instruments.search, leadership]
+    for part in [*parts, counting, *tallying]:
         worker.add(part)
     for name, (look, every) in {
         "alerts": (bulletin.look, BULLETIN_EVERY),
         "canaries": (canaries.look, CANARIES_EVERY),
+        "drift": (drift.look, settings.monitor.drift.every),
         **_other_looks(settings, instruments, redis=redis, counter=counter),
     }.items():
         worker.add(Every(f"watch {name}", every, leadership.led(look)))
     worker.command("canaries.run", canaries.request)
     add_pages(worker.api, bulletin, canaries)
+    worker.api.add_api_route("/drift", drift.standing)
     return worker
+
+
+def _drift(
+    settings: Settings, redis: Redis, instruments: Instruments, *, publisher: KafkaPublisher
+) -> tuple[DriftWatch, list[Part]]:
+    """Return the watch over drift, and the parts that tally for it."""
+    clock, namespace = instruments.clock, settings.namespace
+    keeper = TallyKeeper(redis, namespace=namespace, settings=settings.monitor.drift, clock=clock)
+    loop = PartitionLoop(
+        settings,
+        keeper,
+        reading=Reading(name=DRIFT_READING, topics=DRIFT_TOPICS, limits=SELDOM),
+        publisher=publisher,
+        clock=clock,
+    )
+    sources = Sources(
+        keeper=keeper,
+        readers=Readers(redis, namespace, DRIFT_READING),
+        store=DriftStore(redis, namespace=namespace),
+        probes=Probes(settings, instruments),
+    )
+    watch = DriftWatch(settings, sources, instruments, publisher=publisher)
+    return watch, [loop, LoopAnnouncer(settings, loop, redis=redis, clock=clock)]
 
 
 def _other_looks(

@@ -17,6 +17,7 @@ PATIENCE = 3
 """Times a canary is asked again when search is busy."""
 PAUSE = timedelta(milliseconds=250)
 MAX_REASON = 200
+STARTED = "process_start_time_seconds "
 
 
 class SearchFailedError(TransientError):
@@ -87,6 +88,33 @@ class SearchClient:
                 f"the answer is not a search answer: {error.errors()[0]['msg']}"
             ) from error
         return Answer(tuple(hit.product_id for hit in found.hits), found.partial)
+
+    async def recall(self, text: str, *, generation: str, k: int = 10) -> tuple[int, int]:
+        """Return how many of an exact scan's best `k` the index finds too, and of how many.
+
+        Raises `SearchFailedError`.
+        """
+        body = {"text": text, "k": k, "generation": generation, "log": False, "fields": [], "mode": "dense"}
+        found = [await self._found(body), await self._found({**body, "exact": True})]
+        index, exact = ({hit.product_id for hit in each.hits} for each in found)
+        return (0, 0) if any(each.partial for each in found) else (len(index & exact), len(exact))
+
+    async def started(self) -> str | None:
+        """Return when the search process was started, as its metrics tell it; None: they do not."""
+        try:
+            response = await self._client.get("/metrics")
+        except httpx.HTTPError:
+            return None
+        lines = response.text.splitlines() if response.status_code == httpx.codes.OK else []
+        return next((line.split()[1] for line in lines if line.startswith(STARTED)), None)
+
+    async def _found(self, body: dict[str, object]) -> _Found:
+        async with self._seats:
+            response = await self._post(body)
+        try:
+            return _Found.model_validate_json(response.raise_for_status().content)
+        except (httpx.HTTPStatusError, ValidationError) as error:
+            raise SearchFailedError(f"a probe failed: {error}"[:MAX_REASON]) from error
 
     async def _attempt(self, canary: Canary, generation: str) -> Answer | SearchFailedError:
         try:

@@ -6,12 +6,62 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr
 
 from services.monitor.domain.answers import WindowRule
+from services.monitor.domain.drift.detector import Frame
+from services.monitor.domain.drift.season import Season
+from services.monitor.domain.drift.watch import Rule
 from services.monitor.domain.life import Policy
 from services.monitor.domain.schedule import Pace
 from services.monitor.domain.shards import Objective
-from services.monitor.domain.verdict import Rule
+from services.monitor.domain.verdict import Rule as CanaryRule
 from shared.settings import Port, Section
 from shared.settings import Settings as Base
+
+
+class DriftSettings(Section):
+    """How drift is watched, and how often a false alarm is acceptable."""
+
+    false_alarm_every: timedelta = timedelta(days=30)
+    """The mean time between two false alarms of all signals together, while nothing drifts."""
+    retrain: bool = False
+    """Whether an alarm that recommends to retrain requests a training job, once."""
+    window: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(hours=1)
+    """What is judged at a time; an alarm takes two windows at least."""
+    season: Season = "week"
+    """What a window is compared with: the same hour of the week or of the day, or whatever came before."""
+    memory: Annotated[int, Field(ge=2)] = 8
+    """Windows of a season's slot that its usual value is the mean of."""
+    learn: Annotated[int, Field(ge=20)] = 336
+    """Windows compared before a signal may alarm: two weeks, after one in which the hours are first seen."""
+    remember: Annotated[int, Field(ge=100)] = 2016
+    """Windows that a new one is ranked among."""
+    adopt_after: timedelta = timedelta(days=14)
+    """What lasts so long is the new normal: the alarm ends and the signal is learned anew."""
+    forget_words_after: timedelta = timedelta(days=56)
+    threshold: float | None = None
+    """Similarity below which a query's best product is a weak answer; absent: not watched."""
+    probes: Annotated[int, Field(ge=0, le=24)] = 12
+    """Queries a window that are searched again with an exact scan."""
+    documents: Annotated[int, Field(ge=0)] = 100
+    """Products a window and shard, of those written in it, whose vectors are looked at."""
+    grace: timedelta = timedelta(minutes=2)
+    """How long after its end a window is judged."""
+    every: timedelta = timedelta(seconds=10)
+    alerts: Policy = Policy(fire_after=1, resolve_after=1)
+
+    @property
+    def rule(self) -> Rule:
+        """Return the watch's part."""
+        return Rule(
+            false_alarm_every=self.false_alarm_every,
+            window=self.window,
+            adopt_after=self.adopt_after,
+            forget_words_after=self.forget_words_after,
+        )
+
+    @property
+    def frame(self) -> Frame:
+        """Return the detectors' part."""
+        return Frame(season=self.season, memory=self.memory, learn=self.learn, remember=self.remember)
 
 
 class MonitorSettings(Section):
@@ -26,7 +76,7 @@ class MonitorSettings(Section):
     concurrency: Annotated[int, Field(ge=1, le=64)] = 4
     """Canary searches at a time."""
     pace: Pace = Pace()
-    canary_rule: Rule = Rule()
+    canary_rule: CanaryRule = CanaryRule()
     canary_alerts: Policy = Policy()
     reach_alerts: Policy = Policy(fire_after=3, lasting=timedelta(seconds=10))
     """Whether search can be reached: a search that is started again is no news."""
@@ -40,6 +90,7 @@ class MonitorSettings(Section):
     answers_every: timedelta = timedelta(seconds=30)
     answers_rule: WindowRule = WindowRule()
     answer_alerts: Policy = Policy()
+    drift: DriftSettings = DriftSettings()
 
 
 class Settings(Base):

@@ -1,5 +1,7 @@
 """The routes of the search API."""
 
+from dataclasses import replace
+from datetime import datetime, timedelta
 from importlib.resources import files
 from time import perf_counter
 from typing import Annotated, Any
@@ -30,6 +32,7 @@ seconds = Histogram(
     ("endpoint",),
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
 )
+MINUTE = timedelta(minutes=1)
 
 
 class SearchApi:
@@ -42,6 +45,7 @@ class SearchApi:
         self._engine = engine
         self._log = log
         self._clock = clock
+        self._minute, self._vectors = clock.now(), 0
 
     async def search(self, request: SearchRequest) -> Response:
         """Search by text: `dense` (meaning), `lexical` (words) or `hybrid` (both, the default)."""
@@ -49,15 +53,23 @@ class SearchApi:
         answer = await self._engine.search(request)
         took = (perf_counter() - began) * 1000
         if request.log and self._settings.log_queries:
+            now = self._clock.now()
             record = query_record(
                 request,
-                answer,
-                now=self._clock.now(),
+                answer if self._takes_vector(now) else replace(answer, vector=None),
+                now=now,
                 application=self._settings.application,
                 took_ms=round(took, 3),
             )
             self._log.write(record)
         return _answered("search", answer, took=took, fields=request.fields)
+
+    def _takes_vector(self, now: datetime) -> bool:
+        """Return whether this minute's share of query vectors is not yet logged."""
+        if now - self._minute >= MINUTE:
+            self._minute, self._vectors = now, 0
+        self._vectors += 1
+        return self._vectors <= self._settings.log_vectors
 
     async def similar(self, request: SimilarRequest) -> Response:
         """Find the products nearest to a product, or to a text."""

@@ -149,6 +149,7 @@ class SearchEngine:
             mode=mode,
             reports=[answer.report for answer in answers],
             ranked=rank(candidates, k, mode=mode, fusion=fusion),
+            vector=query.vector,
         )
 
     def _must_answer(self, generation: str, answers: Sequence[ShardAnswer]) -> None:

@@ -35,6 +35,8 @@ class SearchSettings(Section):
     log_queries: bool = True
     log_capacity: Annotated[int, Field(ge=1)] = 10_000
     """Answers that may wait to be logged; more are dropped and counted."""
+    log_vectors: Annotated[int, Field(ge=0)] = 60
+    """Queries a minute that are logged with their vector (1 KB each with MiniLM), to see them drift."""
     application: Annotated[str, Field(min_length=1, max_length=100)] = "headrace"
     """`application` of logged queries that name none."""
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from services.search.domain.candidate import Report, missing
 from services.search.domain.fusion import Ranked
+from shared.ports import Vectors
 
 JsonObject = dict[str, Any]  # Any: JSON
 
@@ -20,6 +21,8 @@ class Answer:
     mode: str
     reports: Sequence[Report]
     ranked: Sequence[Ranked]
+    vector: Vectors | None = None
+    """What the query was embedded to; None for a search by words alone."""
 
     @property
     def partial(self) -> bool:

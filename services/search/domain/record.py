@@ -1,5 +1,6 @@
 """What is logged of an answer."""
 
+from base64 import b64encode
 from datetime import datetime
 
 from schemas.search import Ranking, SearchQuery
@@ -14,6 +15,7 @@ def query_record(
     request: SearchRequest, answer: Answer, *, now: datetime, application: str, took_ms: float
 ) -> SearchQuery:
     """Return the UBI 1.3 query record of an answer, with how it was ranked."""
+    dense = [each.candidate.dense for each in answer.ranked]
     return SearchQuery(
         query_id=answer.query_id,
         user_query=clean(request.text),
@@ -30,6 +32,8 @@ def query_record(
             fingerprint=answer.fingerprint or NO_MODEL,
             mode=answer.mode,
             scores=tuple(each.score for each in answer.ranked),
+            similarities=tuple(round(score, 6) for score in dense if score is not None),
+            vector="" if answer.vector is None else b64encode(answer.vector.astype("<f2").tobytes()).decode(),
             partial=answer.partial,
             took_ms=took_ms,
         ),

@@ -1,5 +1,6 @@
 """Hypothesis strategies for every message on the bus."""
 
+from base64 import b64encode
 from datetime import UTC, date, datetime, timedelta
 
 from hypothesis import strategies as st
@@ -73,6 +74,8 @@ queries = st.builds(
             fingerprint=prints,
             mode=texts,
             scores=tuples(floats),
+            similarities=tuples(floats),
+            vector=st.binary(max_size=16).map(lambda raw: b64encode(raw).decode()),
             took_ms=rates,
         )
     ),

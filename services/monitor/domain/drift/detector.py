@@ -131,8 +131,10 @@ class Detector:
     def _judge(self, number: int, slot: int, reading: Reading) -> Judged:
         usual = self._usual.mean[slot].copy()
         difference = reading.mean - usual
-        sampling = reading.variance + float(self._usual.variance[slot])
-        spread = 1 + float(self._usual.spread[slot])
+        variance, spread = float(self._usual.variance[slot]), float(self._usual.spread[slot])
+        # A broken encoder may answer all alike: its windows must not count as the most exact ones.
+        sampling = max(reading.variance, variance / spread / 2) + variance
+        spread += 1
         expected = self._scatter.expected(sampling, spread)
         surprise = sqrt(float(difference @ difference) / expected)
         kind = 0
@@ -175,21 +177,31 @@ class Detector:
 
     def _fresh(self, surprise: float) -> float:
         """Take out what the window before already said (Cochrane and Orcutt 1949)."""
-        count, total, squares, products = self._echo
+        count = self._echo[0]
         if not self.course or count < self._frame.learn / 2:
             return surprise
-        centre = total / count
-        variance = squares / count - centre**2
-        echo = (products / count - centre**2) / variance if variance > 1e-9 else 0.0
+        centre, variance = self._level()
+        echo = (self._echo[3] / count - centre**2) / variance if variance > 1e-9 else 0.0
         if abs(echo) * sqrt(count) < FELT:
             return surprise
         return surprise - min(max(echo, -STRONGEST), STRONGEST) * (self.course[-1] - centre)
 
+    def _level(self) -> tuple[float, float]:
+        """Return mean and variance of the surprises."""
+        count, total, squares, _ = self._echo
+        return total / count, squares / count - (total / count) ** 2
+
     def _learn_echo(self, judged: Judged) -> None:
-        if judged.before is not None:
-            now = judged.surprise
-            new = (1.0, now, now**2, now * judged.before)
-            self._echo = tuple(FORGET * old + more for old, more in zip(self._echo, new, strict=True))
+        """Learn how surprises follow each other; those far out count as if they were at `REACH`."""
+        if judged.before is None:
+            return
+        now, before = judged.surprise, judged.before
+        if self.speaking:
+            centre, variance = self._level()
+            reach = REACH * sqrt(max(variance, 0.0))
+            now, before = (min(max(each, centre - reach), centre + reach) for each in (now, before))
+        new = (1.0, now, now**2, now * before)
+        self._echo = tuple(FORGET * old + more for old, more in zip(self._echo, new, strict=True))
 
     def dump(self) -> bytes:
         """Return all of its memory (an npz of arrays); windows that wait for an alarm's end are left out."""

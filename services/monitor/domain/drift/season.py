@@ -17,6 +17,8 @@ SETTLE = 24
 """Differences before the scatter is fitted; until then sampling alone is assumed."""
 FORGET = 0.999
 """Of the scatter's sums, a window: a mean of the last thousand."""
+EVEN = 0.01
+"""Squared variation of the sampling variance below which windows count as of one size."""
 
 Floats = NDArray[np.float64]
 
@@ -78,7 +80,9 @@ class Scatter:
         if count < SETTLE:
             return max(sampling, SMALLEST)
         bend = one * xx - x * x
-        factor = (one * xy - x * y) / bend if bend > 1e-9 * one * xx else 0.0
+        if bend < EVEN * one * xx:  # windows of one size: there is no slope to be seen
+            return max(xy / xx * sampling, SMALLEST)
+        factor = (one * xy - x * y) / bend
         between = (y - factor * x) / one
         if factor < 0:
             factor, between = 0.0, y / one

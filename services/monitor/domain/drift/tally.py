@@ -89,6 +89,7 @@ def of_queries(asked: Sequence[Asked], *, threshold: float | None = None) -> Tal
     scored = [each for each in asked if each.similarities]
     best = [max(each.similarities) for each in scored]
     seen = [(each, each.vector) for each in asked if each.vector is not None]
+    seen = [(each, vector) for each, vector in seen if vector.size == seen[0][1].size]
     rows = transform(np.stack([vector for _, vector in seen]), seed=SEED) if seen else None
     counts = {"answers": len(told), "empty": sum(each.found == 0 for each in told), "vectors": len(seen)}
     if threshold is not None:

@@ -1,6 +1,6 @@
 """The whole watch as a state machine: tallies of a window in, alarms that begin out, memory as bytes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import reduce
@@ -18,6 +18,8 @@ from services.monitor.domain.drift.signals import MODEL_SIGNALS, SHOP_SIGNALS, o
 from services.monitor.domain.drift.tally import Tally
 
 SHOP = "shop"
+KNOWN = 500
+"""Names of one kind that are remembered."""
 CHANGES = 200
 """Changes of the installation that are remembered."""
 EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -57,6 +59,10 @@ class _Seen:
     fingerprints: dict[str, str] = field(default_factory=dict)
     """By generation."""
     changes: list[Change] = field(default_factory=list)
+    known: dict[str, list[str]] = field(default_factory=dict)
+    """Processes and fields that have been there before, by kind."""
+    requested: list[str] = field(default_factory=list)
+    """Training jobs that were asked for, by id."""
 
 
 _SEEN = TypeAdapter(_Seen)
@@ -78,6 +84,15 @@ class Watch:
     def changed(self, changes: Sequence[Change]) -> None:
         """Remember changes of the installation."""
         self.seen.changes = sorted([*self.seen.changes, *changes], key=lambda change: change.at)[-CHANGES:]
+
+    def noticed(self, kind: str, names: Iterable[str], *, at: datetime, words: str) -> None:
+        """Remember a change for each name of a kind that is new; the first ones ever are no change."""
+        known = self.seen.known.get(kind)
+        fresh = sorted(set(names) - set(known or ()))
+        if known is not None:
+            self.changed([Change(at=at, what=words.format(name)) for name in fresh])
+        if fresh:
+            self.seen.known[kind] = [*(known or ()), *fresh][-KNOWN:]
 
     def keep(self, generations: Sequence[str]) -> None:
         """Forget the generations that are no longer served."""

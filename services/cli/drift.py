@@ -1,0 +1,69 @@
+"""`headrace drift status`: what is watched for drift, how far it has learned, what is alarmed."""
+
+import json
+from typing import Annotated
+
+import httpx
+import typer
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+
+from services.cli.addresses import url
+from shared.errors import TransientError
+from shared.infrastructure.running import discover
+from shared.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, help="Show what is watched for drift.")
+TIMEOUT_SECONDS = 5.0
+
+
+class Row(BaseModel):
+    """One signal."""
+
+    scope: str
+    signal: str
+    learned: float
+    alarmed: bool
+    cause: str | None
+
+
+class Standing(BaseModel):
+    """What the monitor answers."""
+
+    false_alarm_every: float
+    judged_until: str
+    signals: list[Row]
+
+
+@app.callback()
+def drift() -> None:
+    """Show what is watched for drift; its alarms are among the alerts."""
+
+
+@app.command()
+def status(json_: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
+    """Show every signal: how far it has learned, and whether it is alarmed."""
+    address = url("monitor", discover(Settings.load()))
+    try:
+        answer = httpx.get(f"{address}/drift", timeout=TIMEOUT_SECONDS, trust_env=False).raise_for_status()
+    except httpx.HTTPError as error:
+        raise TransientError(f"the monitor at {address} does not answer: {error!r}") from error
+    standing = Standing.model_validate_json(answer.content)
+    if json_:
+        print(json.dumps(standing.model_dump()))
+    else:
+        Console(highlight=False).print(table(standing))
+
+
+def table(standing: Standing) -> Table:
+    """Return the signals as a table."""
+    days = standing.false_alarm_every / 86400
+    caption = f"one false alarm in {days:g} days is stated; judged until {standing.judged_until}"
+    made = Table(box=None, pad_edge=False, caption=caption, caption_justify="left")
+    for column in ("scope", "signal", "learned", ""):
+        made.add_column(column, justify="right" if column == "learned" else "left", no_wrap=True)
+    for row in standing.signals:
+        word = f"alarmed ({row.cause})" if row.alarmed else "quiet" if row.learned >= 1 else "learning"
+        made.add_row(row.scope, row.signal, f"{row.learned:.0%}", word)
+    return made
