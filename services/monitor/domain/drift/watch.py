@@ -112,7 +112,8 @@ class Watch:
         every = self._rule.windows * speaking(self.panels.values())
         whole = reduce(add, tallies.values()) if tallies else Tally()
         said = {scope: readings(tally, self.words, number) for scope, tally in tallies.items()}
-        said[SHOP] = readings(whole, self.words, number)
+        alone = next(iter(said.values())) if len(said) == 1 else None
+        said[SHOP] = alone if alone is not None else readings(whole, self.words, number)
         news = [
             (panel, each)
             for scope, panel in list(self.panels.items())
