@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Literal
 
-from rich.progress import Progress, TaskID
+from rich.progress import Progress
 
 from schemas.control import Model, Rollout
 from schemas.judgements import Negative
@@ -18,7 +18,7 @@ from services.cli.demonstration.ranked import Ranked, asked_all
 from services.cli.demonstration.screen import Screen
 from services.cli.demonstration.steering import Steering
 from services.cli.simulation import delivery
-from services.cli.simulation.catalogue import Catalogue
+from services.cli.simulation.catalogue import EXACT, Catalogue
 from services.cli.simulation.shoppers import ClickModel
 from services.cli.simulation.traffic import Ranker, Simulation, Traffic, stream
 from services.trainer.domain.statistics import Difference
@@ -30,7 +30,13 @@ NOVEL_SHARE = 1 / 3
 """Of the queries, those that no shopper asks: what is learned must carry over to them."""
 QUIET = 8.0
 """Seconds without news after which a stream has said everything."""
+FALSE_SHARE = 0.1
+"""Of the negatives; shoppers' clicks are no experts."""
 BACKFILLED_WITHIN = timedelta(minutes=20)
+Gauge = tuple[str, str]
+"""A worker, and a series of its metrics that is 0 when it has nothing more to do."""
+JUDGING: Gauge = ("judgements", "headrace_lag_messages")
+MINING: Gauge = ("negatives", "headrace_negatives_waiting_queries")
 SERVED_WITHIN = timedelta(seconds=60)
 CANDIDATE = "g2"
 
@@ -104,8 +110,7 @@ class LearningStory:
             written = await delivery.write(
                 arrivals, self.place.publisher, rate=None, progress=lambda count: bars.advance(bar, count)
             )
-            judged = bars.add_task("judgements", total=None, note="")
-            await self._settled(lambda: len(self.place.judgements()), bars, judged)
+            await self._settled(lambda: len(self.place.judgements()), JUDGING, bars, title="judgements")
         count = len(self.place.judgements())
         self.screen.claim(
             f"{written.messages:,} messages became {count:,} judgements of (query, product)", holds=count > 0
@@ -120,22 +125,14 @@ class LearningStory:
             "relevant: never a positive, nor what looks like one.",
         )
         with self.screen.progress() as bars:
-            bar = bars.add_task("negatives", total=None, note="")
-            await self._settled(lambda: self._steering.negatives_count, bars, bar)
+            await self._settled(lambda: self._steering.negatives_count, MINING, bars, title="negatives")
         found = self._steering.negatives()
         ids = {query.text.lower(): query.id for query in self.catalogue.queries}
-        graded = Counter(
-            grade
-            for it in found
-            if (grade := self.catalogue.grades.get(ids.get(it.query, ""), {}).get(it.product_id)) is not None
-        )
+        wrong = sum(self.catalogue.grade(ids.get(it.query, ""), it.product_id) == EXACT for it in found)
         self._show_negatives(found)
-        known = sum(graded.values())
-        wrong = graded[3] / known if known else 0.0
         self.screen.claim(
-            f"{len(found):,} negatives; of the {known:,} that people graded, {wrong:.0%} are exactly right "
-            "for their query after all",
-            holds=bool(found) and wrong < 0.5,
+            f"{len(found):,} negatives; by human grades {wrong:,} of them are exactly right after all",
+            holds=wrong < FALSE_SHARE * len(found),
         )
         self.screen.figure("hard negatives", f"{len(found):,}")
 
@@ -256,17 +253,19 @@ class LearningStory:
                 for name, group in self.groups.items()
             }
 
-    async def _settled(self, count: Callable[[], int], bars: Progress, bar: TaskID) -> None:
-        """Return when the count has not grown for a while."""
+    async def _settled(self, count: Callable[[], int], open_: Gauge, bars: Progress, *, title: str) -> None:
+        """Return when the worker says that nothing is open, and the count has not grown for a while."""
+        bar = bars.add_task(title, total=None, note="")
         loop = asyncio.get_running_loop()
         last, moved = -1, loop.time()
         while last <= 0 or loop.time() - moved < QUIET:
-            if (now := count()) != last:
+            now = count()
+            if now != last or (now and await self.place.metric(*open_)):
                 last, moved = now, loop.time()
                 bars.update(bar, completed=now)
             if last <= 0 and loop.time() - moved > SERVED_WITHIN / SECOND:
                 raise TransientError("nothing came")
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.5)
 
 
 def _interval(it: Difference) -> str:
