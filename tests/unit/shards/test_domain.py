@@ -1,5 +1,7 @@
 """Sealing, merging, placement, bitmaps: the decisions, as values."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +11,10 @@ from services.shards.domain.apply import Change, Origin, decide, supersedes
 from services.shards.domain.bitmap import member, pack, spans, unpack
 from services.shards.domain.compaction import Policy, SegmentSize, merge_candidates, must_seal
 from services.shards.domain.filters import sortable
+from services.shards.records import entry
 from shared.placement import place
+from shared.replay import REPLAYED
+from tests.unit.shards.builders import NORTH, message, raw
 
 POLICY = Policy(seal_rows=100, fan_in=3)
 members = st.lists(st.text("abcdef0123", min_size=1, max_size=6), min_size=1, max_size=9, unique=True)
@@ -110,3 +115,9 @@ def test_a_decision_accounts_for_every_change():
     ]
     decision = decide(changes, {"b": origin._replace(offset=9)})
     assert (decision.effective, decision.applied, decision.no_op) == ((3,), 2, 2)
+
+
+def test_what_a_backfill_repeats_is_told_from_news():
+    news = raw(0, message("a", NORTH))
+    repeated = replace(news, headers=((REPLAYED, b"1"),))
+    assert [entry(news).replayed, entry(repeated).replayed] == [False, True]
