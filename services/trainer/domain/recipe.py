@@ -17,8 +17,9 @@ Many = Annotated[int, Field(ge=1, le=4096)]
 class Recipe(Value):
     """The settings of one fit; a name that does not exist is refused.
 
-    The defaults were measured on the ESCI sample (`headrace bench learn`), where they take minutes on two
-    cores.
+    The rate was chosen on ESCI with human grades (100 queries learned, 50 novel, one epoch, whole vectors
+    only): 5e-5 gave nDCG@10 +0.082 in-domain and +0.015 on novel queries, the latter's interval around zero;
+    2e-5 gave less. Half of the layers at 1e-4 gave about as much at little more than half the cost.
     """
 
     model_config = ConfigDict(extra="forbid")

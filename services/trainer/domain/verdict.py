@@ -60,9 +60,10 @@ class Terms(Value):
     """On what terms a candidate is admitted.
 
     The agreed ground is `in_domain`, weighted by how often its queries are asked: most searches of a shop
-    are ones that were asked before, there a fit shows (seen on ESCI: +10 to +14 %), and there are queries
-    enough for an interval. What a fit does to new queries is small and needs hundreds of them to be seen
-    (seen: +2 %, interval around zero with 50); there, and on general texts, it must do no harm.
+    are ones that were asked before, there a fit shows (seen on ESCI with human grades: +7 to +14 %), and
+    there are queries enough for an interval. What a fit does to new queries is small and needs hundreds of
+    them to be seen (seen: +2 %, interval around zero with 50); there, and on general texts, it must do no
+    harm: the difference itself is held against the margin, since so few queries prove no equality.
     """
 
     ground: str = "in_domain"
