@@ -1,12 +1,13 @@
 """How the audience steers the learning loop: a message for each wish, and its answer from the same topic."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from uuid import uuid4
 
 from pydantic import ValidationError
 
+from schemas.base import Scalar
 from schemas.control import Model, Rollout, TrainingJob
 from schemas.judgements import Negative
 from services.cli.demonstration.place import Place, until
@@ -56,13 +57,21 @@ class Steering:
         """Return the record of a model that a job has made."""
         return Model.decode(self._models.items[model_id.encode()])
 
-    async def train(self, seed: int, show: Callable[[TrainingJob], None]) -> TrainingJob:
+    async def train(
+        self, seed: int, recipe: Mapping[str, Scalar], show: Callable[[TrainingJob], None]
+    ) -> TrainingJob:
         """Ask for a job and return it as it ended; raises `TransientError` when it does not end."""
         job_id = f"demo-{uuid4().hex[:8]}"
         now = self._place.clock.now()
         await self._place.publish(
             TrainingJob(
-                job_id=job_id, status="requested", reason="manual", base_model="", seed=seed, updated_at=now
+                job_id=job_id,
+                status="requested",
+                reason="manual",
+                base_model="",
+                seed=seed,
+                options=recipe,
+                updated_at=now,
             )
         )
 

@@ -34,6 +34,10 @@ def card(model: Model, manifest: Manifest, compared: Sequence[Compared]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
 def _facts(model: Model) -> list[tuple[str, str]]:
     facts: Mapping[str, object] = {
         "kind": model.kind,

@@ -40,7 +40,7 @@ class Filters(Section):
     novel_query: Share = 0.2
     """Of the queries, those held out; likewise of the products, and of the pairs of the rest."""
     novel_product: Share = 0.1
-    in_domain: Share = 0.1
+    in_domain: Share = 0.2
     late: Share = 0.1
     """Of the pairs, those seen first at last, which are called late."""
     similar_query: Similarity = 0.75
