@@ -158,3 +158,13 @@ def test_products_that_are_written_are_watched_by_field() -> None:
     tally = of_documents([f"lamp {at}" for at in range(30)], rows, ["brand=Acme"] * 20 + ["brand=Bolt"] * 10)
     assert readings(tally, Lexicon(1), 0)["document-embeddings"].count == 30
     assert tally.segments == {"brand=Acme": 20, "brand=Bolt": 10}
+
+
+def test_a_full_lexicon_forgets_what_was_not_seen_for_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.monitor.domain.drift.lexicon.CAPACITY", 20)
+    words = Lexicon(forget=1000)
+    for number in range(20):
+        words.add({"often": 9, f"once {number}": 1}, number)
+    words.add({"last": 1}, 20)
+    assert words.unknown(["often", "last", "once 19"], 21) == 0
+    assert words.unknown(["once 0"], 21) == 1

@@ -20,8 +20,12 @@ Direction = Literal["up", "down", "both"]
 FELT = 2.0
 """An autocorrelation is taken out when it is this many standard errors from nothing."""
 STRONGEST = 0.9
-CLASSES = (0.0, 1.0, 5.0)
-"""Windows with at least so many expected hits are ranked among each other (Mondrian ranks)."""
+CLASSES = (0.0, 0.3, 1.0, 3.0)
+"""Windows with at least so many expected hits are ranked among each other (Mondrian ranks).
+
+Expected at the mean rate of all hours: by the hour's own, which is estimated, a window would be ranked
+among those whose usual value is wrong in the same way.
+"""
 REACH = 3.0
 """Standard deviations that one window can move what is usual by, at most."""
 BLIP = 48
@@ -140,7 +144,7 @@ class Detector:
         kind = 0
         if len(usual) == 1:
             surprise = surprise if difference[0] >= 0 else -surprise
-            hits = reading.expected_hits(float(usual[0])) if reading.rate else inf
+            hits = reading.expected_hits(self._usual.level) if reading.rate else inf
             kind = sum(hits >= least for least in CLASSES) - 1
         fresh = self._fresh(surprise)
         return Judged(

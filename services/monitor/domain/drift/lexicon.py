@@ -5,7 +5,7 @@ from math import log
 from typing import NamedTuple
 
 CAPACITY = 50_000
-"""Words remembered; the rarest leave first."""
+"""Words remembered; those not seen for longest leave first: a word of yesterday is not new."""
 RECENT = 0.85
 """What a count is worth a window later, among the recent ones: half after four."""
 USUAL = 0.997
@@ -42,9 +42,8 @@ class Lexicon:
             gone = number - seen
             known[word] = Word(usual * USUAL**gone + count, recent * RECENT**gone + count, number)
         if len(known) > CAPACITY:
-            worth = {word: self._at(word, number).usual for word in known}
-            kept = sorted(worth, key=worth.__getitem__, reverse=True)
-            self.words = {word: known[word] for word in kept[: CAPACITY * 9 // 10]}
+            kept = sorted(known, key=lambda word: known[word].seen, reverse=True)[: CAPACITY * 9 // 10]
+            self.words = {word: known[word] for word in kept}
 
     def more_frequent(self, number: int, *, most: int = 5) -> Sequence[str]:
         """Return the words that are surely more frequent now than usually, most surely first.

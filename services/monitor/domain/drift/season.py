@@ -45,6 +45,11 @@ class Usual:
         """The share of slots that have been visited: of all windows, so many can be judged."""
         return float(np.mean(self.visits > 0))
 
+    @property
+    def level(self) -> float:
+        """The first entry's mean over the slots that have been visited."""
+        return float(np.mean(self.mean[self.visits > 0, 0]))
+
     def learn(self, slot: int, reading: Reading, *, reach: float = inf) -> None:
         """Move the slot's mean toward the reading, as if that were at most `reach` away."""
         weight = max(1 / (self.visits[slot] + 1), 1 / self.memory)
