@@ -39,7 +39,7 @@ $(STAMP): requirements.lock pyproject.toml
 lock: ## resolve the dependencies anew into requirements.lock
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet "$$(grep '^torch==' requirements.lock)" setuptools
-	build/lock/bin/pip install --quiet ".[model,embedded,evaluate,learn,drift,test]"
+	build/lock/bin/pip install --quiet ".[model,embedded,evaluate,learn,test]"
 	build/lock/bin/pip freeze --all --exclude headrace --exclude pip > requirements.lock
 
 clean: ## remove .venv and what tools left behind

@@ -49,13 +49,11 @@ COMMANDS: dict[str, Entry] = {
     "worker": Entry("services.cli.worker:app", "Run one worker in the foreground.", hidden=True),
 }
 EXTRAS = {
-    "datasketches": "drift",
     "datasets": "learn",
     "ir_measures": "evaluate",
     "matplotlib": "evaluate",
     "noida_db": "embedded",
     "peft": "learn",
-    "river": "drift",
     "torch": "model",
     "sentence_transformers": "model",
 }
