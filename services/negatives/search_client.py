@@ -19,6 +19,8 @@ PROBE = "index"
 """Any word: what matters is which index answers."""
 FUSION = {"method": "rrf", "dense_weight": 0.5}
 """Whoever is high in one list is high in the union, whatever the shop ranks by."""
+TIMEOUT_MS = 4000
+"""A miner has time."""
 MAX_REASON = 200
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -128,6 +130,7 @@ class SearchClient:
             "k": k,
             "mode": mode,
             "fusion": FUSION,
+            "timeout_ms": TIMEOUT_MS,
             "log": False,
             "fields": [*self._rules.titles, *self._rules.codes],
         }
@@ -141,7 +144,13 @@ class SearchClient:
 
     async def _ask(self, query: str, product_id: str, generation: str) -> tuple[float | None, Likeness]:
         """Return a product's score for the query and its likeness; nothing of one that is not indexed."""
-        asked = {"query": query, "product_id": product_id, "mode": "dense", "generation": generation}
+        asked = {
+            "query": query,
+            "product_id": product_id,
+            "mode": "dense",
+            "generation": generation,
+            "depth": 1,
+        }
         why = _read(_Why, await self._send("GET", "/why", params=asked))
         if why.shard is None:
             return None, Likeness()

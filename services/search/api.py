@@ -17,7 +17,7 @@ from schemas.base import GenerationName, ProductId
 from services.search.domain.answer import Answer
 from services.search.domain.explanation import explain
 from services.search.domain.record import query_record
-from services.search.domain.request import MAX_QUERY, Mode, SearchRequest, SimilarRequest
+from services.search.domain.request import MAX_K, MAX_QUERY, Mode, SearchRequest, SimilarRequest
 from services.search.engine import SearchEngine, place_of
 from services.search.limits import Gate
 from services.search.log import QueryLog
@@ -85,9 +85,13 @@ class SearchApi:
         product_id: Annotated[ProductId, Query()],
         mode: Annotated[Mode, Query()] = "hybrid",
         generation: Annotated[GenerationName | None, Query()] = None,
+        depth: Annotated[int, Query(ge=1, le=MAX_K)] = MAX_K,
     ) -> Response:
-        """Explain the rank, or the absence, of a product in the answer to a query."""
-        request = SearchRequest(text=query, mode=mode, generation=generation, log=False)
+        """Explain the rank, or the absence, of a product in the answer to a query.
+
+        Its rank is looked for among the first `depth`; its scores are exact at any depth.
+        """
+        request = SearchRequest(text=query, mode=mode, generation=generation, k=depth, log=False)
         answer, shard = await self._engine.why(request, product_id)
         place = place_of(answer.ranked, product_id)
         ranked = answer.ranked[place - 1] if place else None

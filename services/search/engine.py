@@ -20,7 +20,6 @@ from shared.partitioning import partition_of
 from shared.registry import OwnerRecord
 
 JsonObject = dict[str, Any]  # Any: JSON
-DEEP = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +82,9 @@ class SearchEngine:
         return {**found, "generation": query.generation, "partition": owner.partition, "epoch": owner.epoch}
 
     async def why(self, request: SearchRequest, product_id: str) -> tuple[Answer, JsonObject | None]:
-        """Return the deep answer to the query, and what the product's shard says of the product."""
-        deep = request.model_copy(update={"k": DEEP})
-        answer = await self.search(deep)
-        query = await self._query(deep, text=clean(request.text), mode=request.mode)
+        """Return the answer to the query, and what the product's shard says of the product."""
+        answer = await self.search(request)
+        query = await self._query(request, text=clean(request.text), mode=request.mode)
         owner = await self._owner(query.generation, product_id)
         try:
             return answer, await self._parts.shards.explain(owner, query, product_id)

@@ -41,6 +41,7 @@ Gauge = tuple[str, str]
 """A worker, and a series of its metrics that is 0 when it has nothing more to do."""
 JUDGING: Gauge = ("judgements", "headrace_lag_messages")
 MINING: Gauge = ("negatives", "headrace_negatives_waiting_queries")
+SETTLED_WITHIN = timedelta(minutes=10)
 SERVED_WITHIN = timedelta(seconds=60)
 CANDIDATE = "g2"
 
@@ -262,7 +263,7 @@ class LearningStory:
         """Return when the worker says that nothing is open, and the count has not grown for a while."""
         bar = bars.add_task(title, total=None, note="")
         loop = asyncio.get_running_loop()
-        last, moved = -1, loop.time()
+        last, moved, began = -1, loop.time(), loop.time()
         while last <= 0 or loop.time() - moved < QUIET:
             now = count()
             if now != last or (now and await self.place.metric(*open_)):
@@ -270,6 +271,8 @@ class LearningStory:
                 bars.update(bar, completed=now)
             if last <= 0 and loop.time() - moved > SERVED_WITHIN / SECOND:
                 raise TransientError("nothing came")
+            if loop.time() - began > SETTLED_WITHIN / SECOND:
+                raise TransientError(f"{open_[0]} is still at it after {SETTLED_WITHIN}")
             await asyncio.sleep(0.5)
 
 
