@@ -83,6 +83,7 @@ class LearningStory:
         model = await self.training()
         if model.verdict != "admitted":
             self.screen.say("The live model stays: a candidate that was refused is not rolled out.")
+            self.screen.claim("a better model was made and rolled out", holds=False)
             return
         await self.roll_out(model)
         await self.search_after()
