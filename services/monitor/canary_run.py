@@ -112,10 +112,14 @@ class GenerationWatch:
         self._measure(verdicts, answers, reason)
 
     async def _say_reached(self, answers: Sequence[Answer | SearchFailedError], epoch: int) -> bool:
-        """Say whether search answers, and wholly; return whether that is settled."""
+        """Say whether search answers, and wholly; return whether that is settled.
+
+        What is still allowed to start is no news, but it is looked at again soon, not at the next timer.
+        """
         seen = _reached(answers, self._generation)
         self._grace, news = self._grace.admit(seen, self._clock.now())
-        return await self._tell(news, self._settings.reach_alerts, epoch)
+        told = await self._tell(news, self._settings.reach_alerts, epoch)
+        return told and len(news) == len(seen)
 
     async def _tell(self, observations: Sequence[Observation], policy: Policy, epoch: int) -> bool:
         """Let the alerts know; return whether they are settled."""
