@@ -5,31 +5,23 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from schemas.base import Message
 from schemas.catalogue import ProductChange
 from schemas.control import OffsetRange
-from schemas.judgements import ActionStatistics, Judgement, Negative
+from schemas.judgements import Judgement, Negative
 from services.trainer import datasets
 from services.trainer.dataset_settings import DatasetSettings
 from services.trainer.sources import parse
-from shared.adapters.kafka import KafkaPublisher
 from shared.errors import ConfigurationError
 from shared.infrastructure.topics import apply, diff
-from shared.ports import outgoing
 from shared.records import Outgoing
+from tests.connected.trainer.shop import NOW, QUERIES, judged, send, shop
 
 pytestmark = pytest.mark.connected
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-QUERIES = [
-    f"{colour} {thing}" for colour in ("red", "blue", "green") for thing in ("shoe", "tent", "lamp", "rug")
-]
 
 
 @pytest.fixture
@@ -37,57 +29,6 @@ def settings(kafka: str, topic_prefix: str, tmp_path: Path) -> DatasetSettings:
     settings = DatasetSettings(kafka=kafka, topic_prefix=topic_prefix, partitions=2, data_dir=tmp_path)
     asyncio.run(apply(settings))
     return settings
-
-
-def send(settings: DatasetSettings, messages: Sequence[Message | Outgoing]) -> None:
-    async def write() -> None:
-        publisher = KafkaPublisher(settings)
-        await publisher.start()
-        await publisher.publish([it if isinstance(it, Outgoing) else outgoing(it) for it in messages])
-        await publisher.stop()
-
-    asyncio.run(write())
-
-
-def judged(query: str, product_id: str, grade: float = 2.5) -> Judgement:
-    return Judgement(
-        query=query,
-        product_id=product_id,
-        window_start=NOW.date(),
-        window_end=NOW.date(),
-        impressions=50,
-        shoppers=9,
-        actions={"click": ActionStatistics(count=5, expected=2.0)},
-        value=2.0,
-        grade=grade,
-        updated_at=NOW,
-    )
-
-
-def negative(query: str, product_id: str) -> Negative:
-    return Negative(
-        query=query,
-        product_id=product_id,
-        difficulty="hard",
-        score=0.5,
-        positive_score=0.7,
-        rank=1,
-        generation="g1",
-        fingerprint="0" * 16,
-        mined_at=NOW,
-    )
-
-
-def shop() -> list[Message]:
-    titles = [f"{query} {brand}" for query in QUERIES for brand in ("acme", "zoom")]
-    products = [
-        ProductChange(
-            product_id=f"p{number}", op="upsert", version=1, event_time=NOW, fields={"title": title}
-        )
-        for number, title in enumerate(titles)
-    ]
-    pairs = [(query, f"p{number}") for query in QUERIES for number in range(len(titles))]
-    return [*products, *(judged(*pair) for pair in pairs[::2]), *(negative(*pair) for pair in pairs[1::2])]
 
 
 def command(settings: DatasetSettings, *arguments: str) -> subprocess.CompletedProcess[str]:
