@@ -89,7 +89,9 @@ async def _run(
                 bars.advance(bar, done)
 
             if url is None:
-                arrivals = stream(simulation, Ranker(simulation.catalogue, seed=simulation.traffic.seed))
+                arrivals = stream(
+                    simulation, Ranker.blurred(simulation.catalogue, seed=simulation.traffic.seed)
+                )
                 written = await delivery.write(arrivals, publisher, rate=rate, progress=progress)
             else:
                 written = await _live(simulation, publisher, url=url, rate=rate, progress=progress)

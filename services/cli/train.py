@@ -1,13 +1,13 @@
 """`headrace train`: asks for a training job, and shows how it goes."""
 
 import asyncio
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated
 
 import orjson
 import typer
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from schemas.base import Scalar
@@ -46,7 +46,15 @@ def train(
     job = requested(kind, base, options=read_options(option or ()), seed=seed, now=SystemClock().now())
     console = Console(stderr=True)
     with bars(console) as progress:
-        ended, model = asyncio.run(ask(settings, job, wait=wait, progress=progress))
+        bar = progress.add_task("waits for a trainer", total=1.0)
+
+        def told(it: TrainingJob) -> None:
+            if it.status in ENDED:
+                progress.update(bar, description=it.status, completed=1.0)
+            elif it.status != "requested":
+                progress.update(bar, description=it.stage or it.status, completed=it.progress)
+
+        ended, model = asyncio.run(ask(settings, job, wait=wait, told=told))
     if json:
         print(orjson.dumps(_told(ended, model)).decode())
     else:
@@ -55,7 +63,9 @@ def train(
         raise FatalError(f"job {ended.job_id} failed: {ended.error}")
 
 
-def requested(kind: str, base: str, *, options: dict[str, Scalar], seed: int, now: datetime) -> TrainingJob:
+def requested(
+    kind: str, base: str, *, options: Mapping[str, Scalar], seed: int, now: datetime
+) -> TrainingJob:
     """Return the job; raises `ConfigurationError` when kind or an option is none."""
     Recipe.of({**options, "kind": kind})
     return TrainingJob.model_validate(
@@ -87,9 +97,12 @@ def read_options(given: tuple[str, ...] | list[str]) -> dict[str, Scalar]:
 
 
 async def ask(
-    settings: Settings, job: TrainingJob, *, wait: bool, progress: Progress
+    settings: Settings, job: TrainingJob, *, wait: bool = True, told: Callable[[TrainingJob], None]
 ) -> tuple[TrainingJob, Model | None]:
-    """Publish the job and return it as it ended (as it was requested, without `wait`), and its model."""
+    """Publish the job and return it as it ended (as it was requested, without `wait`), and its model.
+
+    `told` hears how far it is.
+    """
     publisher = KafkaPublisher(settings)
     book = JobBook(settings, publisher)
     await publisher.start()
@@ -97,20 +110,18 @@ async def ask(
         await book.start()
         await book.publish(job)
         if wait:
-            job = await _followed(book, job.job_id, progress)
+            job = await _followed(book, job.job_id, told)
         return job, book.model(job.model_id) if job.model_id else None
     finally:
         await book.stop()
         await publisher.stop()
 
 
-async def _followed(book: JobBook, job_id: str, progress: Progress) -> TrainingJob:
-    bar = progress.add_task("waits for a trainer", total=1.0)
+async def _followed(book: JobBook, job_id: str, told: Callable[[TrainingJob], None]) -> TrainingJob:
     while (job := book.jobs()[job_id]).status not in ENDED:
-        if job.status != "requested":
-            progress.update(bar, description=job.stage or job.status, completed=job.progress)
+        told(job)
         await asyncio.sleep(LOOK_SECONDS)
-    progress.update(bar, description=job.status, completed=1.0)
+    told(job)
     return job
 
 

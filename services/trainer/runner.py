@@ -32,7 +32,7 @@ from shared.ports import Clock
 
 LOOK_EVERY = timedelta(seconds=1)
 SAY_EVERY = timedelta(seconds=3)
-"""How often progress is published at most."""
+"""How often progress is published at most; a new stage is said at once."""
 STOPPING = timedelta(seconds=5)
 log = structlog.get_logger()
 
@@ -52,6 +52,12 @@ class _Run:
     def __post_init__(self) -> None:
         command = [sys.executable, "-m", "services.trainer.run", str(self.folder)]
         self.process = Process(command, log=self.folder / LOG, death_signal=SIGKILL, lines=self.hear)
+
+    def has_news(self, now: datetime) -> bool:
+        """Whether it is time to publish how far it is."""
+        if self.published_at is None or now - self.published_at >= SAY_EVERY:
+            return True
+        return self.said.stage != self.job.stage
 
     def hear(self, line: str) -> None:
         """Take a line of the process (called by the thread that reads them)."""
@@ -154,7 +160,7 @@ class JobRunner:
             return
         code = run.process.exit_code
         if code is None:
-            if run.published_at is None or now - run.published_at >= SAY_EVERY:
+            if run.has_news(now):
                 await self._say(run, now)
             return
         await asyncio.to_thread(run.process.stop)  # reads its output to the end

@@ -85,7 +85,7 @@ class Traffic:
         catalogue = shop.sample()
         self.changes = Changes(catalogue.products[:PRODUCTS], random.Random(f"changes {seed}"))
         visits = Shopping(sessions=sessions, until=datetime.now(UTC), span=timedelta(days=3), seed=seed)
-        arrivals = stream(Simulation(catalogue, ClickModel(), visits), Ranker(catalogue, seed=seed))
+        arrivals = stream(Simulation(catalogue, ClickModel(), visits), Ranker.blurred(catalogue, seed=seed))
         self._shoppers = (outgoing(arrival.message) for arrival in arrivals)
         self.sent = 0
 

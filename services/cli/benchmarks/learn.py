@@ -22,12 +22,15 @@ from services.cli.benchmarks import lessons
 from services.cli.benchmarks.lessons import Lesson, Shoppers
 from services.cli.report import Row
 from services.cli.simulation.catalogue import Catalogue
+from services.cli.simulation.traffic import Ranker
+from services.search.domain.request import Fusion
 from services.trainer.domain.dataset import Dataset, HardNegative
 from services.trainer.domain.recipe import Recipe
 from services.trainer.domain.statistics import Difference, paired
 from services.trainer.evaluation.codes import WHOLE, Code
 from services.trainer.evaluation.evaluate import general
 from services.trainer.evaluation.ground import Embedded, Ground, embed
+from services.trainer.evaluation.hybrid import Words, ranked
 from services.trainer.learning import train
 from shared import quality
 from shared.directories import replace_file
@@ -84,11 +87,12 @@ class Bench:
 
     def measure(self, sessions: int) -> list[Row]:
         """Return the rows: each step on novel queries and in-domain, then sizes and precisions."""
-        bar = self.progress.add_task("shoppers", total=1)
-        shoppers = lessons.watch(self.catalogue, sessions, self.seed)
-        self.progress.advance(bar)
         bar = self.progress.add_task("base: products embedded", total=1)
         base = self._embedded(packaged_directory())
+        self.progress.advance(bar)
+        bar = self.progress.add_task("shoppers", total=1)
+        ranker = Ranker.like(self._answers(base[0]))
+        shoppers = lessons.watch(self.catalogue, sessions, self.seed, ranker=ranker)
         self.progress.advance(bar)
         steps = _steps(shoppers, lessons.negatives(shoppers, base[0], self.catalogue), self.seed)
         bar = self.progress.add_task("fits", total=1000 * self.folds * len(steps))
@@ -135,9 +139,14 @@ class Bench:
             return self._embedded(trained.directory)
 
     def _embedded(self, model: Path) -> Embeddings:
-        corpus = {product.product_id: product.text for product in lessons.products(self.catalogue)}
+        corpus = lessons.texts(self.catalogue)
         encoder, (ground, texts) = load(ModelSettings(path=model)), general()
         return embed(encoder, corpus, self._texts()), embed(encoder, texts, ground.queries)
+
+    def _answers(self, base: Embedded) -> dict[str, list[str]]:
+        """Return what hybrid search with the base model shows to shoppers."""
+        words, weight = Words(lessons.texts(self.catalogue)), Fusion().dense_weight
+        return {query.id: ranked(base, query.text, words, weight=weight) for query in self.catalogue.queries}
 
     def _texts(self) -> list[str]:
         return sorted({query.text for query in self.catalogue.queries})

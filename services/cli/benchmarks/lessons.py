@@ -11,6 +11,7 @@ from schemas.judgements import Judgement
 from services.cli.benchmarks.taste import simulated
 from services.cli.simulation.catalogue import Catalogue
 from services.cli.simulation.comparison import recounted
+from services.cli.simulation.traffic import Ranker
 from services.judgements.domain.counts import Pair as Key
 from services.judgements.domain.counts import PairCounts
 from services.judgements.domain.examination import Evidence, fit
@@ -45,9 +46,9 @@ class Shoppers:
     """The catalogue's query of each normalised one."""
 
 
-def watch(catalogue: Catalogue, sessions: int, seed: int) -> Shoppers:
+def watch(catalogue: Catalogue, sessions: int, seed: int, *, ranker: Ranker) -> Shoppers:
     """Simulate shoppers on every query, and judge what they did as the worker does."""
-    log = simulated(catalogue, sessions, seed, until=NOW)
+    log = simulated(catalogue, sessions, seed, until=NOW, ranker=ranker)
     counted = recounted(log.arrivals, Counting())
     window, objective = counted.tally.window(EVER), Objective()
     evidence = Evidence(counted.tally.window_totals(EVER))
@@ -151,6 +152,11 @@ def dataset(catalogue: Catalogue, shoppers: Shoppers, lesson: Lesson, taught: fr
 def products(catalogue: Catalogue) -> list[Product]:
     """Return the catalogue's products; the text is the title."""
     return [Product(product_id=product.id, text=product.title) for product in catalogue.products]
+
+
+def texts(catalogue: Catalogue) -> dict[str, str]:
+    """Return each product's text by id."""
+    return {product.product_id: product.text for product in products(catalogue)}
 
 
 def is_held_out(query: str, product_id: str) -> bool:

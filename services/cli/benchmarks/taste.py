@@ -44,12 +44,19 @@ class Log:
 
 
 def simulated(
-    catalogue: Catalogue, sessions: int, seed: int, *, until: datetime, model: ClickModel | None = None
+    catalogue: Catalogue,
+    sessions: int,
+    seed: int,
+    *,
+    until: datetime,
+    model: ClickModel | None = None,
+    ranker: Ranker | None = None,
 ) -> Log:
     """Return what shoppers write: a tenth of it twice, a fifth of it out of order."""
     traffic = Traffic(sessions=sessions, until=until, seed=seed, duplicates=0.1, disorder=0.2)
     simulation = Simulation(catalogue, model or ClickModel(), traffic)
-    return Log(sessions, list(stream(simulation, Ranker(catalogue, seed=seed))), simulation.truth)
+    shown = ranker or Ranker.blurred(catalogue, seed=seed)
+    return Log(sessions, list(stream(simulation, shown)), simulation.truth)
 
 
 def agreements(truth: Truth, rates: Mapping[Pair, float]) -> dict[int, Both]:

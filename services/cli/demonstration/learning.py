@@ -17,12 +17,17 @@ from schemas.judgements import Negative
 from services.cli.demonstration.place import Place, until
 from services.cli.demonstration.ranked import Ranked, asked_all
 from services.cli.demonstration.screen import Screen
-from services.cli.demonstration.steering import Steering
+from services.cli.rollout import ask as ask_rollout
+from services.cli.rollout import new_request
 from services.cli.simulation import delivery
 from services.cli.simulation.catalogue import EXACT, Catalogue
 from services.cli.simulation.shoppers import ClickModel
 from services.cli.simulation.traffic import Ranker, Simulation, Traffic, stream
+from services.cli.train import ask as ask_training
+from services.cli.train import requested
+from services.rollout.settings import Settings as RolloutSettings
 from services.trainer.domain.statistics import Difference
+from shared.compacted import CompactedTopic
 from shared.errors import FatalError, HeadraceError, TransientError
 
 SECOND = timedelta(seconds=1)
@@ -32,11 +37,12 @@ NOVEL_SHARE = 1 / 3
 """Of the queries, those that no shopper asks: what is learned must carry over to them."""
 QUIET = 8.0
 """Seconds without news after which a stream has said everything."""
-RECIPE: Mapping[str, Scalar] = {"epochs": 1, "layers": 3, "learning_rate": 1e-4, "max_tokens": 48}
-"""Minutes on two cores: half of the layers are learned, and each pair is seen once."""
+RECIPE: Mapping[str, Scalar] = {"epochs": 2, "layers": 3, "learning_rate": 1e-4, "max_tokens": 48}
+"""Minutes on two cores: half of the layers are learned."""
 FALSE_SHARE = 0.1
 """Of the negatives; shoppers' clicks are no experts."""
 BACKFILLED_WITHIN = timedelta(minutes=20)
+ASKED, NOVEL = "queries that shoppers asked", "queries that nobody asked"
 Gauge = tuple[str, str]
 """A worker, and a series of its metrics that is 0 when it has nothing more to do."""
 JUDGING: Gauge = ("judgements", "headrace_lag_messages")
@@ -60,21 +66,21 @@ class LearningStory:
         random.Random(self.seed).shuffle(queries)  # noqa: S311 - reproducible
         cut = round(len(queries) * NOVEL_SHARE)
         self.groups = {
-            "queries that shoppers asked": replace(self.catalogue, queries=tuple(queries[cut:])),
-            "queries that nobody asked": replace(self.catalogue, queries=tuple(queries[:cut])),
+            ASKED: replace(self.catalogue, queries=tuple(queries[cut:])),
+            NOVEL: replace(self.catalogue, queries=tuple(queries[:cut])),
         }
-        self._steering = Steering(self.place)
+        self._negatives = CompactedTopic(self.place.addresses.settings, Negative.topic)
         self._before: dict[str, Ranked] = {}
 
     async def play(self) -> None:
         """Play every scene; one that breaks off is a claim that does not hold, and ends the story."""
         try:
-            await self._steering.start()
+            await self._negatives.start()
             await self._scenes()
         except HeadraceError as error:
             self.screen.claim(f"the scene was played to its end: {error}", holds=False)
         finally:
-            await self._steering.stop()
+            await self._negatives.stop()
 
     async def _scenes(self) -> None:
         await self.search_before()
@@ -104,13 +110,13 @@ class LearningStory:
         """Let shoppers ask, click, buy; wait until everything they did is judged."""
         self.screen.scene(
             "Shoppers",
-            f"{SESSIONS:,} sessions of a week, written to search.queries and search.events: position bias, "
-            "duplicates, late and disordered messages, robots.",
+            f"{SESSIONS:,} sessions of a week on what search just answered, written to search.queries and "
+            "search.events: position bias, duplicates, late and disordered messages, robots.",
         )
-        asked = self.groups["queries that shoppers asked"]
+        asked, shown = self.groups[ASKED], Ranker.like(self._before[ASKED].answers)
         traffic = Traffic(sessions=SESSIONS, until=self.place.clock.now(), seed=self.seed)
         simulation = Simulation(asked, ClickModel(), traffic)
-        arrivals = stream(simulation, Ranker(asked, seed=self.seed))
+        arrivals = stream(simulation, shown)
         with self.screen.progress() as bars:
             bar = bars.add_task("messages", total=None, note="")
             written = await delivery.write(
@@ -131,8 +137,8 @@ class LearningStory:
             "relevant: never a positive, nor what looks like one.",
         )
         with self.screen.progress() as bars:
-            await self._settled(lambda: self._steering.negatives_count, MINING, bars, title="negatives")
-        found = self._steering.negatives()
+            await self._settled(lambda: len(self._negatives.items), MINING, bars, title="negatives")
+        found = [Negative.decode(value) for value in list(self._negatives.items.values())]
         ids = {query.text.lower(): query.id for query in self.catalogue.queries}
         wrong = sum(self.catalogue.grade(ids.get(it.query, ""), it.product_id) == EXACT for it in found)
         self._show_negatives(found)
@@ -170,18 +176,19 @@ class LearningStory:
         began = loop.time()
         with self.screen.progress() as bars:
             bar = bars.add_task("training", total=100, note="waits for the trainer")
-            job = await self._steering.train(
-                self.seed,
-                RECIPE,
-                lambda it: bars.update(bar, completed=round(100 * it.progress), note=it.stage or it.status),
+            job, model = await ask_training(
+                self.place.addresses.settings,
+                requested("encoder", "", options=RECIPE, seed=self.seed, now=self.place.clock.now()),
+                told=lambda it: bars.update(
+                    bar, completed=round(100 * it.progress), note=it.stage or it.status
+                ),
             )
         self.screen.claim(
             f"the job {job.status} after {loop.time() - began:.0f} s {job.error}".rstrip(),
             holds=job.status == "succeeded",
         )
-        if job.model_id is None:
+        if model is None:
             raise FatalError("there is no model to roll out")
-        model = self._steering.model(job.model_id)
         self.screen.say(f"{model.model_id} is {model.verdict}; its card: {model.location}/MODEL.md")
         for reason in model.reasons:
             self.screen.say(f"  {reason}")
@@ -244,9 +251,14 @@ class LearningStory:
         *,
         within: timedelta = SERVED_WITHIN,
     ) -> tuple[Rollout, timedelta]:
-        now = self.place.clock.now()
-        request = Rollout(action=action, generation=CANDIDATE, model_id=model_id, requested_at=now)
-        return await self._steering.roll(request, within=within)
+        settings = RolloutSettings.load(**dict(self.place.addresses.settings))
+        request = new_request(action, CANDIDATE).model_copy(update={"model_id": model_id})
+        began = self.place.clock.now()
+        try:
+            answer = await asyncio.wait_for(ask_rollout(settings, request), within.total_seconds())
+        except TimeoutError as error:
+            raise TransientError(f"{action} of {CANDIDATE} was not answered within {within}") from error
+        return answer, self.place.clock.now() - began
 
     async def _served_by(self, generation: str) -> bool | None:
         answer = await self.place.search(self.catalogue.queries[0].text)

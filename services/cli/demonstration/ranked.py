@@ -1,6 +1,6 @@
 """Search quality as the audience sees it: every query through the search API, held against the grades."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -8,20 +8,23 @@ from statistics import fmean
 
 from services.cli.demonstration.place import Json, Place, until
 from services.cli.simulation.catalogue import Catalogue
+from services.cli.simulation.traffic import CONTENDERS
 from services.trainer.domain.statistics import Difference, paired
 from shared import quality
 from shared.errors import TransientError
 
 MEASURE = "nDCG@10"
-DEPTH = 10
+DEPTH = CONTENDERS
+"""What simulated shoppers are shown is taken from these answers, too."""
 PATIENCE = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """nDCG@10 of each query."""
+    """nDCG@10 of each query, and what was answered: ids, best first."""
 
     values: Mapping[str, float]
+    answers: Mapping[str, Sequence[str]]
 
     @property
     def mean(self) -> float:
@@ -43,7 +46,7 @@ async def asked_all(place: Place, catalogue: Catalogue, done: Callable[[], None]
         found[query.id] = [hit["product_id"] for hit in answer["hits"]]
         done()
     grades = {query.id: catalogue.grades[query.id] for query in catalogue.queries}
-    return Ranked(quality.values(grades, found, (MEASURE,))[MEASURE])
+    return Ranked(quality.values(grades, found, (MEASURE,))[MEASURE], found)
 
 
 async def _whole_answer(place: Place, text: str) -> Json | None:

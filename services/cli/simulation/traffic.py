@@ -6,12 +6,13 @@ some days late. `stream` puts it all together and releases messages in the order
 """
 
 import heapq
+import math
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import accumulate
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from schemas.search import EventAttributes, EventObject, Position, SearchEvent, SearchQuery
 from services.cli.simulation.catalogue import Catalogue, Query
@@ -87,25 +88,42 @@ class Arrival(NamedTuple):
 
 
 class Ranker:
-    """A search engine that is good but not perfect, and never quite the same twice.
+    """What shoppers are shown: each query's contenders by score, and never quite the same twice."""
 
-    With the default blur its nDCG@10 on the sample shop is 0.61, about that of plain hybrid search on
-    real products: where a product stands says something about it, but not all.
-    """
-
-    def __init__(self, catalogue: Catalogue, *, seed: int, blur: float = 1.0, jitter: float = 0.5) -> None:
-        rng = random.Random(f"ranker {seed}")  # noqa: S311 - reproducible
+    def __init__(self, scores: Mapping[str, Sequence[tuple[float, str]]], *, jitter: float = 0.5) -> None:
+        self._scores = {query: heapq.nlargest(CONTENDERS, found) for query, found in scores.items()}
         self._jitter = jitter
-        self._scores = {
-            query.id: heapq.nlargest(
-                CONTENDERS,
-                (
+
+    @classmethod
+    def blurred(cls, catalogue: Catalogue, *, seed: int, blur: float = 1.0) -> Self:
+        """Return one that is good but not perfect, and needs no search engine.
+
+        With the default blur its nDCG@10 on the sample shop is 0.61, about that of plain hybrid search on
+        real products: where a product stands says something about it, but not all.
+        """
+        rng = random.Random(f"ranker {seed}")  # noqa: S311 - reproducible
+        return cls(
+            {
+                query.id: [
                     (grade + rng.gauss(0, blur), product)
                     for product, grade in catalogue.grades.get(query.id, {}).items()
-                ),
-            )
-            for query in catalogue.queries
-        }
+                ]
+                for query in catalogue.queries
+            }
+        )
+
+    @classmethod
+    def like(cls, rankings: Mapping[str, Sequence[str]]) -> Self:
+        """Return one that shows what a search engine answered: the ids of each query, best first.
+
+        The jitter, in logarithms of the rank, lets products beyond the first page onto it now and then.
+        """
+        return cls(
+            {
+                query: [(-math.log(rank), product) for rank, product in enumerate(ids, start=1)]
+                for query, ids in rankings.items()
+            }
+        )
 
     def rank(self, query: Query, k: int, rng: random.Random) -> tuple[str, ...]:
         """Return the ids of the best `k` products, best first."""

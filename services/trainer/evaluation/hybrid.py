@@ -37,6 +37,11 @@ class Words:
         return {self._searcher.doc(address)["id"][0]: score for score, address in hits}
 
 
+def ranked(embedded: Embedded, query: str, words: Words, *, weight: float) -> list[str]:
+    """Return the products that hybrid search answers with, best first."""
+    return _fused(*_candidates(embedded, query, words), weight=weight)
+
+
 def fitted_weight(embedded: Embedded, ground: Ground, words: Words) -> float:
     """Return the dense weight that is best for this model on the ground's queries."""
     lists = {query: _candidates(embedded, query, words) for query in ground.queries}

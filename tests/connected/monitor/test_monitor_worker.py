@@ -42,7 +42,6 @@ NOT_EMBEDDED = "standstill:embedder-g1"
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Run it; its workers are still starting."""
     with installation(tmp_path_factory.mktemp("monitor"), WATCHED, settings=SETTINGS) as stack:
-        publish(stack, LAMP)
         yield stack
 
 
@@ -65,6 +64,10 @@ def obeyed(stack: Stack, worker: str) -> list[str]:
     lines = (stack.logs() / f"{worker}.log").read_text().splitlines()
     events = [json.loads(line) for line in lines if line.startswith("{")]
     return [event["command_id"] for event in events if event["event"] == "command.received"]
+
+
+def found(stack: Stack, product_id: str) -> bool:
+    return httpx.get(f"{stack.url('search')}/product/{product_id}", trust_env=False).status_code == 200
 
 
 def canary_ran(stack: Stack) -> list[str]:
@@ -110,6 +113,8 @@ def test_a_command_reaches_workers_that_are_still_starting(stack: Stack) -> None
     publish(stack, lamp(1))
     until_ready(stack)
     until(lambda: obeyed(stack, "embedder") == ["level-0", "level-2"], why=lambda: stack.tail("embedder"))
+    until(lambda: found(stack, "LAMP-1"), why=lambda: stack.tail("embedder"))
+    publish(stack, LAMP)
     until(lambda: bool(canary_ran(stack)))
     assert alerts(stack) == [], "starting up is no news"
 
@@ -147,7 +152,7 @@ def test_a_killed_monitor_says_each_turn_of_an_alert_once_and_forgets_none(stack
         publish(stack, lamp(10 * round_ + 1))
         killer.kill("monitor")  # before or while it is noticed
         until(lambda: told(stack, BROKEN)[-1:] == ["resolved"], why=lambda: stack.tail("monitor"))
-        assert told(stack, BROKEN) == ["firing", "resolved"] * round_
+        assert told(stack, BROKEN) == ["firing", "resolved"] * round_, alerts(stack)
     for key in {alert.alert_key for alert in alerts(stack)}:
         turns = [status for status in told(stack, key) if status != "updated"]
         assert turns[::2] == ["firing"] * len(turns[::2]), (key, turns)

@@ -273,6 +273,7 @@ def test_an_emptied_redis_changes_nothing(shop: Shop) -> None:
 def test_what_is_retired_leaves_nothing_behind(shop: Shop) -> None:
     settings = shop.stack.settings
     topic = index_records("g1").name
+    until(lambda: len({it["products"] for it in shop.command("status")["generations"]}) == 1)
     before = shop.command("status")
     assert (before["live"], before["previous"]) == ("g2", "g1")
     first, second = before["generations"]

@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 
 from schemas.control import Model, TrainingJob
+from services.trainer.domain.job import ENDED
 from services.trainer.task import LOG, RESULT, TASK, folder_of
 from shared.compacted import CompactedTopic, read_once
 from shared.infrastructure.process import Process, free_port
@@ -83,10 +84,17 @@ class Trainers:
         try:
             async with asyncio.timeout(PATIENCE):
                 while not holds(job := TrainingJob.decode(jobs.items[job_id.encode()])):
+                    assert job.status not in ENDED, job
                     await jobs.wait_change()
                 return job
+        except TimeoutError as error:
+            raise AssertionError(f"{job}\n{self.tails()}") from error
         finally:
             await jobs.stop()
+
+    def tails(self) -> str:
+        """Return the last words of every process."""
+        return "\n".join(process.tail(20) for process in self._running)
 
 
 def learning(job: TrainingJob) -> bool:

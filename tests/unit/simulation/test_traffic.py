@@ -19,7 +19,7 @@ SHOP = shop.sample(size=400, queries=20)
 
 def run(**traffic):
     simulation = Simulation(SHOP, ClickModel(), Traffic(until=UNTIL, **{"sessions": 300, **traffic}))
-    return simulation, list(stream(simulation, Ranker(SHOP, seed=1)))
+    return simulation, list(stream(simulation, Ranker.blurred(SHOP, seed=1)))
 
 
 def test_the_same_seed_writes_the_same_messages_and_the_same_truth():
