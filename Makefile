@@ -15,7 +15,7 @@ demo: install ## run the whole system on this machine and watch it work (ARGS=--
 	$(BIN)/headrace demo $(ARGS)
 
 test: install ## run the tests (ARGS are pytest's)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 check: install ## everything that must hold: format, lint, types, imports, tests
 	$(BIN)/ruff format --check .

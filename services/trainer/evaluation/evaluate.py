@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import TypeVar
 
 from schemas.base import Fingerprint, Score, Value
@@ -26,6 +26,8 @@ TIMED = 25
 """Queries whose time is taken, one by one."""
 SLICE_LEAST = 5
 """Queries without which a slice is not shown."""
+FIT_LEAST = 20
+"""Queries without which neither threshold nor weight is fitted: search keeps its own."""
 LENGTHS = (1.0, 1 / 2, 1 / 3, 1 / 6)
 OVERLAP = "overlap@10"
 """Share of the ten best by the whole float vectors that a code finds, too."""
@@ -45,7 +47,7 @@ class Cost(Value):
     scan_ms: Score
     """A query against every code, in memory: the middle one of some."""
     quality: Score
-    """nDCG@10 over the queries of all splits."""
+    """nDCG@10 of what is held out."""
     overlap: Score
 
 
@@ -116,23 +118,20 @@ class Seen:
         return [quality.values(ground.grades, it.ranked(ground, code), names) for it in both]
 
     def costs(self) -> Iterator[Cost]:
-        """Yield what each code costs and is worth, of the candidate."""
-        everything = [(ground, self.candidate.ranked(ground, WHOLE, depth=10)) for ground in self.grounds]
+        """Yield what each code costs and is worth, of the candidate, on the first ground."""
+        ground = self.grounds[0]
+        best = self.candidate.ranked(ground, WHOLE, depth=10)
         for code in codes(LENGTHS):
-            values: list[float] = []
-            overlaps: list[float] = []
-            for ground, best in everything:
-                ranked = self.candidate.ranked(ground, code)
-                values += quality.values(ground.grades, ranked, [MEASURE])[MEASURE].values()
-                overlaps += [
-                    len({*row} & {*ranked[query][:10]}) / max(1, len(row)) for query, row in best.items()
-                ]
+            ranked = self.candidate.ranked(ground, code)
+            values = quality.values(ground.grades, ranked, [MEASURE])[MEASURE].values()
             yield Cost(
                 code=code.name(self.dimensions),
                 bytes=code.bytes(self.dimensions),
                 scan_ms=_scan_ms(self.candidate, code),
-                quality=sum(values) / len(values),
-                overlap=sum(overlaps) / len(overlaps),
+                quality=fmean(values),
+                overlap=fmean(
+                    len({*row} & {*ranked[query][:10]}) / max(1, len(row)) for query, row in best.items()
+                ),
             )
 
 
@@ -173,7 +172,7 @@ def _seen(asked: Sequence[Ground], embedded: Sequence[Embedded]) -> Seen:
 def _evaluated(
     encoders: Sequence[SentenceEncoder], seen: Seen, fit: Ground, *, corpus: Mapping[str, str]
 ) -> Evaluated:
-    fitted = bool(fit.grades)
+    fitted = len(fit.grades) >= FIT_LEAST
     return Evaluated(
         live=encoders[0].fingerprint,
         candidate=encoders[1].fingerprint,
@@ -204,7 +203,7 @@ def _general(encoders: Sequence[SentenceEncoder]) -> Iterator[Compared]:
 def _compared(
     ground: Ground, measure: str, code: str, *, pair: tuple[Mapping[str, float], ...], part: str = ""
 ) -> Compared:
-    found = paired(pair[0], pair[1], ground.weights or None)
+    found = paired(pair[0], pair[1])
     return Compared.of(ground.name, measure, code, found=found, part=part)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from services.trainer.domain.dataset import EVALUATED, Dataset, Pair, Split
+from services.trainer.domain.verdict import HELD_OUT
 from services.trainer.evaluation.codes import Code, Coded
 from shared import quality
 from shared.encoder.packing import pack
@@ -24,13 +25,12 @@ class Ground:
     """Queries by text, with grades; `excluded` products are taken out of a query's ranking.
 
     They are those that the model has learned for this very query: to rank them high is no news.
-    `weights` say how often a query is asked; `slices` name parts of the queries.
+    `slices` name parts of the queries.
     """
 
     name: str
     grades: quality.Grades
     excluded: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    weights: Mapping[str, float] = field(default_factory=dict)
     slices: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
@@ -86,40 +86,42 @@ def embed(encoder: SentenceEncoder, corpus: Mapping[str, str], queries: Sequence
 
 
 def grounds(dataset: Dataset) -> Iterator[Ground]:
-    """Yield one for each split that has pairs to judge by."""
-    for split in EVALUATED:
-        pairs = dataset.of(split)
-        if pairs:
-            yield _ground(dataset, split, pairs)
+    """Yield everything that is held out as one, then one for each split that has pairs to judge by."""
+    for name, splits in ((HELD_OUT, EVALUATED), *((split, (split,)) for split in EVALUATED)):
+        ground = _ground(dataset, name, splits)
+        if ground.grades:
+            yield ground
 
 
 def validation(dataset: Dataset) -> Ground:
     """Return the validation split: what thresholds and weights are fitted on, and nothing is judged by."""
-    return _ground(dataset, "validation", dataset.of("validation"))
+    return _ground(dataset, "validation", ("validation",))
 
 
-def _ground(dataset: Dataset, split: Split, pairs: Sequence[Pair]) -> Ground:
+def _ground(dataset: Dataset, name: str, splits: Sequence[Split]) -> Ground:
     grades: dict[str, dict[str, int]] = defaultdict(dict)
-    weights: Counter[str] = Counter()
+    others: dict[str, set[str]] = defaultdict(set)
+    pairs = dataset.of(*splits)
     for pair in pairs:
         grades[pair.query][pair.product_id] = quality.whole_grade(pair.grade)
-        weights[pair.query] += pair.impressions
-    others: dict[str, set[str]] = defaultdict(set)
     for pair in dataset.pairs:
-        if pair.split != split and pair.query in grades and pair.product_id not in grades[pair.query]:
+        if pair.split not in splits and pair.query in grades and pair.product_id not in grades[pair.query]:
             others[pair.query].add(pair.product_id)
     excluded = {query: frozenset(found) for query, found in others.items()}
-    return Ground(split, grades, excluded, weights, _slices(pairs, weights))
+    return Ground(name, grades, excluded, _slices(pairs))
 
 
-def _slices(pairs: Sequence[Pair], weights: Mapping[str, float]) -> dict[str, frozenset[str]]:
+def _slices(pairs: Sequence[Pair]) -> dict[str, frozenset[str]]:
     """Return head, torso and tail (a third of the impressions each), languages and categories."""
     found: dict[str, set[str]] = defaultdict(set)
-    total, so_far = sum(weights.values()), 0.0
-    for query, weight in sorted(weights.items(), key=lambda it: (-it[1], it[0])):
-        third = min(2, int(3 * so_far / total)) if total else 2
+    shown: Counter[str] = Counter()
+    for pair in pairs:
+        shown[pair.query] += pair.impressions
+    so_far = 0
+    for query, impressions in sorted(shown.items(), key=lambda it: (-it[1], it[0])):
+        third = min(2, 3 * so_far // shown.total()) if shown.total() else 2
         found[("head", "torso", "tail")[third]].add(query)
-        so_far += weight
+        so_far += impressions
     for name in ("language", "category"):
         votes: dict[str, Counter[str]] = defaultdict(Counter)
         for pair in pairs:

@@ -22,7 +22,7 @@ def reordered(
         student.prepare(sorted({corpus[it] for row in live.values() for it in row[:DEPTH]}))
         candidate = {query: _best(student, query, row, corpus=corpus) for query, row in live.items()}
         values = [quality.values(ground.grades, it, [MEASURE])[MEASURE] for it in (live, candidate)]
-        found = paired(values[0], values[1], ground.weights or None)
+        found = paired(values[0], values[1])
         yield Compared.of(ground.name, MEASURE, f"best {DEPTH} ordered anew", found=found)
 
 

@@ -41,6 +41,8 @@ class Trainers:
             "HEADRACE_PARTITIONS": str(settings.partitions),
             "HEADRACE_MODEL__PATH": str(model),
             "HEADRACE_TRAINER__LEASE": "PT2S",
+            "HEADRACE_MODEL__THREADS": "1",
+            "OMP_NUM_THREADS": "1",
             "HEADRACE_DATASET__SHOPPERS": "1",
         }
         self._running: list[Process] = []

@@ -1,5 +1,6 @@
 """Shoppers: reproducible, counted exactly, biased by position, and delivered badly on purpose."""
 
+import random
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
@@ -52,6 +53,15 @@ def test_the_truth_is_what_a_naive_recount_of_the_messages_finds(**traffic):
         texts={visit.typed: visit.query.text for visit in visits},
     )
     assert found == simulation.truth.shoppers
+
+
+def test_what_a_search_engine_answered_is_shown_in_its_order_but_for_the_jitter():
+    query, answered = SHOP.queries[0], [f"P{rank}" for rank in range(1, 101)]
+    ranker, rng = Ranker.like({query.id: answered}), random.Random(1)
+    shown = Counter(product for _ in range(2000) for product in ranker.rank(query, 10, rng))
+    assert shown["P1"] == 2000
+    assert shown["P5"] > shown["P10"] > shown["P15"] > shown["P30"] > 0
+    assert "P31" not in shown
 
 
 def test_messages_come_in_the_order_of_their_arrival():

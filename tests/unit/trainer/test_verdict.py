@@ -3,7 +3,7 @@ import pytest
 from services.trainer.domain.verdict import Compared, Terms, decide
 
 
-def compared(ground="in_domain", live=0.6, candidate=0.65, low=0.02, high=0.08, **other):
+def compared(ground="held_out", live=0.6, candidate=0.65, low=0.02, high=0.08, **other):
     values = {"measure": "nDCG@10", "code": "384 fp32", "queries": 100, **other}
     return Compared(ground=ground, live=live, candidate=candidate, low=low, high=high, **values)
 
@@ -14,7 +14,7 @@ SAME = compared("novel_query", candidate=0.6, low=-0.03, high=0.03)
 def test_better_beyond_doubt_and_harmless_elsewhere_is_admitted():
     verdict = decide([compared(), SAME], Terms())
     assert verdict.admitted
-    assert verdict.reasons[0].startswith("better: nDCG@10 on in_domain: 0.6000 -> 0.6500 (+0.0500")
+    assert verdict.reasons[0].startswith("better: nDCG@10 on held_out: 0.6000 -> 0.6500 (+0.0500")
     assert verdict.reasons[1].startswith("not worse by more than 0.02: nDCG@10 on novel_query")
 
 
@@ -24,8 +24,8 @@ def test_better_beyond_doubt_and_harmless_elsewhere_is_admitted():
         ([compared(low=-0.001), SAME], "not better beyond doubt"),
         ([compared(), compared("general", candidate=0.5, low=-0.12, high=-0.08)], "worse by more than 0.02"),
         ([compared(queries=19), SAME], "too few queries to decide by, 20 are wanted"),
-        ([SAME], "nothing was judged on in_domain"),
-        ([], "nothing was judged on in_domain"),
+        ([SAME], "nothing was judged on held_out"),
+        ([], "nothing was judged on held_out"),
     ],
 )
 def test_what_is_not_shown_is_refused_with_its_reason(found, reason):
