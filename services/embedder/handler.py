@@ -19,7 +19,7 @@ from typing import NamedTuple
 import structlog
 
 from schemas.catalogue import ProductChange
-from schemas.wire import WireError, clamp_event_time, read_change
+from schemas.wire import clamp_event_time
 from services.embedder import metrics
 from services.embedder.backfill import Backfill
 from services.embedder.domain.plan import Merged, Planned, merge_batch, plan
@@ -27,7 +27,8 @@ from services.embedder.domain.recovery import Recovery
 from services.embedder.records import RecordLog
 from services.embedder.store import DocumentStore, StateGoneError, Tenure, Write
 from services.embedder.writer import RecordWriter
-from shared.errors import FencedError, PoisonError, TransientError
+from shared.changes import reading_of
+from shared.errors import FencedError, TransientError
 from shared.ports import Clock
 from shared.records import Applied, Batch, Partition, Record
 
@@ -86,16 +87,7 @@ class EmbedderHandler:
 
     def decode(self, record: Record) -> ProductChange:
         """Read a change of any accepted form; raises `PoisonError`."""
-        try:
-            reading = read_change(
-                key=record.key,
-                value=record.value,
-                headers=record.headers,
-                timestamp=record.timestamp,
-                offset=record.offset,
-            )
-        except WireError as error:
-            raise PoisonError(error.reason, error.explanation) from error
+        reading = reading_of(record)
         metrics.texts_cut.inc(len(reading.cut))
         change = reading.change
         moment = clamp_event_time(change.event_time, self._clock.now(), OLDEST)

@@ -95,7 +95,13 @@ def _drift(
 ) -> tuple[DriftWatch, list[Part]]:
     """Return the watch over drift, and the parts that tally for it."""
     clock, namespace = instruments.clock, settings.namespace
-    keeper = TallyKeeper(redis, namespace=namespace, settings=settings.monitor.drift, clock=clock)
+    keeper = TallyKeeper(
+        redis,
+        namespace=namespace,
+        settings=settings.monitor.drift,
+        generations=instruments.generations,
+        clock=clock,
+    )
     loop = PartitionLoop(
         settings,
         keeper,

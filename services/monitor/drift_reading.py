@@ -2,7 +2,7 @@
 
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 
 import numpy as np
@@ -15,8 +15,10 @@ from schemas.wire.errors import WireError
 from schemas.wire.messages import decode_query
 from services.monitor.domain.drift.tally import Asked, Tally, of_queries
 from services.monitor.domain.drift.watch import Rule
+from services.monitor.generations import Generations
+from services.monitor.holding import Holding, Keys
 from services.monitor.settings import DriftSettings
-from shared.adapters.redis import Script, raw, text, transient
+from shared.adapters.redis import raw, text, transient
 from shared.ports import Clock, Vectors
 from shared.records import Applied, Batch, Partition, Record
 
@@ -26,19 +28,6 @@ AHEAD = timedelta(minutes=5)
 Place = tuple[int, str]
 """A window's number and a generation; the generation is empty when nobody told it."""
 Part = tuple[Place, Asked | Tally]
-TAKE_OVER = """
-local epoch = redis.call('HINCRBY', KEYS[1], 'epoch', 1)
-return {epoch, redis.call('HGET', KEYS[1], 'next')}
-"""
-KEEP = """
-local fence = tonumber(redis.call('HGET', KEYS[1], 'epoch') or '0')
-if fence > tonumber(ARGV[1]) then
-  return redis.error_reply('FENCED epoch ' .. string.format('%.0f', fence) .. ' tallies this partition')
-end
-redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'next', ARGV[2])
-for i = 3, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
-return 1
-"""
 
 
 class TallyKeeper:
@@ -50,21 +39,26 @@ class TallyKeeper:
     are removed by the leader (`take`).
     """
 
-    def __init__(self, redis: Redis, *, namespace: str, settings: DriftSettings, clock: Clock) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        namespace: str,
+        settings: DriftSettings,
+        generations: Generations,
+        clock: Clock,
+    ) -> None:
         self._redis = redis
         self._namespace = namespace
         self._rule: Rule = settings.rule
-        self._threshold = settings.threshold
+        self._configured = settings.threshold
+        self._generations = generations
         self._clock = clock
-        self._epochs: dict[Partition, int] = {}
-        self._take_over = Script(redis, TAKE_OVER)
-        self._keep = Script(redis, KEEP)
+        self._holding = Holding(redis, self._keys)
 
     async def assigned(self, partition: Partition) -> int | None:
         """Take over with a new epoch; return the first offset that is not tallied."""
-        epoch, following = await self._take_over(keys=self._keys(partition)[:1])
-        self._epochs[partition] = int(epoch)
-        return None if following is None else int(following)
+        return await self._holding.claim(partition)
 
     def decode(self, record: Record) -> Part | None:
         """Return what counts of a query or an outcome, and where; None for what counts nothing."""
@@ -97,12 +91,15 @@ class TallyKeeper:
                 before = await self._redis.hget(tallies, name)
             whole = added if before is None else Tally.model_validate_json(before) + added
             changes += [name, whole.model_dump_json(exclude_defaults=True)]
-        await self._keep(keys=[state, tallies], args=[self._epochs[partition], batch.next_offset, *changes])
+        await self._holding.write(partition, changes, how="HSET", next_offset=batch.next_offset)
         return Applied(applied=len(parts), no_op=len(batch.messages) - len(parts))
 
     async def revoked(self, partition: Partition) -> None:
         """Forget the epoch."""
-        self._epochs.pop(partition, None)
+        self._holding.drop(partition)
+
+    def _threshold(self, generation: str) -> float | None:
+        return self._generations.threshold(generation) if self._configured is None else self._configured
 
     async def windows(self, partitions: Iterable[Partition]) -> dict[int, dict[str, Tally]]:
         """Return the tallies of all partitions: window, generation, sum of the parts."""
@@ -126,14 +123,14 @@ class TallyKeeper:
                 if over := [name for name in names if int(name.partition(":")[0]) <= upto]:
                     await self._redis.hdel(tallies, *over)
 
-    def _keys(self, partition: Partition) -> tuple[str, str]:
+    def _keys(self, partition: Partition) -> Keys:
         kind = "outcomes" if partition.topic == Outcome.topic else "queries"
         base = f"{self._namespace}:{{monitor-drift-{kind}-{partition.number}}}"
         return f"{base}:state", f"{base}:tallies"
 
 
-def together(parts: Sequence[Part], threshold: float | None) -> Mapping[Place, Tally]:
-    """Return one tally a window and generation."""
+def together(parts: Sequence[Part], threshold: Callable[[str], float | None]) -> Mapping[Place, Tally]:
+    """Return one tally a window and generation; `threshold`: that of a generation."""
     asked: dict[Place, list[Asked]] = {}
     found: dict[Place, Tally] = {}
     for place, part in parts:
@@ -142,7 +139,7 @@ def together(parts: Sequence[Part], threshold: float | None) -> Mapping[Place, T
         else:
             found[place] = found[place] + part if place in found else part
     for place, queries in asked.items():
-        told = of_queries(queries, threshold=threshold)
+        told = of_queries(queries, threshold=threshold(place[1]))
         found[place] = found[place] + told if place in found else told
     return found
 

@@ -35,3 +35,8 @@ class Generations:
     def registry(self, generation: str) -> Registry:
         """Return the owners of one."""
         return Registry(self._redis, self._namespace, generation)
+
+    def threshold(self, name: str) -> float | None:
+        """Return the similarity below which a product is a weak answer, as fitted for the one's model."""
+        known = self._state().known.get(name)
+        return known.model.threshold if known and known.model else None

@@ -21,25 +21,12 @@ from services.monitor.domain.answers import (
     zero_results,
 )
 from services.monitor.domain.observation import alert_key
+from services.monitor.holding import Holding, Keys
 from services.monitor.settings import Settings
-from shared.adapters.redis import Script, text, transient
+from shared.adapters.redis import text, transient
 from shared.ports import Clock
 from shared.records import Applied, Batch, Partition, Record
 
-TAKE_OVER = """
-local epoch = redis.call('HINCRBY', KEYS[1], 'epoch', 1)
-return {epoch, redis.call('HGET', KEYS[1], 'next')}
-"""
-COUNT = """
-local fence = tonumber(redis.call('HGET', KEYS[1], 'epoch') or '0')
-if fence > tonumber(ARGV[1]) then
-  return redis.error_reply('FENCED epoch ' .. string.format('%.0f', fence) .. ' counts this partition')
-end
-if redis.call('HGET', KEYS[1], 'next') == ARGV[2] then return 0 end
-redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'next', ARGV[2])
-for i = 3, #ARGV, 2 do redis.call('HINCRBY', KEYS[2], ARGV[i], ARGV[i + 1]) end
-return 1
-"""
 KINDS = ("total", "zero", "partial")
 
 zero_rate = Gauge("headrace_zero_results_ratio", "Share of the window's searches that found nothing")
@@ -57,15 +44,11 @@ class AnswerCounter:
         self._namespace = namespace
         self._rule = rule
         self._clock = clock
-        self._epochs: dict[Partition, int] = {}
-        self._take_over = Script(redis, TAKE_OVER)
-        self._count = Script(redis, COUNT)
+        self._holding = Holding(redis, lambda partition: self._keys(partition.number))
 
     async def assigned(self, partition: Partition) -> int | None:
         """Take over with a new epoch; return the first offset that is not counted."""
-        epoch, following = await self._take_over(keys=self._keys(partition.number)[:1])
-        self._epochs[partition] = int(epoch)
-        return None if following is None else int(following)
+        return await self._holding.claim(partition)
 
     def decode(self, record: Record) -> Answer | None:
         """Return what counts of the answer; None for what is no query."""
@@ -89,14 +72,12 @@ class AnswerCounter:
             for kind in KINDS:
                 if amount := getattr(more, kind):
                     changes += [f"{bucket}:{kind}", amount]
-        await self._count(
-            keys=self._keys(partition.number), args=[self._epochs[partition], batch.next_offset, *changes]
-        )
+        await self._holding.write(partition, changes, how="HINCRBY", next_offset=batch.next_offset)
         return Applied(applied=count, no_op=len(answers) - count)
 
     async def revoked(self, partition: Partition) -> None:
         """Forget the epoch."""
-        self._epochs.pop(partition, None)
+        self._holding.drop(partition)
 
     async def buckets(self, partitions: int) -> dict[int, Bucket]:
         """Return the counts of all partitions; buckets that are too old to matter are dropped."""
@@ -115,7 +96,7 @@ class AnswerCounter:
                     merged[bucket] = merged.get(bucket, Bucket()) + Bucket.model_validate({kind: amount})
         return merged
 
-    def _keys(self, number: int) -> tuple[str, str]:
+    def _keys(self, number: int) -> Keys:
         base = f"{self._namespace}:{{monitor-queries-{number}}}"
         return f"{base}:state", f"{base}:answers"
 

@@ -38,7 +38,8 @@ class DriftSettings(Section):
     """What lasts so long is the new normal: the alarm ends and the signal is learned anew."""
     forget_words_after: timedelta = timedelta(days=56)
     threshold: float | None = None
-    """Similarity below which a query's best product is a weak answer; absent: not watched."""
+    """Similarity below which a query's best product is a weak answer; absent: the one that was fitted with
+    the generation's model, if any."""
     probes: Annotated[int, Field(ge=0, le=24)] = 12
     """Queries a window that are searched again with an exact scan."""
     documents: Annotated[int, Field(ge=0)] = 100

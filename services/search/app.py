@@ -3,6 +3,7 @@
 from functools import partial
 from uuid import uuid4
 
+from schemas.alerts import Alert
 from services.search.api import SearchApi, mount
 from services.search.embedding import QueryVectors
 from services.search.engine import Parts, SearchEngine
@@ -14,6 +15,7 @@ from services.search.shards import ShardClient
 from shared.adapters.kafka import KafkaPublisher
 from shared.adapters.redis import Connection, connect
 from shared.clock import SystemClock
+from shared.compacted import CompactedTopic
 from shared.encoder import load
 from shared.generation_parts import GenerationParts
 from shared.generations import Generation
@@ -30,7 +32,7 @@ def build(settings: Settings) -> Worker:
     section, redis = settings.search, connect(settings)
     publisher = KafkaPublisher(settings)
     log = QueryLog(publisher, capacity=section.log_capacity)
-    rollouts = RolloutLog(settings)
+    rollouts, alerts = RolloutLog(settings), CompactedTopic(settings, Alert.topic)
 
     def encoder(generation: Generation) -> QueryVectors:
         model = generation.settings(settings).model
@@ -41,13 +43,13 @@ def build(settings: Settings) -> Worker:
     )
     shards = ShardClient(hedge_after=section.hedge_after)
     parts = Parts(
-        generations=Generations(rollouts, encoders),
+        generations=Generations(rollouts, encoders, alerts.items),
         owners=Owners(redis, settings.namespace, ttl=section.owners_ttl),
         shards=shards,
         new_id=lambda: uuid4().hex,
     )
     engine = SearchEngine(section, parts)
-    for part in (Connection(redis), publisher, log, shards, rollouts, encoders):
+    for part in (Connection(redis), publisher, log, shards, rollouts, alerts, encoders):
         worker.add(part)
     worker.ready("model", parts.generations.missing)
     mount(worker.api, SearchApi(section, engine, log, clock=SystemClock()), section)

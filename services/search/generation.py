@@ -1,16 +1,33 @@
 """Which generation of the index answers a search, and the model that embeds its queries."""
 
+from collections.abc import Mapping
+
+from pydantic import ValidationError
+
+from schemas.alerts import Alert
 from services.search.embedding import QueryVectors
 from shared.generation_parts import GenerationParts
 from shared.rollout_log import RolloutLog
 
+FITTED_ON = ("query-embeddings", "document-embeddings")
+"""The drift of which makes void what was fitted with a model."""
+
 
 class Generations:
-    """Every generation that `rollout.v1` names, each with a query encoder of its own model."""
+    """Every generation that `rollout.v1` names, each with a query encoder of its own model.
 
-    def __init__(self, rollouts: RolloutLog, encoders: GenerationParts[QueryVectors]) -> None:
+    `alerts` are the last ones of `alerts.v1`, by key.
+    """
+
+    def __init__(
+        self,
+        rollouts: RolloutLog,
+        encoders: GenerationParts[QueryVectors],
+        alerts: Mapping[bytes, bytes],
+    ) -> None:
         self._rollouts = rollouts
         self._encoders = encoders
+        self._alerts = alerts
 
     def choose(self, requested: str | None) -> str:
         """Return the requested generation, else the live one.
@@ -34,6 +51,22 @@ class Generations:
         return encoder.missing() if encoder else f"no model of generation {name} is loaded"
 
     def dense_weight(self, generation: str) -> float | None:
-        """Return the weight of vectors in hybrid search that was fitted for the generation's model."""
+        """Return the weight of vectors in hybrid search that was fitted for the generation's model.
+
+        None: none was, or it is void, for shoppers no longer ask, or the catalogue no longer has, what it
+        was fitted on.
+        """
         known = self._rollouts.generations.known.get(generation)
-        return known.model.dense_weight if known and known.model else None
+        weight = known.model.dense_weight if known and known.model else None
+        return None if weight is None or self._has_drifted(generation) else weight
+
+    def _has_drifted(self, generation: str) -> bool:
+        keys = (f"drift:{generation}:{signal}".encode() for signal in FITTED_ON)
+        return any(_is_open(self._alerts[key]) for key in keys if key in self._alerts)
+
+
+def _is_open(alert: bytes) -> bool:
+    try:
+        return Alert.decode(alert).status != "resolved"
+    except ValidationError:
+        return False  # whoever wrote it, it is no alert

@@ -9,11 +9,11 @@ from pydantic import ValidationError
 from schemas.catalogue import ProductChange
 from schemas.control import OffsetRange
 from schemas.judgements import Judgement, Negative
-from schemas.wire import WireError, decode_change
 from services.trainer.domain.assembly import Sources
 from services.trainer.domain.catalogue import Catalogue
 from services.trainer.domain.cleaning import Judged
 from services.trainer.domain.selection import Selection
+from shared.changes import reading_of
 from shared.errors import ConfigurationError, PoisonError, TransientError
 from shared.records import Record
 from shared.settings import Settings
@@ -98,15 +98,8 @@ class Reading:
 
     def _take(self, catalogue: Catalogue, record: Record) -> None:
         try:
-            change = decode_change(
-                key=record.key,
-                value=record.value,
-                headers=record.headers,
-                timestamp=record.timestamp,
-                offset=record.offset,
-            )
-            catalogue.take(change)
-        except (WireError, PoisonError):
+            catalogue.take(reading_of(record).change)
+        except PoisonError:
             self._unreadable += 1
 
     async def _within(self, topic: str) -> AsyncIterator[Record]:

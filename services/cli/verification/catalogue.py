@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from schemas.catalogue import Document
-from schemas.wire import WireError, decode_change
 from services.cli.verification.letters import Letters
 from services.embedder.domain.plan import hash_content, merge_batch
 from services.embedder.domain.state import UNKNOWN, Product
 from services.embedder.settings import EmbedderSettings
+from shared.changes import reading_of
 from shared.documents import EMPTY, join
 from shared.errors import PoisonError
 from shared.records import Record
@@ -29,16 +29,10 @@ class Catalogue:
         """Merge one change, in log order within its partition."""
         self.changes += 1
         try:
-            change = decode_change(
-                key=record.key,
-                value=record.value,
-                headers=record.headers,
-                timestamp=record.timestamp,
-                offset=record.offset,
-            )
+            change = reading_of(record).change
             known = self._products.get(change.product_id, {}).get(record.partition.number, UNKNOWN)
             merged = merge_batch([(record.coordinates, change)], {change.product_id: known})
-        except (WireError, PoisonError) as error:
+        except PoisonError as error:
             self.letters.refuse(record, error.reason)
             return
         for touched in merged.touched:

@@ -54,10 +54,12 @@ class Monitor:
     def __init__(self, settings: Settings, redis, bus, clock) -> None:
         name = settings.namespace
         self.clock, self.epoch = clock, 1
-        self.keeper = TallyKeeper(redis, namespace=name, settings=settings.monitor.drift, clock=clock)
         self.alerts = AlertBook(redis, bus, namespace=name, clock=clock)
         founded = State().founded("g1")
         generations = Generations(redis, namespace=name, state=lambda: founded, clock=clock)
+        self.keeper = TallyKeeper(
+            redis, namespace=name, settings=settings.monitor.drift, generations=generations, clock=clock
+        )
         letters = DeadLetters(bus, reader="monitor", by=CanaryBook)
         topic = CompactedTopic(settings, "canaries.v1")
         instruments = Instruments(

@@ -2,6 +2,9 @@
 
 from datetime import UTC, datetime
 
+import pytest
+
+from schemas.alerts import Alert
 from schemas.control import Model, Rollout
 from services.search.generation import Generations
 from shared.generations import Ledger
@@ -59,7 +62,7 @@ PROMOTED = (
 
 def test_the_live_generation_answers_unless_another_is_asked_for():
     world = World()
-    found = Generations(world, world)
+    found = Generations(world, world, {})
     assert (found.choose(None), found.choose("g9")) == ("g1", "g9")
     assert found.missing() == "no model of generation g1 is loaded"
     world.running["g1"] = Encoder()
@@ -69,7 +72,7 @@ def test_the_live_generation_answers_unless_another_is_asked_for():
 def test_until_the_new_models_encoder_is_loaded_the_generation_before_answers():
     world = World(*PROMOTED)
     world.running = {"g1": Encoder(), "g2": Encoder("loading")}
-    found = Generations(world, world)
+    found = Generations(world, world, {})
     assert (found.choose(None), found.choose("g2")) == ("g1", "g2")
     world.running["g2"] = Encoder()
     assert found.choose(None) == "g2"
@@ -79,5 +82,35 @@ def test_until_the_new_models_encoder_is_loaded_the_generation_before_answers():
 
 def test_each_generation_has_the_weight_of_its_model():
     world = World(*PROMOTED)
-    found = Generations(world, world)
+    found = Generations(world, world, {})
     assert (found.dense_weight("g1"), found.dense_weight("g2"), found.dense_weight("g9")) == (None, 0.7, None)
+
+
+@pytest.mark.parametrize(
+    ("key", "status", "weight"),
+    [
+        ("drift:g2:query-embeddings", "firing", None),
+        ("drift:g2:document-embeddings", "updated", None),
+        ("drift:g2:query-embeddings", "resolved", 0.7),
+        ("drift:g1:query-embeddings", "firing", 0.7),
+        ("drift:g2:ann-recall", "firing", 0.7),
+    ],
+)
+def test_a_weight_is_void_while_queries_or_documents_have_drifted(key, status, weight):
+    alert = Alert(
+        alert_key=key,
+        status=status,
+        severity="warning",
+        summary="it drifts",
+        action="train",
+        started_at=NOW,
+        updated_at=NOW,
+    )
+    world = World(*PROMOTED)
+    found = Generations(world, world, {key.encode(): alert.encode()})
+    assert found.dense_weight("g2") == weight
+
+
+def test_what_is_no_alert_makes_nothing_void():
+    world = World(*PROMOTED)
+    assert Generations(world, world, {b"drift:g2:query-embeddings": b"{"}).dense_weight("g2") == 0.7
