@@ -39,7 +39,7 @@ QUIET = 8.0
 """Seconds without news after which a stream has said everything."""
 RECIPE: Mapping[str, Scalar] = {"epochs": 2, "layers": 3, "learning_rate": 1e-4, "max_tokens": 48}
 """Minutes on two cores: half of the layers are learned."""
-FALSE_SHARE = 0.1
+FALSE_SHARE = 0.15
 """Of the negatives; shoppers' clicks are no experts."""
 BACKFILLED_WITHIN = timedelta(minutes=20)
 ASKED, NOVEL = "queries that shoppers asked", "queries that nobody asked"

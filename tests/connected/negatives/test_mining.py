@@ -30,7 +30,7 @@ from shared.records import Batch, Outgoing, Partition, Record
 pytestmark = pytest.mark.connected
 PARTITIONS = 2
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
-RULES = Rules(number=4)
+RULES = Rules(number=4, margin=0.9, hard=0.8, medium=0.6)
 UPKEEP = Upkeep(records=100, every=timedelta(hours=1))
 PATIENCE = 60
 SCORES = {"best": 0.9, "b": 0.7, "c": 0.6, "d": 0.5, "e": 0.3, "twin": 0.89}

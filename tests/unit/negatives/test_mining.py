@@ -17,7 +17,8 @@ from services.negatives.domain.rules import OBJECTIVE, Rules
 from services.negatives.domain.sample import difficulty, preferred, sample
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
-RULES = Rules(depth=8, number=3, last_rank=8)
+PINNED = {"margin": 0.9, "hard": 0.8, "medium": 0.6}
+RULES = Rules(depth=8, number=3, last_rank=8, **PINNED)
 POSITIVE = Fact(actions=5, wanted=5, expected=1.0, grade=2.9)
 ENGAGED = Fact(actions=1, wanted=1, expected=2.0, grade=1.1)
 SKIPPED = Fact(actions=0, wanted=0, expected=4.0, grade=0.3)
@@ -157,7 +158,7 @@ def test_each_reason_is_told():
         "j": Reason.TOGETHER,
         "k": None,
     }
-    mined = mine("q", wanted, answered(found, wanted), rules=Rules(number=9), now=NOW)
+    mined = mine("q", wanted, answered(found, wanted), rules=Rules(number=9, **PINNED), now=NOW)
     assert {it.product_id: (it.skipped, it.difficulty) for it in mined.negatives} == {
         "d": (True, "hard"),
         "k": (False, "medium"),
