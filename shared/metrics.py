@@ -2,7 +2,8 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
-PARTITION = ("topic", "partition")
+PARTITION = ("reader", "topic", "partition")
+"""One worker may read a topic several times: for two generations, or for two purposes."""
 
 consumed = Counter("headrace_consumed", "Messages read", PARTITION)
 applied = Counter("headrace_applied", "Messages that changed state", PARTITION)

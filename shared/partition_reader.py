@@ -59,7 +59,7 @@ class PartitionReader(Generic[M]):
         self._at = TopicPartition(context.prefix + partition.topic, partition.number)
         self._consumer = consumer
         self._context = context
-        self._labels = (partition.topic, str(partition.number))
+        self._labels = (context.worker, partition.topic, str(partition.number))
         self._interruptible = True
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
@@ -87,6 +87,8 @@ class PartitionReader(Generic[M]):
             log.warning("drain.cut", partition=str(self.partition), next_offset=self.next_offset)
             self._task.cancel()
             await asyncio.wait([self._task])
+        for gauge in (metrics.lag, metrics.applied_offset):
+            gauge.remove(*self._labels)  # whoever reads it next says how far it is
         await self._context.handler.revoked(self.partition)
 
     async def _run(self) -> None:

@@ -70,7 +70,7 @@ def judgements(
 @app.command()
 def learn(
     folds: Annotated[int, typer.Option(help="Parts of the queries; each is novel once.", min=2, max=20)] = 3,
-    sessions: Annotated[int, typer.Option(help="Shoppers' sessions to learn from.", min=100)] = 5400,
+    sessions: Annotated[int, typer.Option(help="Shoppers' sessions to learn from.", min=100)] = 20_000,
     seed: Annotated[int, typer.Option(help="Of shoppers, folds and fits.")] = 1,
     work: Annotated[
         Path | None, typer.Option(help="Where a run that was stopped goes on; absent: it begins anew.")

@@ -46,8 +46,8 @@ NOVEL, KNOWN, GENERAL = "novel queries", "in-domain", "everyday questions"
 BASE = "base"
 COARSER = ("+ mined negatives", "+ Matryoshka")
 """Steps that are also judged in shorter and coarser vectors: what Matryoshka adds shows there."""
-QUICK: dict[str, Option] = {"epochs": 1, "layers": 3, "learning_rate": 1e-4, "max_tokens": 48}
-"""Fifteen fits are to be done in minutes: half of the layers are learned, and each pair is seen once."""
+QUICK: dict[str, Option] = {"epochs": 2, "layers": 3, "learning_rate": 1e-4, "max_tokens": 48}
+"""Fifteen fits are to be done in minutes: half of the layers are learned."""
 
 Scores = dict[tuple[str, str], dict[str, list[float]]]
 """Of each row and ground: the values of each query, one of each fold in which it was asked."""

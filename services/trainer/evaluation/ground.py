@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from services.trainer.domain.dataset import EVALUATED, Dataset, Pair, Split
+from services.trainer.domain.dataset import EVALUATED, Dataset, Pair
 from services.trainer.domain.verdict import HELD_OUT
 from services.trainer.evaluation.codes import Code, Coded
 from shared import quality
@@ -86,26 +86,31 @@ def embed(encoder: SentenceEncoder, corpus: Mapping[str, str], queries: Sequence
 
 
 def grounds(dataset: Dataset) -> Iterator[Ground]:
-    """Yield everything that is held out as one, then one for each split that has pairs to judge by."""
-    for name, splits in ((HELD_OUT, EVALUATED), *((split, (split,)) for split in EVALUATED)):
-        ground = _ground(dataset, name, splits)
-        if ground.grades:
-            yield ground
+    """Yield everything that is held out as one; then each split of it, and what was judged last.
+
+    A ground without pairs is left out.
+    """
+    held_out = dataset.of(*EVALUATED)
+    parts: dict[str, Sequence[Pair]] = {HELD_OUT: held_out}
+    parts |= {split: dataset.of(split) for split in EVALUATED}
+    parts["late"] = [pair for pair in held_out if pair.late]
+    for name, pairs in parts.items():
+        if pairs:
+            yield _ground(dataset, name, pairs)
 
 
 def validation(dataset: Dataset) -> Ground:
     """Return the validation split: what thresholds and weights are fitted on, and nothing is judged by."""
-    return _ground(dataset, "validation", ("validation",))
+    return _ground(dataset, "validation", dataset.of("validation"))
 
 
-def _ground(dataset: Dataset, name: str, splits: Sequence[Split]) -> Ground:
+def _ground(dataset: Dataset, name: str, pairs: Sequence[Pair]) -> Ground:
     grades: dict[str, dict[str, int]] = defaultdict(dict)
-    others: dict[str, set[str]] = defaultdict(set)
-    pairs = dataset.of(*splits)
     for pair in pairs:
         grades[pair.query][pair.product_id] = quality.whole_grade(pair.grade)
+    others: dict[str, set[str]] = defaultdict(set)
     for pair in dataset.pairs:
-        if pair.split not in splits and pair.query in grades and pair.product_id not in grades[pair.query]:
+        if pair.query in grades and pair.product_id not in grades[pair.query]:
             others[pair.query].add(pair.product_id)
     excluded = {query: frozenset(found) for query, found in others.items()}
     return Ground(name, grades, excluded, _slices(pairs))

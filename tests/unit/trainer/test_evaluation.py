@@ -96,6 +96,16 @@ def test_what_was_learned_for_a_query_is_taken_out_of_its_ranking():
     assert not found["novel_query"].excluded
 
 
+def test_what_was_judged_last_is_a_ground_of_its_own():
+    data = tiny_dataset()
+    held_out = [it for it in data.pairs if it.split == "novel_query"]
+    newest = held_out[0].query
+    pairs = tuple(it.model_copy(update={"late": it.query == newest}) for it in data.pairs)
+    found = {it.name: it for it in grounds(type(data)(data.manifest, pairs, (), data.products))}
+    assert set(found) == {"held_out", "novel_query", "late"}
+    assert set(found["late"].grades) == {newest}
+
+
 def test_head_torso_and_tail_share_the_impressions():
     data = tiny_dataset()
     pairs = tuple(
