@@ -61,6 +61,11 @@ class Generations(Value):
         """Return those in one of the stages, by name."""
         return [self.known[name] for name in sorted(self.known) if self.known[name].stage in stages]
 
+    def model(self, name: str) -> Model | None:
+        """Return the model of a generation; None: it is configured, or nothing is known of it."""
+        known = self.known.get(name)
+        return known.model if known else None
+
     def founded(self, configured: str) -> "Generations":
         """Return the state with the configured generation as the live one, while configuration decides.
 

@@ -4,7 +4,7 @@
 queries and events and our own messages, `errors.REASONS` lists every reason for which a message is refused.
 """
 
-from schemas.wire.catalogue import decode_change, read_change
+from schemas.wire.catalogue import read_change
 from schemas.wire.change import Reading, clamp_event_time
 from schemas.wire.errors import REASONS, WireError
 from schemas.wire.messages import decode_event, decode_message, decode_query
@@ -14,7 +14,6 @@ __all__ = [
     "Reading",
     "WireError",
     "clamp_event_time",
-    "decode_change",
     "decode_event",
     "decode_message",
     "decode_query",

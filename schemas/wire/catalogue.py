@@ -10,22 +10,9 @@ ingestion; (7) else our own form.
 from collections.abc import Sequence
 from datetime import datetime
 
-from schemas.catalogue import ProductChange
 from schemas.wire import cloudevents, connect, debezium, opensearch, plain, tombstone
 from schemas.wire.change import Draft, Envelope, Reading, complete
 from schemas.wire.strict_json import Object, parse_object
-
-
-def decode_change(
-    *,
-    key: bytes | None,
-    value: bytes | None,
-    headers: Sequence[tuple[str, bytes]],
-    timestamp: datetime,
-    offset: int,
-) -> ProductChange:
-    """Return the change that a message of any accepted form states; raises `WireError`."""
-    return read_change(key=key, value=value, headers=headers, timestamp=timestamp, offset=offset).change
 
 
 def read_change(

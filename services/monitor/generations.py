@@ -38,5 +38,5 @@ class Generations:
 
     def threshold(self, name: str) -> float | None:
         """Return the similarity below which a product is a weak answer, as fitted for the one's model."""
-        known = self._state().known.get(name)
-        return known.model.threshold if known and known.model else None
+        model = self._state().model(name)
+        return model.threshold if model else None

@@ -56,9 +56,8 @@ class Generations:
         None: none was, or it is void, for shoppers no longer ask, or the catalogue no longer has, what it
         was fitted on.
         """
-        known = self._rollouts.generations.known.get(generation)
-        weight = known.model.dense_weight if known and known.model else None
-        return None if weight is None or self._has_drifted(generation) else weight
+        model = self._rollouts.generations.model(generation)
+        return None if model is None or self._has_drifted(generation) else model.dense_weight
 
     def _has_drifted(self, generation: str) -> bool:
         keys = (f"drift:{generation}:{signal}".encode() for signal in FITTED_ON)

@@ -11,7 +11,7 @@ from schemas.alerts import Alert
 from schemas.control import Command
 from schemas.judgements import Canary, Judgement
 from schemas.topics import all_topics
-from schemas.wire import decode_change, decode_event, decode_query
+from schemas.wire import decode_event, decode_query, read_change
 from services.cli.main import COMMANDS
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
@@ -19,7 +19,7 @@ ROWS = dict(re.findall(r"^\| `([a-z.]+v1)` \|.*\| `(\{.*\})` \|$", README, re.MU
 
 
 def change(value):
-    return decode_change(key=b"k", value=value, headers=(), timestamp=datetime.now(UTC), offset=0)
+    return read_change(key=b"k", value=value, headers=(), timestamp=datetime.now(UTC), offset=0).change
 
 
 READERS = {

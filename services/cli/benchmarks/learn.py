@@ -25,7 +25,7 @@ from services.cli.simulation.catalogue import Catalogue
 from services.cli.simulation.traffic import Ranker
 from services.search.domain.request import Fusion
 from services.trainer.domain.dataset import Dataset, HardNegative
-from services.trainer.domain.recipe import Recipe
+from services.trainer.domain.recipe import QUICK, Recipe
 from services.trainer.domain.statistics import Difference, paired
 from services.trainer.evaluation.codes import WHOLE, Code
 from services.trainer.evaluation.evaluate import general
@@ -46,8 +46,6 @@ NOVEL, KNOWN, GENERAL = "novel queries", "in-domain", "everyday questions"
 BASE = "base"
 COARSER = ("+ mined negatives", "+ Matryoshka")
 """Steps that are also judged in shorter and coarser vectors: what Matryoshka adds shows there."""
-QUICK: dict[str, Option] = {"epochs": 2, "layers": 3, "learning_rate": 1e-4, "max_tokens": 48}
-"""Fifteen fits are to be done in minutes: half of the layers are learned."""
 
 Scores = dict[tuple[str, str], dict[str, list[float]]]
 """Of each row and ground: the values of each query, one of each fold in which it was asked."""

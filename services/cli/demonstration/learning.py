@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -11,7 +11,6 @@ from typing import Literal
 
 from rich.progress import Progress
 
-from schemas.base import Scalar
 from schemas.control import Model, Rollout
 from schemas.judgements import Negative
 from services.cli.demonstration.place import Place, until
@@ -26,6 +25,7 @@ from services.cli.simulation.traffic import Ranker, Simulation, Traffic, stream
 from services.cli.train import ask as ask_training
 from services.cli.train import requested
 from services.rollout.settings import Settings as RolloutSettings
+from services.trainer.domain.recipe import QUICK
 from services.trainer.domain.statistics import Difference
 from shared.compacted import CompactedTopic
 from shared.errors import FatalError, HeadraceError, TransientError
@@ -37,8 +37,6 @@ NOVEL_SHARE = 1 / 3
 """Of the queries, those that no shopper asks: what is learned must carry over to them."""
 QUIET = 8.0
 """Seconds without news after which a stream has said everything."""
-RECIPE: Mapping[str, Scalar] = {"epochs": 2, "layers": 3, "learning_rate": 1e-4, "max_tokens": 48}
-"""Minutes on two cores: half of the layers are learned."""
 FALSE_SHARE = 0.15
 """Of the negatives; shoppers' clicks are no experts."""
 BACKFILLED_WITHIN = timedelta(minutes=20)
@@ -178,7 +176,7 @@ class LearningStory:
             bar = bars.add_task("training", total=100, note="waits for the trainer")
             job, model = await ask_training(
                 self.place.addresses.settings,
-                requested("encoder", "", options=RECIPE, seed=self.seed, now=self.place.clock.now()),
+                requested("encoder", "", options=QUICK, seed=self.seed, now=self.place.clock.now()),
                 told=lambda it: bars.update(
                     bar, completed=round(100 * it.progress), note=it.stage or it.status
                 ),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from schemas.base import MAX_TEXT_BYTES
 from schemas.catalogue import ProductChange
 from schemas.golden import golden
-from schemas.wire import REASONS, WireError, clamp_event_time, decode_change, read_change
+from schemas.wire import REASONS, WireError, clamp_event_time, read_change
 from schemas.wire.fields import cut_text
 from tests.data.forms import UNAVAILABLE, Wire, forms
 from tests.data.poison import Poison, poison
@@ -21,9 +21,9 @@ SAMPLES = Path(__file__).parents[2] / "data" / "wire"
 
 
 def decode(wire: Wire, *, timestamp: datetime = NOW, offset: int = 42) -> ProductChange:
-    return decode_change(
+    return read_change(
         key=wire.key, value=wire.value, headers=wire.headers, timestamp=timestamp, offset=offset
-    )
+    ).change
 
 
 def plain(
@@ -70,7 +70,7 @@ def test_there_is_a_golden_sample_of_every_form():
 @pytest.mark.parametrize("bad", poison(), ids=lambda bad: bad.name)
 def test_poison_is_refused_with_its_reason_and_says_what_to_do(bad: Poison):
     with pytest.raises(WireError) as refused:
-        decode_change(key=bad.key, value=bad.value, headers=bad.headers, timestamp=NOW, offset=7)
+        read_change(key=bad.key, value=bad.value, headers=bad.headers, timestamp=NOW, offset=7)
     assert refused.value.reason == bad.reason
     assert refused.value.reason in REASONS
     assert 10 < len(refused.value.explanation) < 300
@@ -144,7 +144,7 @@ def test_any_json_with_our_words_in_it_is_a_change_or_a_wire_error(message: Any,
 
 def _change_or_wire_error(key: bytes | None, value: bytes | None, headers: Any) -> None:
     try:
-        change = decode_change(key=key, value=value, headers=headers, timestamp=NOW, offset=1)
+        change = read_change(key=key, value=value, headers=headers, timestamp=NOW, offset=1).change
     except WireError as error:
         refused = error.reason
     else:

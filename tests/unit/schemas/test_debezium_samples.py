@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from schemas.catalogue import ProductChange
-from schemas.wire import WireError, decode_change
+from schemas.wire import WireError, read_change
 
 SAMPLES = Path(__file__).parents[2] / "data" / "debezium"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -81,13 +81,13 @@ def records(variant: str) -> list[dict[str, Any]]:
 
 
 def decode(record: dict[str, Any]) -> ProductChange:
-    return decode_change(
+    return read_change(
         key=None if record["key"] is None else record["key"].encode(),
         value=None if record["value"] is None else record["value"].encode(),
         headers=[(name, value.encode()) for name, value in record["headers"]],
         timestamp=EPOCH + timedelta(milliseconds=record["timestamp"]),
         offset=record["offset"],
-    )
+    ).change
 
 
 def fact(record: dict[str, Any]) -> tuple[str, str, dict[str, Any]] | None:

@@ -6,7 +6,9 @@ import pytest
 
 from schemas.alerts import Alert
 from schemas.control import Model, Rollout
-from services.search.generation import Generations
+from services.monitor.domain.drift.findings import key_of
+from services.monitor.domain.drift.signals import MODEL_SIGNALS
+from services.search.generation import FITTED_ON, Generations
 from shared.generations import Ledger
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -109,6 +111,11 @@ def test_a_weight_is_void_while_queries_or_documents_have_drifted(key, status, w
     world = World(*PROMOTED)
     found = Generations(world, world, {key.encode(): alert.encode()})
     assert found.dense_weight("g2") == weight
+
+
+def test_what_makes_void_is_said_by_the_monitor_under_these_keys():
+    assert set(FITTED_ON) <= set(MODEL_SIGNALS)
+    assert [key_of("g2", it) for it in FITTED_ON] == [f"drift:g2:{it}" for it in FITTED_ON]
 
 
 def test_what_is_no_alert_makes_nothing_void():

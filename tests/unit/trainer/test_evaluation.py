@@ -10,6 +10,7 @@ from services.trainer.domain.card import card
 from services.trainer.domain.recipe import Recipe
 from services.trainer.domain.verdict import Terms
 from services.trainer.evaluation.codes import WHOLE
+from services.trainer.evaluation.evaluate import FIT_LEAST
 from services.trainer.evaluation.ground import Embedded, Ground, embed, grounds
 from services.trainer.evaluation.judge import Judge
 from services.trainer.learning import train
@@ -66,6 +67,20 @@ def test_a_model_that_learned_is_admitted_and_its_card_says_why(models):
     assert f"| nDCG@10 held_out | 24 fp32 | {whole.live:.4f} | {whole.candidate:.4f} |" in text
 
 
+def test_with_enough_validation_queries_weight_and_threshold_are_fitted(models):
+    base, tuned = models
+    data = tiny_dataset()
+    more = [
+        it.model_copy(update={"query": f"{it.query} {number}"})
+        for it in data.of("validation")
+        for number in range(FIT_LEAST)
+    ]
+    data = type(data)(data.manifest, (*data.pairs, *more), data.negatives, data.products)
+    found = Judge(live=base, model=ModelSettings(), progress=silent).judge(data, tuned, Recipe()).evaluated
+    assert 0 <= found.dense_weight <= 1
+    assert -1 <= found.threshold <= 1
+
+
 def test_the_same_model_again_is_refused(models):
     base, _ = models
     judge = Judge(live=base, model=ModelSettings(), progress=silent, terms=Terms(least=5))
@@ -79,7 +94,10 @@ def test_a_last_stage_is_judged_by_how_it_orders_the_best(models, kind):
     base, _ = models
     judge = Judge(live=base, model=ModelSettings(), progress=silent)
     found = judge.judge(tiny_dataset(), base, Recipe(kind=kind)).evaluated
-    assert {it.code for it in found.compared} == {"best 20 ordered anew"}
+    assert [(it.ground, it.code) for it in found.compared] == [
+        ("held_out", "best 20 ordered anew"),
+        ("novel_query", "best 20 ordered anew"),
+    ]
     assert found.compared[0].queries == 8
 
 
