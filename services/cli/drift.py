@@ -26,6 +26,9 @@ class Row(BaseModel):
     learned: float
     alarmed: bool
     cause: str | None
+    psi: float | None = None
+    """Population stability index of the newest window's values against the last weeks."""
+    psi_by_chance: float | None = None
 
 
 class Standing(BaseModel):
@@ -61,9 +64,11 @@ def table(standing: Standing) -> Table:
     days = standing.false_alarm_every / 86400
     caption = f"one false alarm in {days:g} days is stated; judged until {standing.judged_until}"
     made = Table(box=None, pad_edge=False, caption=caption, caption_justify="left")
-    for column in ("scope", "signal", "learned", ""):
-        made.add_column(column, justify="right" if column == "learned" else "left", no_wrap=True)
+    for column in ("scope", "signal", "learned", "PSI (by chance)", ""):
+        right = column.startswith(("learned", "PSI"))
+        made.add_column(column, justify="right" if right else "left", no_wrap=True)
     for row in standing.signals:
         word = f"alarmed ({row.cause})" if row.alarmed else "quiet" if row.learned >= 1 else "learning"
-        made.add_row(row.scope, row.signal, f"{row.learned:.0%}", word)
+        psi = "" if row.psi is None else f"{row.psi:.3f} ({row.psi_by_chance or 0:.3f})"
+        made.add_row(row.scope, row.signal, f"{row.learned:.0%}", psi, word)
     return made

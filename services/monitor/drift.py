@@ -181,6 +181,9 @@ def _standing(scope: str, panel: Panel) -> list[dict[str, object]]:
             "learned": round(detector.learned, 3),
             "alarmed": detector.alarmed,
             "cause": panel.alarms[name].verdict.cause if name in panel.alarms else None,
+            "psi": None if stable is None else round(stable.psi, 4),
+            "psi_by_chance": None if stable is None else round(stable.by_chance, 4),
         }
         for name, detector in panel.detectors.items()
+        for stable in (panel.stability(name),)
     ]

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from services.cli.benchmarks.spanish import translated
 from services.cli.simulation.catalogue import Catalogue
 from services.monitor.domain.drift.features import transform
-from services.monitor.domain.drift.tally import SEED, Example, Tally, chosen, sketch, words_of
+from services.monitor.domain.drift.sketches import sketch
+from services.monitor.domain.drift.tally import SEED, Example, Tally, chosen, words_of
 from shared.ports import Vectors
 
 PRODUCTS, FRAGMENTS, LINE, TOPICS, TOP = 1500, 1500, 100, 8, 10

@@ -10,7 +10,7 @@ from services.monitor.domain.drift.chart import Chart, average_run_length, thres
 from services.monitor.domain.drift.detector import Detector, Frame
 from services.monitor.domain.drift.ranks import CAP, Ranks, coin
 from services.monitor.domain.drift.reading import Reading, features, quantile, rate
-from services.monitor.domain.drift.tally import opened, sketch
+from services.monitor.domain.drift.sketches import sketch
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -51,7 +51,7 @@ class Traffic:
 
     def scores(self, hour: int) -> Reading:
         values = self.rng.gamma(4, 0.1 + 0.02 * np.sin(hour * 2 * np.pi / 24), self.count(hour))
-        return quantile(opened(sketch(values)), 0.95)
+        return quantile(sketch(values), 0.95)
 
     def linked(self, hour: int) -> Reading:
         """Windows that take after the one before."""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from services.monitor.domain.drift.cause import Change, verdict
 from services.monitor.domain.drift.detector import Frame
 from services.monitor.domain.drift.features import FEATURES, transform
+from services.monitor.domain.drift.findings import key_of, observations
 from services.monitor.domain.drift.lexicon import Lexicon
 from services.monitor.domain.drift.signals import readings
 from services.monitor.domain.drift.tally import Asked, Tally, of_documents, of_queries
@@ -121,6 +122,8 @@ def test_a_broken_encoder_is_an_alarm_with_evidence_over_a_restart() -> None:
     assert alarm.verdict.change == "search was deployed"
     assert alarm.evidence["terms"] == ("neu",)
     assert all(query.startswith("neu") for query in alarm.evidence["queries"])
+    [said] = [it for it in observations(watch.panels["g1"], {}) if it.key == key_of("g1", "scores-median")]
+    assert float(str(said.evidence["psi"])) > 5 * float(str(said.evidence["psi_by_chance"])) > 0
 
 
 def test_a_window_that_is_closed_changes_nothing_any_more() -> None:

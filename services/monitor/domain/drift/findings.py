@@ -66,6 +66,7 @@ def _observation(panel: Panel, key: str, alarm: Alarm) -> Observation:
         "shape": said.shape,
         "since": said.since.isoformat(),
         **({"change": said.change} if said.change else {}),
+        **_stability(alarm),
         **alarm.evidence,
     }
     return Observation(
@@ -82,6 +83,11 @@ def _observation(panel: Panel, key: str, alarm: Alarm) -> Observation:
         signature=f"{said.cause} {said.shape}",
         generation=_generation(panel),
     )
+
+
+def _stability(alarm: Alarm) -> Evidence:
+    found = alarm.stability
+    return {} if found is None else {"psi": round(found.psi, 4), "psi_by_chance": round(found.by_chance, 4)}
 
 
 def _generation(panel: Panel) -> str | None:

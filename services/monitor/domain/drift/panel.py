@@ -11,10 +11,11 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from services.monitor.domain.drift.cause import Change, Verdict, verdict
 from services.monitor.domain.drift.detector import Detector, Frame, Judged
+from services.monitor.domain.drift.population import Population, Stability
 from services.monitor.domain.drift.reading import Reading
 from services.monitor.domain.drift.signals import Signal
 
-ALARMS = "alarms"
+ALARMS, POPULATIONS = "alarms", "populations"
 AGAIN = 6
 """Windows after which the cause of an open alarm is judged again."""
 
@@ -26,6 +27,11 @@ class Window:
     number: int
     start: datetime
     span: timedelta
+
+    @property
+    def day(self) -> int:
+        """Return the number of its day."""
+        return self.start.toordinal()
 
 
 class Alarm(BaseModel):
@@ -41,10 +47,12 @@ class Alarm(BaseModel):
     surprise: float
     shown: float
     usual: float
+    stability: Stability | None = None
     evidence: Mapping[str, tuple[str, ...]] = {}
 
 
 _ALARMS = TypeAdapter(dict[str, Alarm])
+_POPULATIONS = TypeAdapter(dict[str, Population])
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,7 @@ class Panel:
         self._adopt = adopt
         self.detectors = {signal: self._new(signal) for signal in signals}
         self.alarms: dict[str, Alarm] = {}
+        self.populations: dict[str, Population] = {}
 
     @property
     def speaking(self) -> int:
@@ -89,6 +98,9 @@ class Panel:
         for name, reading in found.items():
             detector = self.detectors[name]
             before = detector.alarmed
+            if reading.values:
+                known = self.populations.get(name, Population())
+                self.populations[name] = known.seen(window.day, reading.values, usual=not before)
             judged = detector.step(
                 window.number, window.start, reading, run_length=max(2.0, run_length * detector.share)
             )
@@ -106,6 +118,7 @@ class Panel:
         alarm = self.alarms.get(name)
         if alarm is None or window.number - alarm.window >= self._adopt:
             self.alarms.pop(name, None)
+            self.populations.pop(name, None)
             self.detectors[name] = self._new(name)
         elif (window.number - alarm.window) % AGAIN == 0:
             now = verdict(self._course(name), window.start, span=window.span, changes=changes)
@@ -119,11 +132,21 @@ class Panel:
     def dump(self) -> dict[str, bytes]:
         """Return everything it remembers, by name."""
         memories = {name: detector.dump() for name, detector in self.detectors.items()}
-        return {**memories, ALARMS: _ALARMS.dump_json(self.alarms)}
+        return {
+            **memories,
+            ALARMS: _ALARMS.dump_json(self.alarms),
+            POPULATIONS: _POPULATIONS.dump_json(self.populations),
+        }
+
+    def stability(self, signal: str) -> Stability | None:
+        """Return how far the newest window's values are from the usual ones, of a signal that has values."""
+        known = self.populations.get(signal)
+        return None if known is None else known.stability()
 
     def load(self, memories: Mapping[str, bytes]) -> list[str]:
         """Take memories over; return the signals whose memory does not fit and that begin anew."""
         self.alarms = _ALARMS.validate_json(memories.get(ALARMS, b"{}"))
+        self.populations = _POPULATIONS.validate_json(memories.get(POPULATIONS, b"{}"))
         unfit = [name for name in self._signals if name in memories and not self._load(name, memories[name])]
         self.alarms = {
             name: alarm
@@ -161,6 +184,7 @@ class Panel:
             surprise=judged.surprise,
             shown=judged.reading.shown,
             usual=_shown(judged),
+            stability=self.stability(name),
         )
 
     def _course(self, name: str) -> NDArray[np.float64]:

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from math import asin, pi, sin, sqrt
 
 import numpy as np
-from datasketches import kll_floats_sketch
 from numpy.typing import NDArray
 
+from services.monitor.domain.drift.sketches import opened
+
 Vector = NDArray[np.float32]
-SKETCH_K = 200
-"""Rank error of a quantile 1.3 % at 99 % confidence (Karnin, Lang and Liberty 2016)."""
 SMALLEST = 1e-12
 
 
@@ -25,6 +24,8 @@ class Reading:
     count: int
     shown: float
     rate: bool = False
+    values: bytes = b""
+    """All of the window's values as a sketch, of a quantile."""
 
     def expected_hits(self, usual: float) -> float:
         """Return how many hits (or misses, when they are fewer) a rate gives when it is as usual."""
@@ -41,12 +42,14 @@ def rate(hits: int, trials: int) -> Reading:
     return Reading(_one(2 * asin(sqrt(share))), 1 / trials, trials, share, rate=True)
 
 
-def quantile(sketch: kll_floats_sketch, rank: float) -> Reading:
-    """Return a quantile; its variance by Woodruff's interval (1952), from the sketch itself."""
+def quantile(values: bytes, rank: float) -> Reading:
+    """Return a quantile of a sketch; its variance by Woodruff's interval (1952), from the sketch itself."""
+    sketch = opened(values)
     width = sqrt(rank * (1 - rank) / sketch.n)
     ranks = [max(rank - width, 0.0), rank, min(rank + width, 1.0)]
     low, value, high = (float(each) for each in sketch.get_quantiles(ranks))
-    return Reading(_one(value), max(((high - low) / 2) ** 2, SMALLEST), int(sketch.n), value)
+    variance = max(((high - low) / 2) ** 2, SMALLEST)
+    return Reading(_one(value), variance, int(sketch.n), value, values=values)
 
 
 def features(total: NDArray[np.float64], count: int) -> Reading:

@@ -10,7 +10,7 @@ from services.monitor.domain.drift.detector import Direction
 from services.monitor.domain.drift.features import FEATURES
 from services.monitor.domain.drift.lexicon import Lexicon
 from services.monitor.domain.drift.reading import Reading, features, quantile, rate
-from services.monitor.domain.drift.tally import Tally, opened
+from services.monitor.domain.drift.tally import Tally
 
 Advice = Literal["retrain", "re-index", "look"]
 
@@ -106,11 +106,10 @@ def readings(tally: Tally, words: Lexicon, number: int) -> dict[str, Reading]:
     if tally.words:
         found["new-terms"] = rate(words.unknown(tally.words, number), len(tally.words))
     if tally.similarities:
-        similarities = opened(tally.similarities)
-        found["scores-median"] = quantile(similarities, 0.5)
-        found["scores-p95"] = quantile(similarities, 0.95)
+        found["scores-median"] = quantile(tally.similarities, 0.5)
+        found["scores-p95"] = quantile(tally.similarities, 0.95)
     if tally.nearest:
-        found["nearest"] = quantile(opened(tally.nearest), 0.5)
+        found["nearest"] = quantile(tally.nearest, 0.5)
     for name, (total, count) in _SUMS.items():
         if tally.count(count):
             found[name] = features(np.frombuffer(getattr(tally, total)), tally.count(count))

@@ -8,12 +8,11 @@ from hashlib import blake2b
 from heapq import nsmallest
 
 import numpy as np
-from datasketches import kll_floats_sketch
 from numpy.typing import NDArray
 
 from schemas.base import Value
 from services.monitor.domain.drift.features import transform
-from services.monitor.domain.drift.reading import SKETCH_K
+from services.monitor.domain.drift.sketches import merged, sketch
 
 WORDS = 2000
 """Different words kept of a window: those with the smallest hashes, so a fair sample."""
@@ -56,8 +55,8 @@ class Tally(Value):
     def __add__(self, other: "Tally") -> "Tally":
         return Tally(
             counts=Counter(self.counts) + Counter(other.counts),
-            similarities=_merged(self.similarities, other.similarities),
-            nearest=_merged(self.nearest, other.nearest),
+            similarities=merged(self.similarities, other.similarities),
+            nearest=merged(self.nearest, other.nearest),
             queries=_sum(self.queries, other.queries),
             documents=_sum(self.documents, other.documents),
             words=sample(Counter(self.words) + Counter(other.words)),
@@ -133,20 +132,6 @@ def words_of(text: str) -> set[str]:
     return {word[:40] for word in _WORD.findall(text.casefold())}
 
 
-def sketch(values: Sequence[float] | Vectors) -> bytes:
-    """Return a KLL sketch of the values; nothing for none."""
-    if not len(values):
-        return b""
-    made = kll_floats_sketch(SKETCH_K)
-    made.update(np.asarray(values, dtype=np.float32))
-    return bytes(made.serialize())
-
-
-def opened(serialized: bytes) -> kll_floats_sketch:
-    """Return the sketch that `sketch` or a sum of tallies wrote."""
-    return kll_floats_sketch.deserialize(serialized)
-
-
 def sample(counts: Mapping[str, int]) -> dict[str, int]:
     """Keep the counts of the words with the smallest hashes: of equal tallies, equal words."""
     if len(counts) <= WORDS:
@@ -168,11 +153,3 @@ def _sum(one: bytes, other: bytes) -> bytes:
     if not one or not other:
         return one or other
     return (np.frombuffer(one) + np.frombuffer(other)).tobytes()
-
-
-def _merged(one: bytes, other: bytes) -> bytes:
-    if not one or not other:
-        return one or other
-    made = opened(one)
-    made.merge(opened(other))
-    return bytes(made.serialize())

@@ -1,0 +1,63 @@
+"""How far a window's values are from those of the last weeks: the PSI, for people to read.
+
+Nothing alarms by it: its usual limits (0.1, 0.25) are habits, and by chance alone it grows as the number of
+values falls.
+"""
+
+from collections.abc import Mapping
+from functools import reduce
+
+import numpy as np
+from datasketches import kll_floats_sketch
+from pydantic import BaseModel, ConfigDict
+
+from services.monitor.domain.drift.sketches import merged, opened
+
+BINS = 10
+DAYS = 28
+
+
+class Stability(BaseModel):
+    """A population stability index, and what it would be by chance if nothing had changed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    psi: float
+    by_chance: float
+
+
+class Population(BaseModel):
+    """The values of the last weeks as a sketch a day, and those of the newest window."""
+
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+
+    days: Mapping[int, bytes] = {}
+    day: int = 0
+    """Of the newest window."""
+    newest: bytes = b""
+
+    def seen(self, day: int, values: bytes, *, usual: bool) -> "Population":
+        """Return it with another window; the one before joins the reference, if it was `usual`."""
+        days = dict(self.days)
+        if usual and self.newest:
+            days[self.day] = merged(days.get(self.day, b""), self.newest)
+        kept = {one: days[one] for one in sorted(days)[-DAYS:]}
+        return Population.model_construct(days=kept, day=day, newest=values)
+
+    def stability(self) -> Stability | None:
+        """Return the PSI of the newest window against the weeks before; None at first."""
+        if not self.newest or not self.days:
+            return None
+        return stability(opened(reduce(merged, self.days.values())), opened(self.newest))
+
+
+def stability(usual: kll_floats_sketch, now: kll_floats_sketch) -> Stability:
+    """Return the PSI over the deciles of `usual`: the sum of (q - p) ln(q / p), empty bins as half a value.
+
+    By chance it is about (bins - 1) (1/n + 1/m): Yurdakul (2018), Statistical properties of population
+    stability index.
+    """
+    edges = np.unique(usual.get_quantiles([(place + 1) / BINS for place in range(BINS - 1)]))
+    before, after = (np.maximum(it.get_pmf(edges), 0.5 / it.n) for it in (usual, now))
+    index = float(((after - before) * np.log(after / before)).sum())
+    return Stability(psi=index, by_chance=len(edges) * (1 / usual.n + 1 / now.n))
