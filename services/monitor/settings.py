@@ -36,6 +36,8 @@ class DriftSettings(Section):
     """Windows that a new one is ranked among."""
     adopt_after: timedelta = timedelta(days=14)
     """What lasts so long is the new normal: the alarm ends and the signal is learned anew."""
+    learn_words: timedelta = timedelta(days=14)
+    """How long words are only learned before new ones are counted."""
     forget_words_after: timedelta = timedelta(days=56)
     threshold: float | None = None
     """Similarity below which a query's best product is a weak answer; absent: the one that was fitted with
@@ -56,6 +58,7 @@ class DriftSettings(Section):
             false_alarm_every=self.false_alarm_every,
             window=self.window,
             adopt_after=self.adopt_after,
+            learn_words=self.learn_words,
             forget_words_after=self.forget_words_after,
         )
 

@@ -79,6 +79,18 @@ def test_a_signal_with_too_few_says_nothing() -> None:
     assert "ann-recall" not in readings(window(rng), Lexicon(10), 1)
 
 
+def test_while_words_are_learned_none_is_called_new() -> None:
+    rule = RULE.model_copy(update={"learn_words": 40 * HOUR})
+    watch, busy = Watch(rule, FRAME), {"": Tally(words={f"word {at}": 1 for at in range(60)})}
+    for number in range(100, 140):
+        watch.close(number, busy)
+    assert watch.panels[SHOP].detectors["new-terms"].share == 0
+    memory, watch = watch.dump(), Watch(rule, FRAME)
+    watch.load(memory)
+    watch.close(140, busy)
+    assert watch.panels[SHOP].detectors["new-terms"].share == 1
+
+
 @pytest.mark.parametrize(
     ("rise", "deployed", "cause"),
     [

@@ -20,12 +20,15 @@ Direction = Literal["up", "down", "both"]
 FELT = 2.0
 """An autocorrelation is taken out when it is this many standard errors from nothing."""
 STRONGEST = 0.9
-CLASSES = (0.0, 0.3, 1.0, 3.0)
-"""Windows with at least so many expected hits are ranked among each other (Mondrian ranks).
+HITS = (0.0, 0.3, 1.0, 3.0)
+"""Windows of a rate with at least so many expected hits are ranked among each other (Mondrian ranks).
 
 Expected at the mean rate of all hours: by the hour's own, which is estimated, a window would be ranked
 among those whose usual value is wrong in the same way.
 """
+SIZES = (0.0, 0.4, 0.8, 1.4)
+"""Of other signals: windows with at least so many times the mean count. What small ones scatter by is known
+less well, and they come one after the other at night, where that would add up to alarms."""
 REACH = 3.0
 """Standard deviations that one window can move what is usual by, at most."""
 BLIP = 48
@@ -79,12 +82,14 @@ class Detector:
         self._frame = frame
         self._usual = Usual(HOURS[frame.season], dimensions, frame.memory)
         self._scatter = Scatter()
-        self._ranks = [Ranks(frame.remember) for _ in CLASSES]
+        self._ranks = [Ranks(frame.remember) for _ in HITS]
         self.up, self.down = Chart(), Chart()
         self.course = deque[float](maxlen=LONGEST)
         """The last surprises, newest last."""
         self._echo: tuple[float, ...] = (0.0,) * 4
         """Number of surprises, and sums of them, of their squares, of each times the one before."""
+        self._size = 0.0
+        """The mean count of a window."""
         self._waiting: list[Judged] = []
 
     @property
@@ -141,12 +146,9 @@ class Detector:
         spread += 1
         expected = self._scatter.expected(sampling, spread)
         surprise = sqrt(float(difference @ difference) / expected)
-        kind = 0
-        if len(usual) == 1:
-            surprise = surprise if difference[0] >= 0 else -surprise
-            hits = reading.expected_hits(self._usual.level) if reading.rate else inf
-            kind = sum(hits >= least for least in CLASSES) - 1
-        fresh = self._fresh(surprise)
+        if len(usual) == 1 and difference[0] < 0:
+            surprise = -surprise
+        fresh, kind = self._fresh(surprise), self._kind(reading)
         return Judged(
             slot=slot,
             reading=reading,
@@ -160,6 +162,12 @@ class Detector:
             spread=spread,
             expected=expected,
         )
+
+    def _kind(self, reading: Reading) -> int:
+        """Return the number of the class that a window is ranked in."""
+        if reading.rate:
+            return sum(reading.expected_hits(self._usual.level) >= least for least in HITS) - 1
+        return sum(reading.count >= least * (self._size or reading.count) for least in SIZES) - 1
 
     def _take_in(self, judged: Judged) -> None:
         """Learn from a window, now or when an alarm is over; what waits too long is not learned."""
@@ -178,6 +186,7 @@ class Detector:
             self._ranks[judged.kind].add(judged.fresh)
             self._learn_echo(judged)
         self._usual.learn(judged.slot, judged.reading, reach=reach)
+        self._size += (judged.reading.count - self._size) * (1 - FORGET if self._size else 1)
 
     def _fresh(self, surprise: float) -> float:
         """Take out what the window before already said (Cochrane and Orcutt 1949)."""
@@ -219,6 +228,7 @@ class Detector:
             charts=np.array([self.up.level, self.up.alarmed, self.down.level, self.down.alarmed]),
             course=np.array(self.course),
             echo=np.array(self._echo),
+            size=np.array(self._size),
             past=np.concatenate([np.array(ranks.past) for ranks in self._ranks]),
             sizes=np.array([len(ranks) for ranks in self._ranks]),
         )
@@ -238,3 +248,4 @@ class Detector:
             self.up, self.down = Chart(up, bool(up_alarmed)), Chart(down, bool(down_alarmed))
             self.course = deque(stored["course"].tolist(), maxlen=LONGEST)
             self._echo = tuple(stored["echo"].tolist())
+            self._size = float(stored["size"])

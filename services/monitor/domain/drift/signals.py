@@ -96,14 +96,17 @@ _SHARES = {
 _SUMS = {"query-embeddings": ("queries", "vectors"), "document-embeddings": ("documents", "documents")}
 
 
-def readings(tally: Tally, words: Lexicon, number: int) -> dict[str, Reading]:
-    """Return what a window's tally says, of the signals that it says enough about."""
+def readings(tally: Tally, words: Lexicon | None, number: int) -> dict[str, Reading]:
+    """Return what a window's tally says, of the signals that it says enough about.
+
+    No lexicon: which words are new cannot be said yet.
+    """
     found: dict[str, Reading] = {
         name: rate(tally.count(hits), tally.count(trials))
         for name, (hits, trials) in _SHARES.items()
         if tally.count(trials)
     }
-    if tally.words:
+    if tally.words and words is not None:
         found["new-terms"] = rate(words.unknown(tally.words, number), len(tally.words))
     if tally.similarities:
         found["scores-median"] = quantile(tally.similarities, 0.5)

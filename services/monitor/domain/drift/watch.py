@@ -35,6 +35,8 @@ class Rule(BaseModel):
     window: timedelta = timedelta(hours=1)
     adopt_after: timedelta = timedelta(days=14)
     """An alarm that lasts so long is the new normal."""
+    learn_words: timedelta = timedelta(days=14)
+    """So long all words are only learned: at first every one is new, which is no rate to compare with."""
     forget_words_after: timedelta = timedelta(days=56)
 
     @property
@@ -55,6 +57,8 @@ class Rule(BaseModel):
 class _Seen:
     """What was last seen of the installation, to see it change."""
 
+    first: int | None = None
+    """The first window ever."""
     closed: int = -1
     fingerprints: dict[str, str] = field(default_factory=dict)
     """By generation."""
@@ -106,14 +110,16 @@ class Watch:
         if number <= self.seen.closed:
             return []
         self.seen.closed = number
+        self.seen.first = number if self.seen.first is None else self.seen.first
         window = self._rule.at(number)
         for generation, tally in tallies.items():
             self._notice(window, generation, tally)
         every = self._rule.windows * speaking(self.panels.values())
         whole = reduce(add, tallies.values()) if tallies else Tally()
-        said = {scope: readings(tally, self.words, number) for scope, tally in tallies.items()}
+        words = self.words if number - self.seen.first >= self._rule.learn_words / self._rule.window else None
+        said = {scope: readings(tally, words, number) for scope, tally in tallies.items()}
         alone = next(iter(said.values())) if len(said) == 1 else None
-        said[SHOP] = alone if alone is not None else readings(whole, self.words, number)
+        said[SHOP] = alone if alone is not None else readings(whole, words, number)
         news = [
             (panel, each)
             for scope, panel in list(self.panels.items())
