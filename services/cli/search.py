@@ -113,6 +113,8 @@ def _show(answer: JsonObject, console: Console) -> None:
             f"{place['partition']} {place['segment']} {place['offset']}",
         )
     console.print(table if answer["hits"] else "nothing found")
+    if answer.get("weak"):
+        console.print("no hit is similar enough to be right, as far as the model can tell", style="yellow")
     missing = [each for each in answer["partitions"] if not each["answered"]]
     for each in missing:
         console.print(f"shard {each['partition']} is missing: {each['reason']}", style="bold red")

@@ -10,7 +10,7 @@ from services.search.domain.candidate import ShardAnswer, merge
 from services.search.domain.fusion import Ranked, rank
 from services.search.domain.request import Fusion, Mode, SearchRequest, SimilarRequest, clean
 from services.search.domain.route import NO_OWNER, Route, route
-from services.search.generation import Generations
+from services.search.generation import Fitted, Generations
 from services.search.owners import Owners
 from services.search.problem import Refusal
 from services.search.settings import SearchSettings
@@ -48,8 +48,10 @@ class SearchEngine:
                 422, "query.empty", "an empty query finds nothing", fix="give `text` at least one word"
             )
         query = await self._query(request, text=text, mode=request.mode)
-        fusion = request.fusion or self._fusion(query.generation)
-        return await self._answer(query, request.k, mode=request.mode, fusion=fusion)
+        fitted = self._parts.generations.fitted(query.generation)
+        fusion = request.fusion or self._fusion(fitted)
+        answer = await self._answer(query, request.k, mode=request.mode, fusion=fusion)
+        return replace(answer, threshold=fitted.threshold)
 
     async def similar(self, request: SimilarRequest) -> Answer:
         """Answer with the products nearest to a product (which is left out itself) or a text."""
@@ -109,10 +111,9 @@ class SearchEngine:
         )
         return query if text is None or mode == "lexical" else await self._embedded(query, text)
 
-    def _fusion(self, generation: str) -> Fusion:
+    def _fusion(self, fitted: Fitted) -> Fusion:
         """Return how hybrid searches are fused when the request does not say."""
-        weight = self._parts.generations.dense_weight(generation)
-        fusion = self._settings.fusion
+        fusion, weight = self._settings.fusion, fitted.dense_weight
         return fusion if weight is None else fusion.model_copy(update={"dense_weight": weight})
 
     async def _embedded(self, query: ShardQuery, text: str) -> ShardQuery:

@@ -1,6 +1,7 @@
 """Which generation of the index answers a search, and the model that embeds its queries."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -11,6 +12,15 @@ from shared.rollout_log import RolloutLog
 
 FITTED_ON = ("query-embeddings", "document-embeddings")
 """The drift of which makes void what was fitted with a model."""
+
+
+class Fitted(NamedTuple):
+    """What was fitted with a generation's model on this shop's queries; None: nothing was, or it is void."""
+
+    dense_weight: float | None = None
+    """Of vectors in hybrid search."""
+    threshold: float | None = None
+    """The similarity below which a product is not right."""
 
 
 class Generations:
@@ -50,14 +60,15 @@ class Generations:
         encoder = self.vectors(name)
         return encoder.missing() if encoder else f"no model of generation {name} is loaded"
 
-    def dense_weight(self, generation: str) -> float | None:
-        """Return the weight of vectors in hybrid search that was fitted for the generation's model.
+    def fitted(self, generation: str) -> Fitted:
+        """Return what was fitted with the generation's model.
 
-        None: none was, or it is void, for shoppers no longer ask, or the catalogue no longer has, what it
-        was fitted on.
+        It is void while shoppers no longer ask, or the catalogue no longer has, what it was fitted on.
         """
         model = self._rollouts.generations.model(generation)
-        return None if model is None or self._has_drifted(generation) else model.dense_weight
+        if model is None or self._has_drifted(generation):
+            return Fitted()
+        return Fitted(model.dense_weight, model.threshold)
 
     def _has_drifted(self, generation: str) -> bool:
         keys = (f"drift:{generation}:{signal}".encode() for signal in FITTED_ON)

@@ -23,11 +23,21 @@ class Answer:
     ranked: Sequence[Ranked]
     vector: Vectors | None = None
     """What the query was embedded to; None for a search by words alone."""
+    threshold: float | None = None
+    """The similarity below which a product is not right, if one was fitted."""
 
     @property
     def partial(self) -> bool:
         """Whether a partition is missing from it."""
         return bool(missing(self.reports))
+
+    @property
+    def weak(self) -> bool | None:
+        """Whether not even the most similar hit is right; None: there is nothing to tell it by."""
+        if self.threshold is None or self.vector is None:
+            return None
+        similar = [it.candidate.dense for it in self.ranked if it.candidate.dense is not None]
+        return max(similar, default=-1.0) < self.threshold
 
     def json(self, *, took_ms: float, fields: Sequence[str] | None) -> JsonObject:
         """Return the body of the response; `fields` chooses attributes of the hits (None: all)."""
@@ -38,6 +48,7 @@ class Answer:
             "mode": self.mode,
             "took_ms": round(took_ms, 3),
             "partial": self.partial,
+            "weak": self.weak,
             "partitions": [asdict(report) for report in self.reports],
             "hits": [self._hit(place, ranked, fields) for place, ranked in enumerate(self.ranked, start=1)],
         }

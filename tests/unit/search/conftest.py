@@ -14,6 +14,7 @@ from schemas.index import IndexRecord, Passage
 from services.search.api import SearchApi, mount
 from services.search.embedding import QueryVectors
 from services.search.engine import Parts, SearchEngine
+from services.search.generation import Fitted
 from services.search.log import QueryLog
 from services.search.settings import SearchSettings
 from services.search.shards import ShardClient
@@ -101,7 +102,7 @@ class Shop:
         self.owners = []
         self.served = {}
         self.encoders = {}
-        self.weights = {}
+        self.fits = {}
         self.log = None
 
     def shard(self, number, products, name="a"):
@@ -166,8 +167,8 @@ class Shop:
     def missing(self, generation):
         return None if generation in self.encoders else "no model is loaded"
 
-    def dense_weight(self, generation):
-        return self.weights.get(generation)
+    def fitted(self, generation):
+        return self.fits.get(generation, Fitted())
 
     def now(self):
         return NOW

@@ -7,6 +7,7 @@ import pytest
 
 from schemas.search import SearchQuery
 from services.search.embedding import QueryVectors
+from services.search.generation import Fitted
 from tests.unit.search.conftest import MODEL, PRODUCTS, home
 
 RED_SHOE = {"text": "red shoe", "k": 3}
@@ -313,6 +314,21 @@ async def test_the_weight_that_was_fitted_for_a_model_counts_unless_the_request_
 
     plain = await scores()
     words = await scores(fusion={"method": "weighted", "dense_weight": 0.1})
-    shop.weights["g1"] = 0.1
+    shop.fits["g1"] = Fitted(dense_weight=0.1)
     assert await scores() == words != plain
     assert await scores(fusion={"method": "weighted", "dense_weight": 0.5}) == plain
+
+
+async def test_an_answer_is_weak_when_not_even_its_best_is_similar_enough(client, shop):
+    async def weak(**asked):
+        answer = await client.post("/search", json={"text": "red shoe", **asked})
+        best = max(hit["scores"]["dense"] or 0 for hit in answer.json()["hits"])
+        return answer.json()["weak"], best
+
+    said, best = await weak()
+    assert said is None, "nothing was fitted"
+    shop.fits["g1"] = Fitted(threshold=best)
+    assert await weak() == (False, best)
+    shop.fits["g1"] = Fitted(threshold=best + 0.01)
+    assert await weak() == (True, best)
+    assert (await weak(mode="lexical"))[0] is None, "words alone have no similarity"

@@ -8,7 +8,7 @@ from schemas.alerts import Alert
 from schemas.control import Model, Rollout
 from services.monitor.domain.drift.findings import key_of
 from services.monitor.domain.drift.signals import MODEL_SIGNALS
-from services.search.generation import FITTED_ON, Generations
+from services.search.generation import FITTED_ON, Fitted, Generations
 from shared.generations import Ledger
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -19,6 +19,7 @@ MODEL = Model(
     dimensions=3,
     verdict="admitted",
     dense_weight=0.7,
+    threshold=0.4,
     created_at=NOW,
 )
 
@@ -82,23 +83,23 @@ def test_until_the_new_models_encoder_is_loaded_the_generation_before_answers():
     assert found.choose(None) == "g2"
 
 
-def test_each_generation_has_the_weight_of_its_model():
+def test_each_generation_has_what_was_fitted_with_its_model():
     world = World(*PROMOTED)
     found = Generations(world, world, {})
-    assert (found.dense_weight("g1"), found.dense_weight("g2"), found.dense_weight("g9")) == (None, 0.7, None)
+    assert [found.fitted(it) for it in ("g1", "g2", "g9")] == [Fitted(), Fitted(0.7, 0.4), Fitted()]
 
 
 @pytest.mark.parametrize(
-    ("key", "status", "weight"),
+    ("key", "status", "void"),
     [
-        ("drift:g2:query-embeddings", "firing", None),
-        ("drift:g2:document-embeddings", "updated", None),
-        ("drift:g2:query-embeddings", "resolved", 0.7),
-        ("drift:g1:query-embeddings", "firing", 0.7),
-        ("drift:g2:ann-recall", "firing", 0.7),
+        ("drift:g2:query-embeddings", "firing", True),
+        ("drift:g2:document-embeddings", "updated", True),
+        ("drift:g2:query-embeddings", "resolved", False),
+        ("drift:g1:query-embeddings", "firing", False),
+        ("drift:g2:ann-recall", "firing", False),
     ],
 )
-def test_a_weight_is_void_while_queries_or_documents_have_drifted(key, status, weight):
+def test_what_was_fitted_is_void_while_queries_or_documents_have_drifted(key, status, void):
     alert = Alert(
         alert_key=key,
         status=status,
@@ -110,7 +111,7 @@ def test_a_weight_is_void_while_queries_or_documents_have_drifted(key, status, w
     )
     world = World(*PROMOTED)
     found = Generations(world, world, {key.encode(): alert.encode()})
-    assert found.dense_weight("g2") == weight
+    assert found.fitted("g2") == (Fitted() if void else Fitted(0.7, 0.4))
 
 
 def test_what_makes_void_is_said_by_the_monitor_under_these_keys():
@@ -120,4 +121,4 @@ def test_what_makes_void_is_said_by_the_monitor_under_these_keys():
 
 def test_what_is_no_alert_makes_nothing_void():
     world = World(*PROMOTED)
-    assert Generations(world, world, {b"drift:g2:query-embeddings": b"{"}).dense_weight("g2") == 0.7
+    assert Generations(world, world, {b"drift:g2:query-embeddings": b"{"}).fitted("g2") == Fitted(0.7, 0.4)
