@@ -16,8 +16,8 @@ from schemas.judgements import Negative
 from services.cli.demonstration.place import Place, until
 from services.cli.demonstration.ranked import Ranked, asked_all
 from services.cli.demonstration.screen import Screen
+from services.cli.rollout import Told, new_request
 from services.cli.rollout import ask as ask_rollout
-from services.cli.rollout import new_request
 from services.cli.simulation import delivery
 from services.cli.simulation.catalogue import EXACT, Catalogue
 from services.cli.simulation.shoppers import ClickModel
@@ -200,8 +200,19 @@ class LearningStory:
             "The candidate's index is built beside the live one from its records, and fed with every change. "
             "When it has caught up and its canaries are green, one message switches all searches to it.",
         )
-        with self.screen.console.status(f"building {CANDIDATE}: headrace rollout status"):
-            built, took = await self._asked("backfill", model.model_id, within=BACKFILLED_WITHIN)
+        with self.screen.progress() as bars:
+            bar = bars.add_task(f"products in {CANDIDATE}", total=None, note="")
+            built, took = await self._asked(
+                "backfill",
+                model.model_id,
+                within=BACKFILLED_WITHIN,
+                told=lambda candidate, live, lacking: bars.update(
+                    bar,
+                    total=live.documents or None,
+                    completed=candidate.documents,
+                    note=lacking[0] if lacking else "ready",
+                ),
+            )
         self.screen.claim(
             f"{CANDIDATE} was built and has caught up after {took / SECOND:.0f} s {built.reason}",
             holds=built.status == "done",
@@ -248,12 +259,13 @@ class LearningStory:
         model_id: str | None = None,
         *,
         within: timedelta = SERVED_WITHIN,
+        told: Told = lambda *_: None,
     ) -> tuple[Rollout, timedelta]:
         settings = RolloutSettings.load(**dict(self.place.addresses.settings))
         request = new_request(action, CANDIDATE).model_copy(update={"model_id": model_id})
         began = self.place.clock.now()
         try:
-            answer = await asyncio.wait_for(ask_rollout(settings, request), within.total_seconds())
+            answer = await asyncio.wait_for(ask_rollout(settings, request, told), within.total_seconds())
         except TimeoutError as error:
             raise TransientError(f"{action} of {CANDIDATE} was not answered within {within}") from error
         return answer, self.place.clock.now() - began
