@@ -82,7 +82,8 @@ class Model(Message):
     """Why it was admitted or refused, a sentence each."""
     metrics: Mapping[str, Score] = {}
     dense_weight: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Of hybrid search, fitted for this model on this shop's queries."""
+    """Of vectors, beside words in hybrid search or beside this model when it is a last stage: fitted for it
+    on this shop's queries."""
     threshold: Score | None = None
     """The score below which a product is not relevant, fitted likewise."""
     dataset: str = ""

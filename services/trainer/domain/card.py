@@ -45,7 +45,7 @@ def _facts(model: Model) -> list[tuple[str, str]]:
         "fitted from": model.base_fingerprint or "",
         "dimensions": model.dimensions,
         "threshold": "" if model.threshold is None else f"{model.threshold:.4f}",
-        "weight of vectors beside words": "" if model.dense_weight is None else f"{model.dense_weight:.2f}",
+        "weight of vectors": "" if model.dense_weight is None else f"{model.dense_weight:.2f}",
         "job": model.job_id or "",
         "seed": model.seed,
         "code": model.code_version,

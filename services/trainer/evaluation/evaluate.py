@@ -216,12 +216,12 @@ def _among_judged(embedded: Embedded, ground: Ground, *, depth: int) -> dict[str
 
 def _scored(embedded: Embedded, ground: Ground) -> list[tuple[float, bool]]:
     """Return the cosine of every judged pair, and whether it is right."""
-    places = {product_id: place for place, product_id in enumerate(embedded.ids)}
+    known = {*embedded.ids}
     return [
-        (float(embedded.documents[places[it]] @ embedded.queries[query]), grade >= quality.RELEVANT)
+        (cosine, row[it] >= quality.RELEVANT)
         for query, row in ground.grades.items()
-        for it, grade in row.items()
-        if it in places
+        for ids in ([it for it in row if it in known],)
+        for it, cosine in zip(ids, embedded.cosines(query, ids), strict=True)
     ]
 
 

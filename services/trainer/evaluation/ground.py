@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -57,6 +58,15 @@ class Embedded:
     def asked(self, ground: Ground) -> Vectors:
         """Return the vectors of a ground's queries."""
         return np.stack([self.queries[query] for query in ground.queries])
+
+    def cosines(self, query: str, ids: Sequence[str]) -> list[float]:
+        """Return the similarity of a query and some products."""
+        found: list[float] = (self.documents[[self._places[it] for it in ids]] @ self.queries[query]).tolist()
+        return found
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {product_id: place for place, product_id in enumerate(self.ids)}
 
     def ranked(self, ground: Ground, code: Code, *, depth: int = quality.DEPTH) -> dict[str, list[str]]:
         """Return the best products of each query, without those that are excluded."""

@@ -7,9 +7,9 @@ from schemas.base import Value
 from services.trainer.domain.dataset import Dataset
 from services.trainer.domain.recipe import Recipe
 from services.trainer.domain.verdict import Terms, Verdict, decide
-from services.trainer.evaluation.evaluate import Evaluated, Progress, evaluate
-from services.trainer.evaluation.ground import embed, grounds
-from services.trainer.evaluation.reordered import reordered
+from services.trainer.evaluation.evaluate import FIT_LEAST, Evaluated, Progress, evaluate
+from services.trainer.evaluation.ground import embed, grounds, validation
+from services.trainer.evaluation.last_stage import UNFITTED, LastStage
 from services.trainer.learning.train import student
 from shared.encoder import load
 from shared.encoder.description import describe
@@ -35,7 +35,8 @@ class Judge:
     def judge(self, dataset: Dataset, candidate: Path, recipe: Recipe) -> Judged:
         """Return figures and verdict (blocking; minutes).
 
-        A reranker or late-interaction model is judged by how it orders the live model's best products.
+        A reranker or late-interaction model is judged by how it orders the live model's best products,
+        beside the vectors, with a weight that is fitted on the validation queries.
         Raises `ConfigurationError` when a directory is refused.
         """
         if recipe.kind == "encoder":
@@ -43,20 +44,24 @@ class Judge:
                 dataset, live=self.live, candidate=candidate, model=self.model, progress=self.progress
             )
         else:
-            found = self._reordered(dataset, candidate, recipe)
+            found = self._last_stage(dataset, candidate, recipe)
         return Judged(evaluated=found, verdict=decide(found.compared, self.terms))
 
-    def _reordered(self, dataset: Dataset, candidate: Path, recipe: Recipe) -> Evaluated:
+    def _last_stage(self, dataset: Dataset, candidate: Path, recipe: Recipe) -> Evaluated:
         corpus = {product.product_id: product.text for product in dataset.products}
-        asked = list(grounds(dataset))
+        asked, fit = list(grounds(dataset)), validation(dataset)
         encoder = load(self.model.model_copy(update={"path": self.live}))
         self.progress("evaluation", 0.0, {})
-        embedded = embed(encoder, corpus, [query for ground in asked for query in ground.queries])
+        embedded = embed(encoder, corpus, [query for ground in (*asked, fit) for query in ground.queries])
         self.progress("evaluation", 0.5, {})
+        fitted = [fit] if len(fit.grades) >= FIT_LEAST else []
+        stage = LastStage([*asked, *fitted], embedded, corpus=corpus, student=student(candidate, recipe))
+        weight = stage.fitted_weight(fit) if fitted else UNFITTED
         return Evaluated(
             live=encoder.fingerprint,
             candidate=describe(candidate, self.model).fingerprint,
             dimensions=encoder.dimensions,
             products=len(corpus),
-            compared=tuple(reordered(asked, embedded, corpus=corpus, student=student(candidate, recipe))),
+            compared=tuple(stage.compared(ground, weight=weight) for ground in asked),
+            dense_weight=weight,
         )

@@ -13,6 +13,7 @@ from services.trainer.evaluation.codes import WHOLE
 from services.trainer.evaluation.evaluate import FIT_LEAST
 from services.trainer.evaluation.ground import Embedded, Ground, embed, grounds
 from services.trainer.evaluation.judge import Judge
+from services.trainer.evaluation.last_stage import UNFITTED, LastStage
 from services.trainer.learning import train
 from shared.encoder import load
 from shared.errors import ConfigurationError
@@ -81,6 +82,38 @@ def test_with_enough_validation_queries_weight_and_threshold_are_fitted(models):
     assert -1 <= found.threshold <= 1
 
 
+class Says:
+    """A student whose score of a text is given, and that counts what it is asked."""
+
+    module = None
+
+    def __init__(self, scores):
+        self.scores, self.asked, self.prepared = scores, 0, []
+
+    def prepare(self, texts):
+        self.prepared = texts
+
+    def score(self, query, texts):
+        self.asked += len(texts)
+        return [self.scores[text] for text in texts]
+
+
+def test_the_weight_of_a_last_stage_follows_who_is_right(models):
+    embedded = embed(load(ModelSettings(path=models[0])), {"p1": "one", "p2": "two", "p3": "three"}, ["q"])
+    first = embedded.ranked(Ground("g", {"q": {"p1": 3}}), WHOLE)["q"]
+    ground = Ground("g", {"q": {first[-1]: 3}})
+    corpus = dict(zip(first, ("first", "second", "last"), strict=True))
+    right, wrong = Says({"first": 0, "second": 1, "last": 2}), Says({"first": 2, "second": 1, "last": 0})
+    stage = LastStage([ground], embedded, corpus=corpus, student=right)
+    assert stage.fitted_weight(ground) < 0.5
+    assert stage.compared(ground, weight=0.0).candidate == 1.0
+    assert stage.compared(ground, weight=1.0).difference == 0.0
+    assert right.asked == 3, "a pair is scored once"
+    assert sorted(right.prepared) == ["first", "last", "second"]
+    agreed = LastStage([ground], embedded, corpus=corpus, student=wrong)
+    assert agreed.compared(ground, weight=0.5).difference == 0.0
+
+
 def test_the_same_model_again_is_refused(models):
     base, _ = models
     judge = Judge(live=base, model=ModelSettings(), progress=silent, terms=Terms(least=5))
@@ -90,10 +123,11 @@ def test_the_same_model_again_is_refused(models):
 
 
 @pytest.mark.parametrize("kind", ["reranker", "late-interaction"])
-def test_a_last_stage_is_judged_by_how_it_orders_the_best(models, kind):
+def test_a_last_stage_is_judged_by_how_it_orders_the_best_beside_the_vectors(models, kind):
     base, _ = models
     judge = Judge(live=base, model=ModelSettings(), progress=silent)
     found = judge.judge(tiny_dataset(), base, Recipe(kind=kind)).evaluated
+    assert found.dense_weight == UNFITTED
     assert [(it.ground, it.code) for it in found.compared] == [
         ("held_out", "best 20 ordered anew"),
         ("novel_query", "best 20 ordered anew"),
