@@ -86,6 +86,14 @@ class Encoder(Protocol):
         ...
 
 
+class PairModel(Protocol):
+    """One loaded model, for one caller at a time."""
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        """Return how well each text answers the query, on a scale of the model's own (blocking)."""
+        ...
+
+
 def outgoing(message: Message, *, topic: str | None = None) -> Outgoing:
     """Return the message ready to be written to its topic (or to `topic`)."""
     return Outgoing(topic=topic or message.topic, key=message.key(), value=message.encode())

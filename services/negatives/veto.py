@@ -7,22 +7,17 @@ about the few candidates that may be taken.
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import exp
 from pathlib import Path
-
-import numpy as np
-import transformers
-from sentence_transformers import CrossEncoder
-from torch.nn import Sigmoid
 
 from services.negatives.domain.candidates import Retrieved
 from services.negatives.domain.mine import doubtful
 from services.negatives.domain.plan import Plan
 from services.negatives.domain.rules import Rules
 from services.negatives.miner import Index, Live
-from shared.encoder.directory import check_directory
+from shared.encoder import pairs
 from shared.errors import ConfigurationError
 
-MAX_TOKENS = 256
 Model = Callable[[str, Sequence[str]], Sequence[float]]
 """How relevant each title is to a query, from 0 to 1 (blocking)."""
 
@@ -50,21 +45,14 @@ class Doubting:
 
 
 def load(directory: Path) -> Model:
-    """Return the CrossEncoder in a directory; raises `ConfigurationError` when it is not to be loaded."""
+    """Return the cross-encoder in a directory; raises `ConfigurationError` when it is not to be loaded."""
     if not directory.is_dir():
         raise ConfigurationError(f"negatives.cross_encoder: {directory} is not a directory")
-    check_directory(directory)
-    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # it is
-    try:
-        model = CrossEncoder(
-            str(directory), device="cpu", max_length=MAX_TOKENS, local_files_only=True, num_labels=1
-        )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ConfigurationError(f"negatives.cross_encoder: {directory}: {error}") from error
+    model = pairs.load(directory)
+    if not isinstance(model, pairs.CrossScorer):
+        raise ConfigurationError(f"negatives.cross_encoder: {directory} is no cross-encoder")
 
     def score(query: str, titles: Sequence[str]) -> list[float]:
-        pairs = [(query, title) for title in titles]
-        scores = model.predict(pairs, activation_fn=Sigmoid(), show_progress_bar=False)
-        return [float(score) for score in np.asarray(scores).reshape(-1)]
+        return [1 / (1 + exp(-logit)) for logit in model.score(query, titles)]
 
     return score

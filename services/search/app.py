@@ -8,9 +8,10 @@ from services.search.api import SearchApi, mount
 from services.search.embedding import QueryVectors
 from services.search.engine import Parts, SearchEngine
 from services.search.generation import Generations
+from services.search.last_stage import LastStage
 from services.search.log import QueryLog
 from services.search.owners import Owners
-from services.search.settings import Settings
+from services.search.settings import LastStageSettings, Settings
 from services.search.shards import ShardClient
 from shared.adapters.kafka import KafkaPublisher
 from shared.adapters.redis import Connection, connect
@@ -19,6 +20,7 @@ from shared.compacted import CompactedTopic
 from shared.encoder import load
 from shared.generation_parts import GenerationParts
 from shared.generations import Generation
+from shared.ports import PairModel
 from shared.rollout_log import RolloutLog
 from shared.standing import Standings
 from shared.worker import Worker
@@ -47,10 +49,25 @@ def build(settings: Settings) -> Worker:
         owners=Owners(redis, settings.namespace, ttl=section.owners_ttl),
         shards=shards,
         new_id=lambda: uuid4().hex,
+        last_stage=_last_stage(section.last_stage),
     )
     engine = SearchEngine(section, parts)
-    for part in (Connection(redis), publisher, log, shards, rollouts, alerts, encoders):
-        worker.add(part)
+    for part in (Connection(redis), publisher, log, shards, rollouts, alerts, encoders, parts.last_stage):
+        if part is not None:
+            worker.add(part)
     worker.ready("model", parts.generations.missing)
     mount(worker.api, SearchApi(section, engine, log, clock=SystemClock()), section)
     return worker
+
+
+def _last_stage(settings: LastStageSettings) -> LastStage | None:
+    directory = settings.model
+    if directory is None:
+        return None
+
+    def load_pairs() -> PairModel:
+        from shared.encoder import pairs  # noqa: PLC0415 - torch; in the thread that loads
+
+        return pairs.load(directory, remember=settings.remember)
+
+    return LastStage(settings, load_pairs)

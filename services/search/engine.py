@@ -11,6 +11,7 @@ from services.search.domain.fusion import Ranked, rank
 from services.search.domain.request import Fusion, Mode, SearchRequest, SimilarRequest, clean
 from services.search.domain.route import NO_OWNER, Route, route
 from services.search.generation import Fitted, Generations
+from services.search.last_stage import LastStage
 from services.search.owners import Owners
 from services.search.problem import Refusal
 from services.search.settings import SearchSettings
@@ -30,6 +31,7 @@ class Parts:
     owners: Owners
     shards: ShardClient
     new_id: Callable[[], str]
+    last_stage: LastStage | None = None
 
 
 class SearchEngine:
@@ -50,8 +52,14 @@ class SearchEngine:
         query = await self._query(request, text=text, mode=request.mode)
         fitted = self._parts.generations.fitted(query.generation)
         fusion = request.fusion or self._fusion(fitted)
-        answer = await self._answer(query, request.k, mode=request.mode, fusion=fusion)
-        return replace(answer, threshold=fitted.threshold)
+        stage = self._parts.last_stage if request.last_stage and request.mode == "hybrid" else None
+        k = request.k if stage is None else max(request.k, stage.depth)
+        answer = await self._answer(query, k, mode=request.mode, fusion=fusion)
+        answer = replace(answer, threshold=fitted.threshold)
+        if stage is None:
+            return answer
+        ranked, outcome = await stage.order(text, answer.ranked, within=query.remaining())
+        return replace(answer, ranked=ranked[: request.k], last_stage=outcome)
 
     async def similar(self, request: SimilarRequest) -> Answer:
         """Answer with the products nearest to a product (which is left out itself) or a text."""

@@ -1,6 +1,7 @@
 """Configuration of the search worker: section `[search]`, environment `HEADRACE_SEARCH__...`."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, SecretStr
@@ -8,6 +9,24 @@ from pydantic import Field, SecretStr
 import shared.settings
 from services.search.domain.request import Fusion
 from shared.settings import Port, Section
+from shared.texts import TEMPLATES
+
+
+class LastStageSettings(Section):
+    """A model that reads the best hits of a hybrid search and orders them anew."""
+
+    model: Path | None = None
+    """Directory of a late-interaction model or a cross-encoder (`headrace train --kind`); absent: none."""
+    depth: Annotated[int, Field(ge=2, le=200)] = 20
+    """Hits that it reads."""
+    weight: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Of the order before it; the rest is the model's. A model's card has the one fitted beside vectors."""
+    budget: timedelta = timedelta(milliseconds=150)
+    """What it may add to a search; what takes longer leaves the order as it was."""
+    remember: Annotated[int, Field(ge=0)] = 10_000
+    """Products whose token vectors are kept (about 10 KB each with MiniLM)."""
+    text: tuple[str, ...] = TEMPLATES
+    """As what a product is read: the same as `embedder.text`."""
 
 
 class SearchSettings(Section):
@@ -26,6 +45,7 @@ class SearchSettings(Section):
     """A shard that has not answered by then is asked again at another replica, if it has one."""
     fusion: Fusion = Fusion()
     """How hybrid searches are fused when the request does not say."""
+    last_stage: LastStageSettings = LastStageSettings()
     depth: Annotated[int, Field(ge=1, le=1000)] = 25
     """Candidates asked of each shard, by vector and by words, at least."""
     owners_ttl: timedelta = timedelta(milliseconds=500)

@@ -25,6 +25,8 @@ class Answer:
     """What the query was embedded to; None for a search by words alone."""
     threshold: float | None = None
     """The similarity below which a product is not right, if one was fitted."""
+    last_stage: str | None = None
+    """What became of the last stage; None: there is none, or none was asked for."""
 
     @property
     def partial(self) -> bool:
@@ -49,6 +51,7 @@ class Answer:
             "took_ms": round(took_ms, 3),
             "partial": self.partial,
             "weak": self.weak,
+            "last_stage": self.last_stage,
             "partitions": [asdict(report) for report in self.reports],
             "hits": [self._hit(place, ranked, fields) for place, ranked in enumerate(self.ranked, start=1)],
         }
@@ -60,7 +63,11 @@ class Answer:
             "rank": place,
             "product_id": candidate.product_id,
             "score": ranked.score,
-            "scores": {"dense": candidate.dense, "lexical": candidate.lexical},
+            "scores": {
+                "dense": candidate.dense,
+                "lexical": candidate.lexical,
+                "last_stage": ranked.last_stage,
+            },
             "provenance": {
                 "generation": self.generation,
                 "partition": candidate.partition,

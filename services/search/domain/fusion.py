@@ -17,6 +17,8 @@ class Ranked:
 
     candidate: Candidate
     score: float
+    last_stage: float | None = None
+    """What the last stage's model gave it, if it was read."""
 
 
 def rank(candidates: Sequence[Candidate], k: int, *, mode: Mode, fusion: Fusion) -> list[Ranked]:

@@ -54,6 +54,8 @@ class SearchRequest(_Common):
     text: Annotated[QueryText, Field(validation_alias=AliasChoices("text", "query", "user_query"))]
     mode: Mode = "hybrid"
     fusion: Fusion | None = None
+    last_stage: bool = True
+    """Whether the best hits of a hybrid search are read once more, where a last stage is configured."""
     application: UbiText | None = None
     session_id: UbiText | None = None
     client_id: UbiText | None = None

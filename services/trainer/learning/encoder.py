@@ -14,8 +14,9 @@ from services.trainer.domain.recipe import Recipe
 from services.trainer.learning import losses
 from services.trainer.learning.gradients import Cores, Passes, backward, groups_of
 from services.trainer.learning.precision import Precision
-from services.trainer.learning.student import loading, quiet, steady, trainable
+from services.trainer.learning.student import steady, trainable
 from shared.encoder.packing import pack
+from shared.encoder.pairs import loading, quiet
 from shared.ports import Vectors
 
 PASS_TOKENS = 2048

@@ -12,7 +12,8 @@ from services.trainer.domain.batches import Batch
 from services.trainer.domain.recipe import Recipe
 from services.trainer.learning import losses
 from services.trainer.learning.precision import Precision
-from services.trainer.learning.student import loading, quiet, steady
+from services.trainer.learning.student import steady
+from shared.encoder.pairs import loading, quiet
 
 Tokens = tuple[Tensor, Tensor]
 """Vectors (texts, tokens, dimensions) and which tokens count."""

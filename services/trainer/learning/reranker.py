@@ -16,7 +16,8 @@ from services.trainer.domain.recipe import Recipe
 from services.trainer.learning import losses
 from services.trainer.learning.gradients import Cores, Gradients, add
 from services.trainer.learning.precision import Precision
-from services.trainer.learning.student import loading, quiet, steady, trainable
+from services.trainer.learning.student import steady, trainable
+from shared.encoder.pairs import loading, quiet
 
 
 class RerankerStudent:

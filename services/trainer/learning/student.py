@@ -6,11 +6,9 @@ decides everything, and a run that was killed goes on exactly where it was.
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-import huggingface_hub.constants
 import torch
-import transformers
 from torch import Tensor, nn
 
 from services.trainer.domain.batches import Batch
@@ -39,23 +37,6 @@ class Student(Protocol):
 
     def save(self, directory: Path) -> None:
         """Write the model as sentence-transformers has it, weights as safetensors."""
-
-
-def quiet() -> None:
-    """Keep the libraries off the network and off the terminal."""
-    huggingface_hub.constants.HF_HUB_OFFLINE = True
-    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # it is
-    transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # likewise
-
-
-def loading(device: str) -> dict[str, Any]:  # Any: keyword arguments of sentence-transformers
-    """Return how a checked directory is loaded: local safetensors in fp32, no code."""
-    return {
-        "device": device,
-        "local_files_only": True,
-        "trust_remote_code": False,
-        "model_kwargs": {"use_safetensors": True, "dtype": torch.float32},
-    }
 
 
 def steady(module: nn.Module, recipe: Recipe) -> None:

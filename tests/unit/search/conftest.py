@@ -103,6 +103,7 @@ class Shop:
         self.served = {}
         self.encoders = {}
         self.fits = {}
+        self.last_stage = None
         self.log = None
 
     def shard(self, number, products, name="a"):
@@ -232,7 +233,13 @@ async def open_api(shop):
         vectors = shop.encoders["g1"] = QueryVectors(lambda: shop.encoder, remember=section.cached_queries)
         shards = ShardClient(hedge_after=section.hedge_after, transport=shop.network)
         ids = iter(f"q{number}" for number in range(10_000))
-        parts = Parts(generations=shop, owners=shop, shards=shards, new_id=lambda: next(ids))
+        parts = Parts(
+            generations=shop,
+            owners=shop,
+            shards=shards,
+            new_id=lambda: next(ids),
+            last_stage=shop.last_stage,
+        )
         shop.log = QueryLog(shop.published, capacity=section.log_capacity)
         api = FastAPI(docs_url=None)
         mount(api, SearchApi(section, SearchEngine(section, parts), shop.log, clock=shop), section)

@@ -1,0 +1,93 @@
+"""The last stage of the funnel: a model reads the best hits of a hybrid search, within a budget of time."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal
+
+import structlog
+from prometheus_client import Counter, Histogram
+
+from services.search.domain.fusion import Ranked
+from services.search.domain.last_stage import reordered
+from services.search.settings import LastStageSettings
+from shared.errors import FatalError
+from shared.ports import PairModel
+from shared.texts import build_text
+
+log = structlog.get_logger()
+outcomes = Counter(
+    "headrace_search_last_stage", "Hybrid searches by what became of the last stage", ("outcome",)
+)
+seconds = Histogram(
+    "headrace_search_last_stage_seconds",
+    "Time the last stage waited for its model",
+    buckets=(0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.5, 1),
+)
+Outcome = Literal["applied", "late", "busy"]
+ROOM = 2
+"""Searches in its hands: one that is read and one that waits; more would only come late."""
+
+
+class LastStage:
+    """Orders hits anew when there is time; when there is none, they stay as they are.
+
+    What came late is read to its end all the same: a late-interaction model remembers the products.
+    """
+
+    def __init__(self, settings: LastStageSettings, load: Callable[[], PairModel]) -> None:
+        self._settings = settings
+        self._load = load
+        self._model: PairModel | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="last-stage")
+        self._open = 0
+
+    async def start(self) -> None:
+        """Load the model; raises `ConfigurationError` when it is refused."""
+        self._model = await asyncio.to_thread(self._load)
+        log.info("last_stage.loaded", model=str(self._settings.model))
+
+    async def stop(self) -> None:
+        """Begin nothing more."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def depth(self) -> int:
+        """How many hits it reads."""
+        return self._settings.depth
+
+    async def order(
+        self, query: str, ranked: Sequence[Ranked], *, within: float
+    ) -> tuple[list[Ranked], Outcome]:
+        """Return the hits in their order, and what became of it; `within` are the seconds of the search."""
+        found, outcome = await self._order(query, ranked, within=within)
+        outcomes.labels(outcome).inc()
+        return found, outcome
+
+    async def _order(
+        self, query: str, ranked: Sequence[Ranked], *, within: float
+    ) -> tuple[list[Ranked], Outcome]:
+        if self._model is None:
+            raise FatalError("the last stage was used before it was started")
+        if self._open >= ROOM:
+            return list(ranked), "busy"
+        texts = [_text(each.candidate.fields, self._settings.text) for each in ranked[: self.depth]]
+        self._open += 1
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        reading = loop.run_in_executor(self._thread, self._model.score, query, texts)
+        reading.add_done_callback(self._done)
+        await asyncio.wait({reading}, timeout=min(within, self._settings.budget.total_seconds()))
+        seconds.observe(loop.time() - began)
+        if not reading.done():
+            return list(ranked), "late"
+        return reordered(ranked, reading.result(), weight=self._settings.weight), "applied"
+
+    def _done(self, reading: "asyncio.Future[list[float]]") -> None:
+        self._open -= 1
+        if not reading.cancelled():
+            reading.exception()  # of one that came late nobody else asks
+
+
+def _text(fields: Mapping[str, Any] | None, templates: Sequence[str]) -> str:  # Any: attribute values
+    return build_text(fields or {}, templates)

@@ -1,0 +1,106 @@
+"""Models that read a query beside a product: cross-encoders, and late interaction (a vector a token).
+
+They are slower and closer than one vector for each, so they are asked about a few products only.
+"""
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub.constants
+import numpy as np
+import torch
+import transformers
+from sentence_transformers import CrossEncoder, MultiVectorEncoder
+from torch.nn import Identity
+
+from shared.encoder.directory import check_directory
+from shared.errors import ConfigurationError
+from shared.ports import PairModel, Vectors
+
+DESCRIPTION = "config_sentence_transformers.json"
+MAX_TOKENS = 256
+"""Of a query and a product together."""
+
+
+def quiet() -> None:
+    """Keep the libraries off the network and off the terminal."""
+    huggingface_hub.constants.HF_HUB_OFFLINE = True
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # it is
+    transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # likewise
+
+
+def loading(device: str) -> dict[str, Any]:  # Any: keyword arguments of sentence-transformers
+    """Return how a checked directory is loaded: local safetensors in fp32, no code."""
+    return {
+        "device": device,
+        "local_files_only": True,
+        "trust_remote_code": False,
+        "model_kwargs": {"use_safetensors": True, "dtype": torch.float32},
+    }
+
+
+def load(directory: Path, *, remember: int = 0) -> PairModel:
+    """Return the model in a directory; of late interaction, `remember` products' vectors are kept.
+
+    Raises `ConfigurationError` when the directory is not to be loaded or holds another kind of model.
+    """
+    check_directory(directory)
+    quiet()
+    try:
+        described = json.loads((directory / DESCRIPTION).read_bytes())
+        kind = described.get("model_type") if isinstance(described, Mapping) else None
+        if kind == "MultiVectorEncoder":
+            return LateInteraction(MultiVectorEncoder(str(directory), **loading("cpu")), remember=remember)
+        if kind == "CrossEncoder":
+            return CrossScorer(CrossEncoder(str(directory), max_length=MAX_TOKENS, **loading("cpu")))
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ConfigurationError(f"{directory}: {error}") from error
+    raise ConfigurationError(f"{directory}: neither a cross-encoder nor a late-interaction model")
+
+
+class CrossScorer:
+    """A cross-encoder: its score is the logit."""
+
+    def __init__(self, model: CrossEncoder) -> None:
+        self._model = model
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        """Return the logit of each text."""
+        pairs = [(query, text) for text in texts]
+        scores = self._model.predict(pairs, activation_fn=Identity(), show_progress_bar=False)
+        return [float(score) for score in np.asarray(scores).reshape(-1)]
+
+
+class LateInteraction:
+    """A multi-vector model (ColBERT, arXiv 2004.12832); the vectors of the texts seen last are remembered."""
+
+    def __init__(self, model: MultiVectorEncoder, *, remember: int) -> None:
+        self._model = model
+        self._remember = remember
+        self._known: OrderedDict[str, Vectors] = OrderedDict()
+        self._one_at_a_time = threading.Lock()
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        """Return the mean over the query's tokens of the best cosine in each text."""
+        with self._one_at_a_time:
+            asked = np.asarray(
+                self._model.encode_query([query], convert_to_numpy=True, show_progress_bar=False)[0]
+            )
+            rows = self._vectors(texts)
+        return [float((asked @ row.T).max(axis=1).mean()) if len(row) else 0.0 for row in rows]
+
+    def _vectors(self, texts: Sequence[str]) -> list[Vectors]:
+        missing = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if missing:
+            found = self._model.encode_document(missing, convert_to_numpy=True, show_progress_bar=False)
+            self._known |= {text: np.asarray(row) for text, row in zip(missing, found, strict=True)}
+        rows = [self._known[text] for text in texts]
+        for text in texts:
+            self._known.move_to_end(text)
+        while len(self._known) > self._remember:
+            self._known.popitem(last=False)
+        return rows
