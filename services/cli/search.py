@@ -97,7 +97,8 @@ def _show(answer: JsonObject, console: Console) -> None:
     table.add_column("", justify="right", style="dim", no_wrap=True)
     table.add_column("product", no_wrap=True)
     table.add_column("title", max_width=max(16, console.width - 64), overflow="ellipsis", no_wrap=True)
-    for name in ("price", "score", "dense", "words"):
+    read = answer.get("last_stage") == "applied"
+    for name in ("price", "score", "dense", "words", *(("last stage",) if read else ())):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("from", style="dim", no_wrap=True)
     for hit in answer["hits"]:
@@ -110,6 +111,7 @@ def _show(answer: JsonObject, console: Console) -> None:
             _figure(hit["score"], 3),
             _figure(scores["dense"], 3),
             _figure(scores["lexical"], 2),
+            *((_figure(scores["last_stage"], 3),) if read else ()),
             f"{place['partition']} {place['segment']} {place['offset']}",
         )
     console.print(table if answer["hits"] else "nothing found")

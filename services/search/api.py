@@ -105,7 +105,13 @@ class SearchApi:
                 "rank": place,
                 "score": ranked.score if ranked else None,
                 "shard": shard,
-                "reasons": explain(product_id, shard, rank=place, depth=len(answer.ranked)),
+                "reasons": explain(
+                    product_id,
+                    shard,
+                    rank=place,
+                    depth=len(answer.ranked),
+                    last_stage=ranked.last_stage if ranked else None,
+                ),
             }
         )
 

@@ -6,12 +6,16 @@ from typing import Any
 Shard = Mapping[str, Any]  # Any: what a shard says of the product (JSON)
 
 
-def explain(product_id: str, shard: Shard | None, *, rank: int | None, depth: int) -> list[str]:
+def explain(
+    product_id: str, shard: Shard | None, *, rank: int | None, depth: int, last_stage: float | None = None
+) -> list[str]:
     """Return the reasons as sentences; `shard` is None when no live product has that id."""
     if shard is None:
         return [f"{product_id} is not in the index: it was never written, was deleted, or is not applied yet"]
     reasons = [_excluded(condition) for condition in shard.get("excluded_by") or ()]
     reasons += [_kind("vector", shard.get("dense")), _kind("words", shard.get("lexical"))]
+    if last_stage is not None:
+        reasons.append(f"the last stage gives it {last_stage:.4f}")
     if rank is not None:
         reasons.append(f"together that makes it number {rank}")
     elif not shard.get("excluded_by"):

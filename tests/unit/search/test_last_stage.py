@@ -88,6 +88,8 @@ async def test_it_orders_the_best_hits_of_a_hybrid_search(open_api, shop, stage)
     assert len(answer["hits"]) == 3
     one = (await client.post("/search", json={**RED_SHOE, "k": 1})).json()
     assert [hit["product_id"] for hit in one["hits"]] == ["p3"], "it reads more than are asked for"
+    why = (await client.get("/why", params={"query": "red shoe", "product_id": "p3"})).json()
+    assert (why["rank"], why["reasons"][-2]) == (1, "the last stage gives it 1.0000")
     for mode in ("dense", "lexical"):
         other = (await client.post("/search", json={**RED_SHOE, "mode": mode})).json()
         assert other["last_stage"] is None
