@@ -24,7 +24,7 @@ class LastStageSettings(Section):
     budget: timedelta = timedelta(milliseconds=150)
     """What it may add to a search; what takes longer leaves the order as it was."""
     remember: Annotated[int, Field(ge=0)] = 10_000
-    """Products whose token vectors are kept (about 10 KB each with MiniLM)."""
+    """Products whose token vectors are kept (7 KB each with MiniLM)."""
     text: tuple[str, ...] = TEMPLATES
     """As what a product is read: the same as `embedder.text`."""
 

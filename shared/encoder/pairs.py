@@ -14,6 +14,7 @@ import huggingface_hub.constants
 import numpy as np
 import torch
 import transformers
+from numpy.typing import NDArray
 from sentence_transformers import CrossEncoder, MultiVectorEncoder
 from torch.nn import Identity
 
@@ -81,7 +82,7 @@ class LateInteraction:
     def __init__(self, model: MultiVectorEncoder, *, remember: int) -> None:
         self._model = model
         self._remember = remember
-        self._known: OrderedDict[str, Vectors] = OrderedDict()
+        self._known: OrderedDict[str, NDArray[np.float16]] = OrderedDict()
         self._one_at_a_time = threading.Lock()
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
@@ -97,8 +98,8 @@ class LateInteraction:
         missing = [text for text in dict.fromkeys(texts) if text not in self._known]
         if missing:
             found = self._model.encode_document(missing, convert_to_numpy=True, show_progress_bar=False)
-            self._known |= {text: np.asarray(row) for text, row in zip(missing, found, strict=True)}
-        rows = [self._known[text] for text in texts]
+            self._known |= {text: np.asarray(it, np.float16) for text, it in zip(missing, found, strict=True)}
+        rows = [self._known[text].astype(np.float32) for text in texts]
         for text in texts:
             self._known.move_to_end(text)
         while len(self._known) > self._remember:
