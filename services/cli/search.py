@@ -16,6 +16,8 @@ app = typer.Typer()
 
 JsonObject = dict[str, Any]  # Any: JSON
 CONDITION = re.compile(r"(?P<field>[^<>=]+?)\s*(?P<sign><=|>=|<|>|=)\s*(?P<value>.+)", re.DOTALL)
+WIDE = 100
+"""Columns from which on there is room to say where in the index each hit lies."""
 BOUNDS = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
 
 
@@ -96,11 +98,13 @@ def _show(answer: JsonObject, console: Console) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("", justify="right", style="dim", no_wrap=True)
     table.add_column("product", no_wrap=True)
-    table.add_column("title", max_width=max(16, console.width - 64), overflow="ellipsis", no_wrap=True)
-    read = answer.get("last_stage") == "applied"
-    for name in ("price", "score", "dense", "words", *(("last stage",) if read else ())):
+    read, wide = answer.get("last_stage") == "applied", console.width >= WIDE
+    left = console.width - 48 - 7 * read - 24 * wide
+    table.add_column("title", max_width=max(16, left), overflow="ellipsis", no_wrap=True)
+    for name in ("price", "score", "dense", "words", *(("read",) if read else ())):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("from", style="dim", no_wrap=True)
+    if wide:
+        table.add_column("from", style="dim", no_wrap=True)
     for hit in answer["hits"]:
         fields, scores, place = hit["fields"], hit["scores"], hit["provenance"]
         table.add_row(
@@ -112,7 +116,7 @@ def _show(answer: JsonObject, console: Console) -> None:
             _figure(scores["dense"], 3),
             _figure(scores["lexical"], 2),
             *((_figure(scores["last_stage"], 3),) if read else ()),
-            f"{place['partition']} {place['segment']} {place['offset']}",
+            *((f"{place['partition']} {place['segment']} {place['offset']}",) if wide else ()),
         )
     console.print(table if answer["hits"] else "nothing found")
     if answer.get("weak"):

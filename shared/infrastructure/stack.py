@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -286,11 +287,11 @@ class Stack:
         log.error("worker.died", worker=name, code=code, restart_in=f"{decision.delay.total_seconds():g} s")
 
     def stop(self) -> None:
-        """Stop everything in reverse order: each worker drains (30 s at most), then Redis and broker."""
+        """Stop everything: all workers drain at once (30 s at most), then Redis and broker."""
         if self._lock is None:  # never started: the directory, and all that runs on it, is another's
             return
-        for name in reversed(self._members):
-            self.stop_worker(name)
+        with ThreadPoolExecutor(max(1, len(self._members))) as pool:
+            list(pool.map(self.stop_worker, self._members))
         self.redis.stop()
         self.broker.stop()
         running.forget(self.settings.data_dir)
