@@ -17,3 +17,9 @@ def unit_range(scores: Sequence[float | None]) -> list[float]:
     if high <= low:
         return [0.0 if score is None else 1.0 for score in scores]
     return [0.0 if score is None else (score - low) / (high - low) for score in scores]
+
+
+def weighted(one: Sequence[float | None], other: Sequence[float | None], weight: float) -> list[float]:
+    """Return `weight` times the one and the rest of the other, each scaled to 0 .. 1 over all of its own."""
+    scaled = zip(unit_range(one), unit_range(other), strict=True)
+    return [weight * first + (1 - weight) * second for first, second in scaled]

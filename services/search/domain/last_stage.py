@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from services.search.domain.fusion import Ranked
-from shared.fusion import unit_range
+from shared.fusion import weighted
 
 
 def reordered(ranked: Sequence[Ranked], own: Sequence[float], *, weight: float) -> list[Ranked]:
@@ -17,10 +17,9 @@ def reordered(ranked: Sequence[Ranked], own: Sequence[float], *, weight: float) 
     if not best:
         return list(ranked)
     floor = min(each.score for each in best)
-    pairs = zip(unit_range([each.score for each in best]), unit_range(own), strict=True)
-    scores = [floor + (1 - floor) * (weight * first + (1 - weight) * last) for first, last in pairs]
+    both = weighted([each.score for each in best], own, weight)
     found = [
-        replace(each, score=score, last_stage=said)
-        for each, score, said in zip(best, scores, own, strict=True)
+        replace(each, score=floor + (1 - floor) * share, last_stage=said)
+        for each, share, said in zip(best, both, own, strict=True)
     ]
     return [*sorted(found, key=lambda each: (-each.score, each.candidate.product_id)), *rest]

@@ -7,7 +7,7 @@ import tantivy
 from services.trainer.domain.fitting import dense_weight
 from services.trainer.evaluation.ground import Embedded, Ground
 from shared import quality
-from shared.fusion import unit_range
+from shared.fusion import weighted
 
 DEPTH = 100
 """Candidates by vector and by words."""
@@ -68,6 +68,5 @@ def _candidates(embedded: Embedded, query: str, words: Words) -> Scores:
 def _fused(
     ids: Sequence[str], dense: Sequence[float | None], lexical: Sequence[float | None], *, weight: float
 ) -> list[str]:
-    scaled = zip(unit_range(dense), unit_range(lexical), ids, strict=True)
-    ordered = sorted((-(weight * one + (1 - weight) * other), it) for one, other, it in scaled)
+    ordered = sorted((-score, it) for score, it in zip(weighted(dense, lexical, weight), ids, strict=True))
     return [it for _, it in ordered[: quality.DEPTH]]

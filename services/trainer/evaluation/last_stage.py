@@ -15,7 +15,7 @@ from services.trainer.evaluation.codes import WHOLE
 from services.trainer.evaluation.ground import Embedded, Ground
 from services.trainer.learning.student import Student
 from shared import quality
-from shared.fusion import unit_range
+from shared.fusion import weighted
 
 DEPTH = 20
 """Products that the last stage of the funnel orders anew."""
@@ -59,10 +59,7 @@ class LastStage:
         best = row[:DEPTH]
         if weight == 1.0:
             return list(row)
-        vectors, own = (
-            unit_range(it) for it in (self._embedded.cosines(query, best), self._scores(query, best))
-        )
-        scores = [weight * one + (1 - weight) * other for one, other in zip(vectors, own, strict=True)]
+        scores = weighted(self._embedded.cosines(query, best), self._scores(query, best), weight)
         order = sorted(range(len(best)), key=lambda place: (-scores[place], place))
         return [*(best[place] for place in order), *row[DEPTH:]]
 
