@@ -23,7 +23,7 @@ from tests.unit.trainer.tiny import tiny_model
 
 pytestmark = [pytest.mark.connected, pytest.mark.timeout(600)]
 PATIENCE = 240.0
-SLOW = {"epochs": 8, "patience": 8, "checkpoint_steps": 1, "queries": 2, "validation_products": 8}
+SLOW = {"epochs": 24, "patience": 24, "checkpoint_steps": 1, "queries": 2, "validation_products": 8}
 
 
 class Trainers:

@@ -42,9 +42,9 @@ def test_of_another_one_it_is_large() -> None:
 def test_by_the_formula() -> None:
     usual = opened(sketch(np.arange(100, dtype=np.float32)))
     now = opened(sketch(np.arange(50, dtype=np.float32)))
-    assert stability(usual, usual).psi == pytest.approx(0, abs=1e-9)
+    assert stability([usual], usual).psi == pytest.approx(0, abs=1e-9)
     full, empty = 0.1 * np.log(2), (0.1 - 0.01) * np.log(0.1 / 0.01)
-    assert stability(usual, now).psi == pytest.approx(5 * full + 5 * empty, rel=0.1)
+    assert stability([usual], now).psi == pytest.approx(5 * full + 5 * empty, rel=0.1)
 
 
 def test_values_that_are_all_alike_are_no_trouble() -> None:

@@ -4,8 +4,7 @@ Nothing alarms by it: its usual limits (0.1, 0.25) are habits, and by chance alo
 values falls.
 """
 
-from collections.abc import Mapping
-from functools import reduce
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from datasketches import kll_floats_sketch
@@ -14,6 +13,8 @@ from pydantic import BaseModel, ConfigDict
 from services.monitor.domain.drift.sketches import merged, opened
 
 BINS = 10
+GRID = [(place + 0.5) / 100 for place in range(100)]
+"""Ranks by which a sketch is taken for so many equal parts."""
 DAYS = 28
 
 
@@ -48,16 +49,23 @@ class Population(BaseModel):
         """Return the PSI of the newest window against the weeks before; None at first."""
         if not self.newest or not self.days:
             return None
-        return stability(opened(reduce(merged, self.days.values())), opened(self.newest))
+        return stability([opened(day) for day in self.days.values()], opened(self.newest))
 
 
-def stability(usual: kll_floats_sketch, now: kll_floats_sketch) -> Stability:
-    """Return the PSI over the deciles of `usual`: the sum of (q - p) ln(q / p), empty bins as half a value.
+def stability(usual: Sequence[kll_floats_sketch], now: kll_floats_sketch) -> Stability:
+    """Return the PSI over the deciles of all `usual` values: the sum of (q - p) ln(q / p).
 
-    By chance it is about (bins - 1) (1/n + 1/m): Yurdakul (2018), Statistical properties of population
-    stability index.
+    An empty bin counts as half a value. By chance it is about (bins - 1) (1/n + 1/m): Yurdakul (2018),
+    Statistical properties of population stability index. The sketches are not merged, which tosses coins.
     """
-    edges = np.unique(usual.get_quantiles([(place + 1) / BINS for place in range(BINS - 1)]))
-    before, after = (np.maximum(it.get_pmf(edges), 0.5 / it.n) for it in (usual, now))
+    total = sum(it.n for it in usual)
+    points = np.concatenate([it.get_quantiles(GRID) for it in usual])
+    order = np.argsort(points)
+    reached = np.cumsum(np.repeat([it.n / total / len(GRID) for it in usual], len(GRID))[order])
+    places = np.searchsorted(reached, np.arange(1, BINS) / BINS)
+    edges = np.unique(points[order][places])
+    before = sum(it.n * np.array(it.get_pmf(edges)) for it in usual) / total
+    after = np.array(now.get_pmf(edges))
+    before, after = np.maximum(before, 0.5 / total), np.maximum(after, 0.5 / now.n)
     index = float(((after - before) * np.log(after / before)).sum())
-    return Stability(psi=index, by_chance=len(edges) * (1 / usual.n + 1 / now.n))
+    return Stability(psi=index, by_chance=len(edges) * (1 / total + 1 / now.n))
