@@ -24,7 +24,7 @@ seconds = Histogram(
     "Time the last stage waited for its model",
     buckets=(0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.5, 1),
 )
-Outcome = Literal["applied", "late", "busy"]
+Outcome = Literal["applied", "late", "busy", "failed"]
 ROOM = 2
 """Searches in its hands: one that is read and one that waits; more would only come late."""
 
@@ -81,6 +81,9 @@ class LastStage:
         seconds.observe(loop.time() - began)
         if not reading.done():
             return list(ranked), "late"
+        if (error := reading.exception()) is not None:
+            log.error("last_stage.failed", query=query, error=repr(error))
+            return list(ranked), "failed"
         return reordered(ranked, reading.result(), weight=self._settings.weight), "applied"
 
     def _done(self, reading: "asyncio.Future[list[float]]") -> None:

@@ -55,6 +55,8 @@ class Reader:
 
     def score(self, query, texts):
         assert self.go_on.wait(20)
+        if query == "blue sock":
+            raise RuntimeError("the model broke")
         self.read += 1
         return [float("sock" in text) for text in texts]
 
@@ -103,6 +105,14 @@ async def test_when_it_is_late_the_order_stays_and_when_it_is_busy_nobody_waits(
         answer = (await client.post("/search", json=RED_SHOE)).json()
         assert (answer["last_stage"], answer["hits"][0]["product_id"]) == (outcome, "p1")
     reader.go_on.set()
+
+
+async def test_a_model_that_breaks_leaves_the_order_as_it_was(open_api, shop, stage):
+    shop.last_stage, _ = await stage()
+    client = await open_api()
+    answer = await client.post("/search", json={"text": "blue sock"})
+    assert (answer.status_code, answer.json()["last_stage"]) == (200, "failed")
+    assert answer.json()["hits"]
 
 
 @pytest.fixture(scope="module")
