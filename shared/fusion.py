@@ -1,6 +1,8 @@
 """How scores of different kinds become comparable."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+Scale = Callable[[Sequence[float | None]], list[float]]
 
 
 def unit_range(scores: Sequence[float | None]) -> list[float]:
@@ -19,7 +21,9 @@ def unit_range(scores: Sequence[float | None]) -> list[float]:
     return [0.0 if score is None else (score - low) / (high - low) for score in scores]
 
 
-def weighted(one: Sequence[float | None], other: Sequence[float | None], weight: float) -> list[float]:
-    """Return `weight` times the one and the rest of the other, each scaled to 0 .. 1 over all of its own."""
-    scaled = zip(unit_range(one), unit_range(other), strict=True)
+def weighted(
+    one: Sequence[float | None], other: Sequence[float | None], weight: float, *, scale: Scale = unit_range
+) -> list[float]:
+    """Return `weight` times the one and the rest of the other, each scaled over all of its own."""
+    scaled = zip(scale(one), scale(other), strict=True)
     return [weight * first + (1 - weight) * second for first, second in scaled]

@@ -1,9 +1,9 @@
 """The last stage of the funnel: a model reads the best hits of a hybrid search, within a budget of time."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal
+from typing import Literal
 
 import structlog
 from prometheus_client import Counter, Histogram
@@ -71,7 +71,9 @@ class LastStage:
             raise FatalError("the last stage was used before it was started")
         if self._open >= ROOM:
             return list(ranked), "busy"
-        texts = [_text(each.candidate.fields, self._settings.text) for each in ranked[: self.depth]]
+        texts = [
+            build_text(each.candidate.fields or {}, self._settings.text) for each in ranked[: self.depth]
+        ]
         self._open += 1
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -90,7 +92,3 @@ class LastStage:
         self._open -= 1
         if not reading.cancelled():
             reading.exception()  # of one that came late nobody else asks
-
-
-def _text(fields: Mapping[str, Any] | None, templates: Sequence[str]) -> str:  # Any: attribute values
-    return build_text(fields or {}, templates)

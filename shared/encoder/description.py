@@ -12,6 +12,7 @@ from shared.errors import ConfigurationError
 from shared.settings import ModelSettings
 
 JsonObject = Mapping[str, Any]  # Any: JSON from outside
+DESCRIPTION = "config_sentence_transformers.json"
 NO_LIMIT = 1 << 20
 """Tokenizers without a limit claim one of some 10 ** 30 tokens."""
 
@@ -63,8 +64,14 @@ def describe(directory: Path, settings: ModelSettings) -> Description:
 
 def prompts(directory: Path) -> dict[str, str]:
     """Return the prompts that the model's own configuration names."""
-    configured = _json(directory / "config_sentence_transformers.json").get("prompts")
+    configured = _json(directory / DESCRIPTION).get("prompts")
     return {name: prompt for name, prompt in (configured or {}).items() if isinstance(prompt, str)}
+
+
+def model_type(directory: Path) -> str | None:
+    """Return which class of sentence-transformers the model was saved by, if it says so."""
+    found = _json(directory / DESCRIPTION).get("model_type")
+    return found if isinstance(found, str) else None
 
 
 def _longest(directory: Path) -> int | None:
@@ -90,7 +97,7 @@ def _dimensions(directory: Path) -> int:
             found = config.get("embedding_dimension") or _pooled(config) or found
         elif kind == "Dense":
             found = config.get("out_features") or found
-    found = _json(directory / "config_sentence_transformers.json").get("truncate_dim") or found
+    found = _json(directory / DESCRIPTION).get("truncate_dim") or found
     if not isinstance(found, int) or found < 1:
         raise ConfigurationError(f"{directory} does not say how many dimensions its vectors have")
     return found

@@ -3,45 +3,23 @@
 They are slower and closer than one vector for each, so they are asked about a few products only.
 """
 
-import json
-import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import huggingface_hub.constants
 import numpy as np
-import torch
-import transformers
 from numpy.typing import NDArray
 from sentence_transformers import CrossEncoder, MultiVectorEncoder
 from torch.nn import Identity
 
+from shared.encoder.description import model_type
 from shared.encoder.directory import check_directory
+from shared.encoder.libraries import loading, quiet
 from shared.errors import ConfigurationError
 from shared.ports import PairModel, Vectors
 
-DESCRIPTION = "config_sentence_transformers.json"
 MAX_TOKENS = 256
 """Of a query and a product together."""
-
-
-def quiet() -> None:
-    """Keep the libraries off the network and off the terminal."""
-    huggingface_hub.constants.HF_HUB_OFFLINE = True
-    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # it is
-    transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # likewise
-
-
-def loading(device: str) -> dict[str, Any]:  # Any: keyword arguments of sentence-transformers
-    """Return how a checked directory is loaded: local safetensors in fp32, no code."""
-    return {
-        "device": device,
-        "local_files_only": True,
-        "trust_remote_code": False,
-        "model_kwargs": {"use_safetensors": True, "dtype": torch.float32},
-    }
 
 
 def load(directory: Path, *, remember: int = 0) -> PairModel:
@@ -52,8 +30,7 @@ def load(directory: Path, *, remember: int = 0) -> PairModel:
     check_directory(directory)
     quiet()
     try:
-        described = json.loads((directory / DESCRIPTION).read_bytes())
-        kind = described.get("model_type") if isinstance(described, Mapping) else None
+        kind = model_type(directory)
         if kind == "MultiVectorEncoder":
             return LateInteraction(MultiVectorEncoder(str(directory), **loading("cpu")), remember=remember)
         if kind == "CrossEncoder":
@@ -83,15 +60,13 @@ class LateInteraction:
         self._model = model
         self._remember = remember
         self._known: OrderedDict[str, NDArray[np.float16]] = OrderedDict()
-        self._one_at_a_time = threading.Lock()
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
         """Return the mean over the query's tokens of the best cosine in each text."""
-        with self._one_at_a_time:
-            asked = np.asarray(
-                self._model.encode_query([query], convert_to_numpy=True, show_progress_bar=False)[0]
-            )
-            rows = self._vectors(texts)
+        asked = np.asarray(
+            self._model.encode_query([query], convert_to_numpy=True, show_progress_bar=False)[0]
+        )
+        rows = self._vectors(texts)
         return [float((asked @ row.T).max(axis=1).mean()) if len(row) else 0.0 for row in rows]
 
     def _vectors(self, texts: Sequence[str]) -> list[Vectors]:

@@ -21,6 +21,7 @@ from sentence_transformers import SentenceTransformer
 from shared.encoder.description import prompts
 from shared.encoder.directory import model_directory
 from shared.encoder.fingerprint import fingerprint
+from shared.encoder.libraries import loading
 from shared.encoder.packing import pack
 from shared.errors import ConfigurationError, FatalError
 from shared.ports import Vectors
@@ -110,14 +111,7 @@ def _unit(rows: Vectors) -> Vectors:
 def _load(directory: Path, device: str, precision: torch.dtype) -> SentenceTransformer:
     huggingface_hub.constants.HF_HUB_OFFLINE = True
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # it is
-    model = SentenceTransformer(
-        str(directory),
-        device=device,
-        local_files_only=True,
-        trust_remote_code=False,
-        model_kwargs={"use_safetensors": True, "dtype": precision},
-    )
-    return model.eval()
+    return SentenceTransformer(str(directory), **loading(device, precision)).eval()
 
 
 def _device(settings: ModelSettings) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from services.search.domain.candidate import Candidate
 from services.search.domain.request import Fusion, Mode
-from shared.fusion import unit_range
+from shared.fusion import unit_range, weighted
 
 RRF_K = 60
 """Cormack, Clarke, Buettcher: Reciprocal Rank Fusion, SIGIR 2009."""
@@ -37,12 +37,8 @@ def rank(candidates: Sequence[Candidate], k: int, *, mode: Mode, fusion: Fusion)
 def fuse(candidates: Sequence[Candidate], fusion: Fusion) -> list[float]:
     """Return one score in 0 .. 1 a candidate (`weighted`), or its weighted reciprocal ranks (`rrf`)."""
     scale = _reciprocal_ranks if fusion.method == "rrf" else unit_range
-    dense, lexical = (
-        scale([_dense(each) for each in candidates]),
-        scale([_found(each) for each in candidates]),
-    )
-    weight = fusion.dense_weight
-    return [weight * one + (1 - weight) * other for one, other in zip(dense, lexical, strict=True)]
+    dense, lexical = [_dense(each) for each in candidates], [_found(each) for each in candidates]
+    return weighted(dense, lexical, fusion.dense_weight, scale=scale)
 
 
 def _reciprocal_ranks(scores: Sequence[float | None]) -> list[float]:

@@ -216,13 +216,12 @@ def _among_judged(embedded: Embedded, ground: Ground, *, depth: int) -> dict[str
 
 def _scored(embedded: Embedded, ground: Ground) -> list[tuple[float, bool]]:
     """Return the cosine of every judged pair, and whether it is right."""
-    known = {*embedded.ids}
-    return [
-        (cosine, row[it] >= quality.RELEVANT)
-        for query, row in ground.grades.items()
-        for ids in ([it for it in row if it in known],)
-        for it, cosine in zip(ids, embedded.cosines(query, ids), strict=True)
-    ]
+    known, found = {*embedded.ids}, []
+    for query, row in ground.grades.items():
+        ids = [it for it in row if it in known]
+        cosines = embedded.cosines(query, ids)
+        found += [(cosine, row[it] >= quality.RELEVANT) for it, cosine in zip(ids, cosines, strict=True)]
+    return found
 
 
 def _scan_ms(embedded: Embedded, code: Code) -> float:

@@ -15,8 +15,8 @@ from services.trainer.learning import losses
 from services.trainer.learning.gradients import Cores, Passes, backward, groups_of
 from services.trainer.learning.precision import Precision
 from services.trainer.learning.student import steady, trainable
+from shared.encoder.libraries import loading, quiet
 from shared.encoder.packing import pack
-from shared.encoder.pairs import loading, quiet
 from shared.ports import Vectors
 
 PASS_TOKENS = 2048

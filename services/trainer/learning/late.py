@@ -13,7 +13,7 @@ from services.trainer.domain.recipe import Recipe
 from services.trainer.learning import losses
 from services.trainer.learning.precision import Precision
 from services.trainer.learning.student import steady
-from shared.encoder.pairs import loading, quiet
+from shared.encoder.libraries import loading, quiet
 
 Tokens = tuple[Tensor, Tensor]
 """Vectors (texts, tokens, dimensions) and which tokens count."""

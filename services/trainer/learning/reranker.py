@@ -17,7 +17,7 @@ from services.trainer.learning import losses
 from services.trainer.learning.gradients import Cores, Gradients, add
 from services.trainer.learning.precision import Precision
 from services.trainer.learning.student import steady, trainable
-from shared.encoder.pairs import loading, quiet
+from shared.encoder.libraries import loading, quiet
 
 
 class RerankerStudent:

@@ -13,7 +13,7 @@ from services.search.domain.last_stage import reordered
 from services.search.last_stage import LastStage
 from services.search.settings import LastStageSettings
 from shared.encoder import pairs
-from shared.encoder.pairs import loading
+from shared.encoder.libraries import loading
 from shared.errors import ConfigurationError
 from tests.unit.trainer.tiny import tiny_model
 
