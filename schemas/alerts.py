@@ -1,9 +1,14 @@
 """Alerts: what Headrace says when something breaks or drifts."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from schemas.base import GenerationName, Identifier, Message, Score, Timestamp
+
+KEY_LENGTH = 128
+PAUSED = "paused"
+"""The detector of alerts of what a worker waits for: the worker itself raises and ends them."""
 
 
 class Alert(Message):
@@ -31,3 +36,13 @@ class Alert(Message):
     def key(self) -> bytes:
         """Return the alert's key."""
         return self.alert_key.encode()
+
+
+def alert_key(detector: str, subject: str) -> str:
+    """Return `<detector>:<subject>`, stable, printable, at most 128 characters (a digest ends a cut one)."""
+    plain = "".join(c if "!" <= c <= "~" else "_" for c in subject)
+    key = f"{detector}:{plain}"
+    if plain == subject and len(key) <= KEY_LENGTH:
+        return key
+    digest = hashlib.sha256(subject.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return f"{key[: KEY_LENGTH - 13]}-{digest}"

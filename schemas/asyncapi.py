@@ -1,16 +1,22 @@
-"""The contracts as files for other languages: JSON Schema per message, and one AsyncAPI 3.0 document."""
+"""The contracts as files for other languages.
+
+JSON Schema per message, one AsyncAPI 3.0 document, and JSON Schema of what goes over HTTP.
+"""
 
 import json
-from typing import Any
+from types import ModuleType
+from typing import Any, Literal
 
+from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
+from schemas import search_api, shard_api
 from schemas.base import Message
 from schemas.catalogue import ProductChange
 from schemas.golden import golden
 from schemas.index import IndexRecord
 from schemas.search import SearchEvent
-from schemas.topics import TOPICS, TopicSpec, dead_letters, index_records
+from schemas.topics import DEAD_LETTER_SUFFIX, TOPICS, TopicSpec, all_topics, index_records
 
 CONTRACTS_VERSION = "1.0.0"
 GENERATION = "{generation}"
@@ -18,11 +24,12 @@ DEFAULT_PARTITIONS = 4
 
 Document = dict[str, Any]  # Any: JSON
 
+_HTTP = {"search_api": search_api, "shard_api": shard_api}
 _ONLY_READ = {ProductChange.topic, SearchEvent.topic}
 _FORMS = (
-    "Beside this form Headrace reads Debezium events (with and without schema wrapper), OpenSearch "
-    "pull-ingestion messages (_id, _version, _op_type, _source), CloudEvents (binary and structured) "
-    "and tombstones."
+    "Beside this form Headrace reads Debezium events (with and without schema wrapper, flattened, of its "
+    "CloudEvents converter), OpenSearch pull-ingestion messages (_id, _version, _op_type, _source), "
+    "CloudEvents (binary and structured) and tombstones."
 )
 _KAFKA_CONNECT_HEADERS = (
     "topic",
@@ -41,7 +48,8 @@ _KAFKA_CONNECT_HEADERS = (
 def exports() -> dict[str, str]:
     """Return every exported file: name and text, stable from run to run."""
     files = {f"{kind.topic}.schema.json": _text(json_schema(kind)) for kind in _kinds()}
-    return {"asyncapi.json": _text(asyncapi()), **files}
+    http = {f"{name}.schema.json": _text(http_schema(module)) for name, module in _HTTP.items()}
+    return {"asyncapi.json": _text(asyncapi()), **files, **http}
 
 
 def json_schema(kind: type[Message]) -> Document:
@@ -52,10 +60,18 @@ def json_schema(kind: type[Message]) -> Document:
     }
 
 
+def http_schema(module: ModuleType) -> Document:
+    """Return one JSON Schema document with everything that goes over the wire of one HTTP API."""
+    contracts: list[tuple[str, Literal["validation"], TypeAdapter[Any]]] = [  # Any: of all kinds
+        (kind.__name__, "validation", TypeAdapter(kind)) for kind in module.CONTRACTS
+    ]
+    _, document = TypeAdapter.json_schemas(contracts, title=(module.__doc__ or "").partition("\n")[0])
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **document}
+
+
 def asyncapi() -> Document:
     """Return the AsyncAPI 3.0 document of every topic, from Headrace's side of the bus."""
-    topics = [*TOPICS, index_records(GENERATION)]
-    dead = [dead_letters(topic) for topic in TOPICS if topic.dead_letters]
+    topics = all_topics(GENERATION)
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -67,11 +83,8 @@ def asyncapi() -> Document:
         },
         "defaultContentType": "application/json",
         "servers": {"kafka": {"host": "localhost:9092", "protocol": "kafka"}},
-        "channels": {_channel_name(topic): _channel(topic) for topic in [*topics, *dead]},
-        "operations": {
-            **{name: operation for topic in topics for name, operation in _operations(topic).items()},
-            **{f"send.{_channel_name(topic)}": _operation(topic, "send") for topic in dead},
-        },
+        "channels": {_channel_name(topic): _channel(topic) for topic in topics},
+        "operations": {name: operation for topic in topics for name, operation in _operations(topic).items()},
         "components": {
             "messages": {
                 **{kind.__name__: _message(kind) for kind in _kinds()},
@@ -91,7 +104,11 @@ def _channel_name(topic: TopicSpec) -> str:
 
 
 def _message_name(topic: TopicSpec) -> str:
-    return "DeadLetter" if topic.name.endswith(".dlq") else topic.message.__name__
+    return "DeadLetter" if _is_dead_letters(topic) else topic.message.__name__
+
+
+def _is_dead_letters(topic: TopicSpec) -> bool:
+    return topic.name.endswith(DEAD_LETTER_SUFFIX)
 
 
 def _channel(topic: TopicSpec) -> Document:
@@ -113,7 +130,7 @@ def _channel(topic: TopicSpec) -> Document:
 
 def _channel_binding(topic: TopicSpec) -> Document:
     configuration: Document = {
-        name: [value] if name == "cleanup.policy" else int(value)
+        name: [value] if name == "cleanup.policy" else int(value) if value.lstrip("-").isdigit() else value
         for name, value in topic.configuration().items()
     }
     return {
@@ -124,7 +141,9 @@ def _channel_binding(topic: TopicSpec) -> Document:
 
 
 def _operations(topic: TopicSpec) -> Document:
-    actions = ("receive",) if topic.name in _ONLY_READ else ("receive", "send")
+    actions = ["receive"] if topic.name in _ONLY_READ else ["receive", "send"]
+    if _is_dead_letters(topic):
+        actions = ["send"]
     return {f"{action}.{_channel_name(topic)}": _operation(topic, action) for action in actions}
 
 
@@ -157,11 +176,12 @@ def _dead_letter() -> Document:
     return {
         "name": "DeadLetter",
         "title": "DeadLetter",
-        "summary": "A message that could not be used, byte for byte, and why in ten headers.",
+        "summary": "A message that could not be used, byte for byte, and why in ten headers; of one that is "
+        "too large the beginning, and in headrace.cut what it was.",
         "contentType": "application/octet-stream",
         "headers": {
             "type": "object",
-            "properties": {name: {"type": "string"} for name in names},
+            "properties": {name: {"type": "string"} for name in [*names, "headrace.reason", "headrace.cut"]},
             "required": names,
         },
         "payload": {"description": "The bytes as they came; may be anything."},

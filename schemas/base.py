@@ -1,7 +1,9 @@
 """What every message has in common: frozen, finite, tolerant of fields it does not know."""
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, ClassVar, Self
+from urllib.parse import quote
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
@@ -10,6 +12,14 @@ MAX_DEPTH = 32
 MAX_TEXT_BYTES = 32 * 1024
 MAX_ATTRIBUTES = 100
 MAX_VERSION = 2**63 - 1
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
+
+
+def milliseconds(moment: datetime) -> int:
+    """Return whole milliseconds since 1970; below zero before."""
+    return (moment - EPOCH) // MILLISECOND
 
 
 def _utc(moment: datetime) -> datetime:
@@ -25,7 +35,27 @@ Timestamp = Annotated[AwareDatetime, AfterValidator(_utc)]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,128}$")]
 """1 to 128 printable ASCII characters without spaces; never used as a file name."""
 
-ProductId = Identifier
+MAX_ID_BYTES = 128
+_PRODUCT_ID = r"^[^\x00-\x1f\x7f-\x9f]{1,128}$"
+_NAMES_A_PRODUCT = re.compile(_PRODUCT_ID[1:-1])
+
+
+def is_product_id(text: str) -> bool:
+    """Whether a text is 1 to 128 bytes of UTF-8 without control characters."""
+    return _NAMES_A_PRODUCT.fullmatch(text) is not None and (
+        text.isascii() or len(text.encode()) <= MAX_ID_BYTES
+    )
+
+
+def _short_enough(text: str) -> str:
+    if not is_product_id(text):
+        raise ValueError(f"a product id has at most {MAX_ID_BYTES} bytes in UTF-8")
+    return text
+
+
+ProductId = Annotated[str, StringConstraints(pattern=_PRODUCT_ID), AfterValidator(_short_enough)]
+"""1 to 128 bytes of UTF-8 without control characters, as they came; never used as a file name."""
+
 Version = Annotated[int, Field(ge=0, le=MAX_VERSION)]
 Offset = Annotated[int, Field(ge=0, le=MAX_VERSION)]
 Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
@@ -37,6 +67,12 @@ Score = Annotated[float, Field(allow_inf_nan=False)]
 Scalar = str | bool | Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | Score
 FieldValue = Scalar | tuple[Scalar, ...] | None
 """A product attribute: a scalar, a list of scalars, or null (the attribute is absent)."""
+
+
+def in_path(product_id: str) -> str:
+    """Return a product id as one segment of a URL's path; `.` and `..` stay ids, and lead nowhere else."""
+    segment = quote(product_id, safe="")
+    return segment if product_id.strip(".") else segment.replace(".", "%2E")
 
 
 class Value(BaseModel):

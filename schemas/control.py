@@ -82,7 +82,7 @@ class Model(Message):
     """Why it was admitted or refused, a sentence each."""
     metrics: Mapping[str, Score] = {}
     dense_weight: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Of vectors, beside words in hybrid search or beside this model when it is a last stage: fitted for it
+    """Of vectors, beside words in hybrid search or beside this model when it is a reranker: fitted for it
     on this shop's queries."""
     threshold: Score | None = None
     """The score below which a product is not relevant, fitted likewise."""

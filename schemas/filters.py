@@ -58,16 +58,23 @@ class InFilter(_Condition):
     values: Annotated[tuple[Scalar, ...], Field(max_length=MAX_VALUES)]
 
 
+def _is_none(bound: object) -> bool:
+    return bound is None
+
+
+Bound = Annotated[Scalar | None, Field(exclude_if=_is_none)]
+
+
 class RangeFilter(_Condition):
     """The attribute lies between bounds, which are all numbers or all strings."""
 
     takes = BOUNDS
 
     op: Literal["range"]
-    gte: Scalar | None = None
-    gt: Scalar | None = None
-    lte: Scalar | None = None
-    lt: Scalar | None = None
+    gte: Bound = None
+    gt: Bound = None
+    lte: Bound = None
+    lt: Bound = None
 
     @model_validator(mode="after")
     def _bounds_are_of_one_kind(self) -> Self:

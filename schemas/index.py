@@ -1,11 +1,21 @@
 """Index records: the durable truth of one generation of the index."""
 
+from datetime import datetime
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from schemas.base import Coordinates, Fingerprint, Message, ProductId, Timestamp, Value
-from schemas.catalogue import Document
+from schemas.base import (
+    EPOCH,
+    MILLISECOND,
+    Coordinates,
+    Fingerprint,
+    Message,
+    ProductId,
+    Timestamp,
+    Value,
+)
+from schemas.catalogue import UNSTATED, Document
 
 
 class Passage(Value):
@@ -20,8 +30,9 @@ class IndexRecord(Message):
 
     `vectors` holds `len(passages) x dimensions` little-endian float16 values, row by row (base64url in
     JSON), each row of unit length. A deleted product keeps its record, without passages, so that the
-    version of its delete outlives compaction. `source` is the last change merged in; with `epoch` (the
-    embedder's lease on that partition) it orders two records of one product.
+    version of its delete outlives compaction. `source` is where the last change lay that was merged in.
+    Of two records of one product that of the lower `epoch` (of the product's home) counts for nothing, and of
+    one epoch the later in the log counts.
     """
 
     topic: ClassVar[str] = "index.records"
@@ -37,11 +48,23 @@ class IndexRecord(Message):
     source: Coordinates
     epoch: Annotated[int, Field(ge=0)]
     event_time: Timestamp
-    """When the change was made; freshness counts from here."""
+    """When the change was made, as its producer says; freshness counts from here."""
 
     def key(self) -> bytes:
         """Return the product id."""
         return self.product_id.encode()
+
+    @property
+    def appended_at(self) -> datetime | None:
+        """When the broker appended the last change that was merged in; None: that is not known."""
+        appended = [revision.appended for revision in self.document.revisions]
+        place = (self.source.partition, self.source.offset)
+        of_source = [one for one in appended if (one.partition, one.offset) == place]
+        milliseconds = max(of_source or appended, default=UNSTATED).milliseconds
+        try:
+            return EPOCH + milliseconds * MILLISECOND if milliseconds else None
+        except OverflowError:  # no calendar goes there
+            return None
 
     @property
     def deleted(self) -> bool:

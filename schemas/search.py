@@ -6,7 +6,6 @@ absent, empty ids too, `event_attributes` needs no `position`.
 """
 
 import hashlib
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar
@@ -14,9 +13,17 @@ from urllib.parse import quote
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from schemas.base import MAX_TEXT_BYTES, Fingerprint, GenerationName, Message, ProductId, Score, Value
+from schemas.base import (
+    MAX_TEXT_BYTES,
+    Fingerprint,
+    GenerationName,
+    Message,
+    ProductId,
+    Score,
+    Value,
+    is_product_id,
+)
 
-_PRODUCT_ID = re.compile(r"[\x21-\x7e]{1,128}")
 MAX_ORDINAL = 100_000
 
 
@@ -28,7 +35,7 @@ def foreign_id(value: Any) -> Any:  # Any: pydantic judges what is neither text 
     """
     if type(value) is int:
         return str(value)
-    if type(value) is not str or _PRODUCT_ID.fullmatch(value):
+    if type(value) is not str or is_product_id(value):
         return value
     encoded = quote(value, safe="!#$&'()*+,/:;=?@[]")
     if value and len(encoded) <= 128:

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from typing import Literal
 
 from schemas.alerts import Alert
 from schemas.base import Message
-from schemas.catalogue import ProductChange
+from schemas.catalogue import Acceptance, ProductChange
 from schemas.control import Command, Model, Rollout, TrainingJob
+from schemas.findings import CatalogueFindings
 from schemas.index import IndexRecord
 from schemas.judgements import Canary, Judgement, Negative, Outcome
 from schemas.search import SearchEvent, SearchQuery
@@ -17,9 +19,13 @@ DAY = timedelta(days=1)
 FOREVER = timedelta(milliseconds=-1)
 TOMBSTONES = 7 * DAY
 DEAD_LETTER_SUFFIX = ".dlq"
+REPARTITION_SUFFIX = ".repartition"
 KEPT_WHOLE = {"min.compaction.lag.ms": str(int(7 * DAY / timedelta(milliseconds=1)))}
 """Nothing younger is compacted away: a data set is named by ranges of offsets, and within a week it can be
 built again bit for bit, to compare models on it or to see why one is as it is."""
+BROKERS_TIME = {"message.timestamp.type": "LogAppendTime"}
+"""The broker's clock counts, also for retention: a producer's time may lie years back, or be none at all. Of
+ours too: a broker refuses what is written by a clock that is an hour ahead."""
 LETTER_BYTES = 2 * 1024 * 1024
 """A dead letter is its message and a dozen headers: the largest message that a broker takes by default
 (1 MiB) must fit, else the letter is refused and the worker can never go on."""
@@ -37,6 +43,9 @@ class TopicSpec:
     retention: timedelta = 7 * DAY
     description: str
     dead_letters: bool = False
+    external: bool = False
+    """Others write it too, through partitioners and with clocks of their own. So what a message says decides
+    which state it belongs to, not its partition: one that lies elsewhere goes through a repartition topic."""
     config: Mapping[str, str] = field(default_factory=dict)
 
     def configuration(self) -> dict[str, str]:
@@ -47,7 +56,7 @@ class TopicSpec:
         else:
             del milliseconds["retention.ms"]
         named = {name: str(int(span / timedelta(milliseconds=1))) for name, span in milliseconds.items()}
-        return {"cleanup.policy": self.cleanup, **named, **self.config}
+        return {"cleanup.policy": self.cleanup, **named, **BROKERS_TIME, **self.config}
 
 
 TOPICS: tuple[TopicSpec, ...] = (
@@ -57,7 +66,24 @@ TOPICS: tuple[TopicSpec, ...] = (
         message=ProductChange,
         retention=FOREVER,
         dead_letters=True,
+        external=True,
         description="Products written, patched, deleted; you write it.",
+    ),
+    TopicSpec(
+        name=Acceptance.topic,
+        key="source",
+        message=Acceptance,
+        partitions=1,
+        retention=FOREVER,
+        description="Sources whose versions went back, and from when on they count; a command writes it.",
+    ),
+    TopicSpec(
+        name=CatalogueFindings.topic,
+        key="product id",
+        message=CatalogueFindings,
+        partitions=1,
+        retention=30 * DAY,
+        description="Attributes of products that could not be taken, and why; you read it.",
     ),
     TopicSpec(
         name=SearchQuery.topic,
@@ -65,6 +91,7 @@ TOPICS: tuple[TopicSpec, ...] = (
         message=SearchQuery,
         retention=90 * DAY,
         dead_letters=True,
+        external=True,
         description="What was asked and shown (UBI 1.3 query); the search API or your front end writes it.",
     ),
     TopicSpec(
@@ -73,6 +100,7 @@ TOPICS: tuple[TopicSpec, ...] = (
         message=SearchEvent,
         retention=90 * DAY,
         dead_letters=True,
+        external=True,
         description="What shoppers did (UBI 1.3 event); you write it.",
     ),
     TopicSpec(
@@ -151,6 +179,11 @@ TOPICS: tuple[TopicSpec, ...] = (
 )
 
 
+def sharded(generation: str) -> list[str]:
+    """Return the topics of ours that have as many partitions as the installation has shards."""
+    return [topic.name for topic in all_topics(generation) if topic.partitions is None and not topic.external]
+
+
 def index_records(generation: str) -> TopicSpec:
     """Return the topic that holds one generation's index records; its partitions are the shards."""
     return TopicSpec(
@@ -158,6 +191,7 @@ def index_records(generation: str) -> TopicSpec:
         key="product id",
         message=IndexRecord,
         cleanup="compact",
+        dead_letters=True,
         description="Every product of one index generation, complete; shards are built from it.",
     )
 
@@ -175,10 +209,50 @@ def dead_letters(topic: TopicSpec) -> TopicSpec:
     )
 
 
+def repartition(topic: TopicSpec) -> TopicSpec:
+    """Return the topic in which messages of `topic` are forwarded to the partition of what they are about."""
+    return TopicSpec(
+        name=repartition_topic(topic.name),
+        key=topic.key,
+        message=topic.message,
+        retention=topic.retention,
+        config={"max.message.bytes": str(LETTER_BYTES)},
+        description=f"Messages of {topic.name} on their way from the partition where they were written to "
+        "that of what they are about, byte for byte; where they lay is in their headers.",
+    )
+
+
+def repartition_topic(name: str) -> str:
+    """Return the name of a topic's repartition topic."""
+    return name + REPARTITION_SUFFIX
+
+
 def all_topics(generation: str) -> tuple[TopicSpec, ...]:
     """Return every topic of an installation whose live index is `generation`."""
     return (
         *TOPICS,
-        index_records(generation),
+        *(repartition(topic) for topic in TOPICS if topic.external),
         *(dead_letters(topic) for topic in TOPICS if topic.dead_letters),
+        *topics_of(generation),
     )
+
+
+def topics_of(generation: str) -> tuple[TopicSpec, TopicSpec]:
+    """Return the topics that one generation has for itself, that of its records first."""
+    records = index_records(generation)
+    return records, dead_letters(records)
+
+
+def is_external(name: str) -> bool:
+    """Whether it is a topic of ours that others write too."""
+    spec = topic_spec(name)
+    return spec is not None and spec.external
+
+
+@cache
+def topic_spec(name: str) -> TopicSpec | None:
+    """Return what is said of the topic of that name, of whatever generation; None: it is not one of ours."""
+    if name.startswith(f"{IndexRecord.topic}."):
+        generation = name.removeprefix(f"{IndexRecord.topic}.").removesuffix(DEAD_LETTER_SUFFIX)
+        return next((topic for topic in topics_of(generation) if topic.name == name), None)
+    return next((topic for topic in all_topics("") if topic.name == name), None)

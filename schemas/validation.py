@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -11,7 +11,8 @@ from schemas.catalogue import ProductChange
 from schemas.index import IndexRecord
 from schemas.search import SearchEvent, SearchQuery
 from schemas.topics import TOPICS, TopicSpec, index_records
-from schemas.wire import WireError, decode_event, decode_message, decode_query, read_change
+from schemas.wire import SkippedMessage, WireError, decode_event, decode_message, decode_query, read_change
+from schemas.wire.errors import LeftOut
 from schemas.wire.strict_json import parse
 
 _NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
@@ -19,7 +20,7 @@ _LINE = re.compile(r"at line (\d+)")
 _NAME = re.compile(r"'([^']+)'")
 
 
-class Sample(NamedTuple):
+class MessageSample(NamedTuple):
     """One message of a file, and the line it starts on."""
 
     line: int
@@ -36,12 +37,21 @@ class Fault(NamedTuple):
     explanation: str
 
 
+class _Reading(NamedTuple):
+    """A message's form, how many texts were cut, and the attributes that were left out."""
+
+    form: str
+    cut: int = 0
+    left_out: tuple[LeftOut, ...] = ()
+
+
 @dataclass
-class Report:
-    """What a file holds: messages, those refused, forms seen, attributes cut to 32 KiB."""
+class ValidationReport:
+    """What a file holds: messages, those refused, forms seen, attributes cut to 32 KiB or left out."""
 
     messages: int = 0
     faults: list[Fault] = field(default_factory=list)
+    left_out: list[Fault] = field(default_factory=list)
     forms: Counter[str] = field(default_factory=Counter)
     cut: int = 0
 
@@ -56,52 +66,64 @@ def topic_named(name: str) -> TopicSpec:
     raise KeyError(", ".join([*(topic.name for topic in TOPICS), f"{IndexRecord.topic}.<generation>"]))
 
 
-def validate(samples: Iterator[Sample], topic: TopicSpec) -> Report:
+Readable = Callable[[MessageSample], MessageSample]
+"""Makes JSON of a message that names a schema; raises `WireError`."""
+
+
+def validate(
+    samples: Iterable[MessageSample], topic: TopicSpec, *, readable: Readable = lambda sample: sample
+) -> ValidationReport:
     """Read every message as its worker would, and collect what is wrong."""
-    report = Report()
+    report = ValidationReport()
     read = _reader(topic)
     for sample in samples:
         report.messages += 1
         try:
-            form, cut = read(sample)
+            form, cut, left_out = read(readable(sample))
+        except SkippedMessage as message:
+            report.forms[f"skipped {message.kind}"] += 1
         except WireError as error:
-            report.faults.append(Fault(_line(sample, error), error.reason, error.explanation))
+            report.faults.append(_fault(sample, error))
         else:
             report.forms[form] += 1
             report.cut += cut
+            report.left_out += [_fault(sample, attribute) for attribute in left_out]
     return report
 
 
-def split(text: bytes, *, key: bytes | None = None) -> Iterator[Sample]:
-    """Return the messages of a file: one JSON document, or one message a line."""
+def split(text: bytes, *, key: bytes | None = None) -> Iterator[MessageSample]:
+    """Return the messages of a file: one JSON document, one message a line, or one with a schema id."""
+    if text.startswith(b"\0"):  # bytes that name a schema
+        yield MessageSample(1, key, text)
+        return
     lines = text.splitlines()
     full = [number for number, line in enumerate(lines, 1) if line.strip()]
     if not full:
         return
     if len(full) > 1 and all(lines[number - 1].startswith(b"{") for number in full[:2]) and not _is_one(text):
         for number in full:
-            yield Sample(number, key, lines[number - 1])
+            yield MessageSample(number, key, lines[number - 1])
     else:
-        yield Sample(1, key, text.removesuffix(b"\n"))
+        yield MessageSample(1, key, text.removesuffix(b"\n"))
 
 
-def split_kcat(text: bytes) -> Iterator[Sample]:
+def split_kcat(text: bytes) -> Iterator[MessageSample]:
     """Return the messages of `kcat -C -J` output: key, payload and headers of each."""
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip():
             yield _of_kcat(number, line)
 
 
-def _of_kcat(number: int, line: bytes) -> Sample:
+def _of_kcat(number: int, line: bytes) -> MessageSample:
     try:
         record = parse(line)
         names = record.get("headers") or []
         headers = tuple(
             (str(name), _bytes(value) or b"") for name, value in zip(names[::2], names[1::2], strict=False)
         )
-        return Sample(number, _bytes(record.get("key")), _bytes(record["payload"]), headers)
+        return MessageSample(number, _bytes(record.get("key")), _bytes(record["payload"]), headers)
     except (ValueError, KeyError, AttributeError, TypeError):
-        return Sample(number, None, b"not a line of 'kcat -J'")
+        return MessageSample(number, None, b"not a line of 'kcat -J'")
 
 
 def _bytes(text: Any) -> bytes | None:  # Any: JSON
@@ -116,32 +138,36 @@ def _is_one(text: bytes) -> bool:
     return True
 
 
-def _reader(topic: TopicSpec) -> Callable[[Sample], tuple[str, int]]:
-    """Return what reads one message of the topic: its form, and how many texts were cut."""
+def _reader(topic: TopicSpec) -> Callable[[MessageSample], _Reading]:
+    """Return what reads one message of the topic."""
     if topic.message is ProductChange:
         return _read_change
     if topic.message is SearchQuery:
-        return lambda sample: (type(decode_query(sample.value, timestamp=_NO_TIME)).__name__, 0)
+        return lambda sample: _Reading(type(decode_query(sample.value, timestamp=_NO_TIME)).__name__)
     if topic.message is SearchEvent:
-        return lambda sample: (type(decode_event(sample.value)).__name__, 0)
-    return lambda sample: (type(decode_message(topic.message, sample.value)).__name__, 0)
+        return lambda sample: _Reading(type(decode_event(sample.value)).__name__)
+    return lambda sample: _Reading(type(decode_message(topic.message, sample.value)).__name__)
 
 
-def _read_change(sample: Sample) -> tuple[str, int]:
+def _read_change(sample: MessageSample) -> _Reading:
     reading = read_change(
         key=sample.key, value=sample.value, headers=sample.headers, timestamp=_NO_TIME, offset=sample.line
     )
-    return reading.form, len(reading.cut)
+    return _Reading(reading.form, len(reading.cut), reading.left_out)
 
 
-def _line(sample: Sample, error: WireError) -> int:
+def _fault(sample: MessageSample, error: WireError | LeftOut) -> Fault:
+    return Fault(_line(sample, error.explanation), error.reason, error.explanation)
+
+
+def _line(sample: MessageSample, explanation: str) -> int:
     """Return the line to look at: the parser's, else that of the name at fault, else the message's first."""
     value = sample.value or b""
-    stated = _LINE.search(error.explanation)
+    stated = _LINE.search(explanation)
     if stated is not None:
         return sample.line + int(stated.group(1)) - 1
-    named = _NAME.search(error.explanation)
+    named = _NAME.search(explanation)
     if named is not None and b"\n" in value:
-        found = value.find(f'"{named.group(1).rpartition(".")[2]}"'.encode())
-        return sample.line + (value.count(b"\n", 0, found) if found >= 0 else 0)
+        position = value.find(f'"{named.group(1).rpartition(".")[2]}"'.encode())
+        return sample.line + (value.count(b"\n", 0, position) if position >= 0 else 0)
     return sample.line

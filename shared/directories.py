@@ -4,7 +4,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from shared.errors import ConfigurationError, TransientError
@@ -62,8 +62,13 @@ def _refuse(target: Path) -> None:
 @contextmanager
 def _alone(partial: Path) -> Iterator[None]:
     """Hold the lock of the directory itself; the system gives back what a dead process held."""
-    partial.mkdir(exist_ok=True)
-    descriptor = os.open(partial, os.O_RDONLY)
+    # Not `exist_ok`: it looks again, and raises when the other writer's rename came in between.
+    with suppress(FileExistsError):
+        partial.mkdir()
+    try:
+        descriptor = os.open(partial, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        raise TransientError(f"another process wrote {partial}") from None
     try:
         if not _locked(descriptor, partial):
             raise TransientError(f"another process writes {partial}")
@@ -78,7 +83,10 @@ def _locked(descriptor: int, partial: Path) -> bool:
     except BlockingIOError:
         return False
     # Between our open and our lock, another writer may have finished: then this is its target.
-    return partial.exists() and partial.stat().st_ino == os.fstat(descriptor).st_ino
+    try:
+        return partial.stat().st_ino == os.fstat(descriptor).st_ino
+    except FileNotFoundError:
+        return False
 
 
 def _empty(directory: Path) -> None:

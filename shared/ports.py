@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from schemas.alerts import Alert
 from schemas.base import Message
-from shared.records import Applied, Batch, Outgoing, Partition, Record
+from shared.records import Applied, Batch, Log, Outgoing, Partition, Record
 
 M = TypeVar("M")
 Vectors = NDArray[np.float32]
@@ -29,8 +29,9 @@ class Publisher(Protocol):
     async def publish(self, messages: Sequence[Outgoing]) -> None:
         """Write in order and return when every message is acknowledged.
 
-        Raises `TransientError` when the broker is away (some may have been written) and `FatalError`
-        when a message can never be written.
+        Raises `TransientError` when the broker is away (some may have been written), `PoisonError` when a
+        message is too large for its topic (those before it may have been written) and `FatalError` when
+        nothing can ever be written.
         """
         ...
 
@@ -46,8 +47,11 @@ class AlertSink(Protocol):
 class PartitionHandler(Protocol[M]):
     """What a worker does with the partitions that the loop reads for it. One call at a time a partition."""
 
-    async def assigned(self, partition: Partition) -> int | None:
-        """Take the partition's state over (new epoch) and return its next offset; None: from the start."""
+    async def assigned(self, partition: Partition, source: Log) -> int | None:
+        """Take the partition's state over (new epoch) and return its next offset; None: from the start.
+
+        Raises `LogReplacedError`, before anything is changed, when the state is of another log of that name.
+        """
         ...
 
     def decode(self, record: Record) -> M:
@@ -58,7 +62,8 @@ class PartitionHandler(Protocol[M]):
         """Apply the batch and store `batch.next_offset` in one atomic step; durable on return.
 
         Raises `TransientError` (called again with the same batch), `PoisonError` (called again record
-        by record to find the culprit), `FatalError` (the process stops).
+        by record to find the culprit), `RewindError` (`assigned` is asked again where to read on, and what
+        was not done of the batch comes again), `FatalError` (the process stops).
         """
         ...
 

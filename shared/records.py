@@ -9,7 +9,10 @@ from schemas.base import Coordinates
 
 M_co = TypeVar("M_co", covariant=True)
 
-Headers = tuple[tuple[str, bytes], ...]
+Headers = tuple[tuple[str, bytes | None], ...]
+
+HEAD_BYTES = 64 * 1024
+"""So much is kept of what is too long to be kept whole."""
 
 
 class Partition(NamedTuple):
@@ -22,16 +25,54 @@ class Partition(NamedTuple):
         return f"{self.topic}-{self.number}"
 
 
+class Log(NamedTuple):
+    """Which of the topics that there were under one name is read."""
+
+    identity: str = ""
+    """Empty: the broker cannot say."""
+    replaces: str = ""
+    """The identity that a state may have instead: it is then continued from the beginning of this log."""
+
+
+UNKNOWN_LOG = Log()
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """A part of a record (`key`, `value`, `headers`), or what it lay in, of which only the head is there."""
+
+    part: str
+    size: int
+    """Bytes of the whole."""
+    sha256: str
+    """Of the whole, hexadecimal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Why a record is not here as it was written: `reason` is a stable code, as of a `PoisonError`."""
+
+    reason: str
+    explanation: str
+    excerpts: tuple[Excerpt, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What one read returned, byte for byte; `timestamp` is the producer's (or the broker's) clock."""
+    """What one read returned, byte for byte.
+
+    Where that could not be, `damage` says what is missing, and nothing of it may be used.
+    """
 
     partition: Partition
     offset: int
     key: bytes | None
     value: bytes | None
     timestamp: datetime
+    """When it was written: as the broker says when `appended`, else as the producer claims, up to now."""
     headers: Headers = ()
+    appended: bool = False
+    damage: Damage | None = None
 
     @property
     def coordinates(self) -> Coordinates:
@@ -68,7 +109,25 @@ class Batch(Generic[M_co]):
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What a handler did with a batch: `applied + no_op == len(batch.messages)`."""
+    """What a handler did with a batch: the first three add up to `len(batch.messages)`."""
 
     applied: int
     no_op: int = 0
+    forwarded: int = 0
+    """Left to the reader of another partition, or sent there."""
+    older: int = 0
+    """How many of `no_op` were older than what is known, and no repetition of it."""
+
+    def __add__(self, other: "Applied") -> "Applied":
+        """Return what was done with both."""
+        return Applied(
+            self.applied + other.applied,
+            self.no_op + other.no_op,
+            self.forwarded + other.forwarded,
+            self.older + other.older,
+        )
+
+    @property
+    def total(self) -> int:
+        """How many messages are accounted for."""
+        return self.applied + self.no_op + self.forwarded

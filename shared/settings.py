@@ -7,10 +7,13 @@ double underscore: `HEADRACE_SEARCH__PORT=9000`, or in `headrace.toml` `[search]
 import os
 import socket
 import tomllib
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -20,9 +23,19 @@ from pydantic_settings import (
 
 from schemas.base import GenerationName
 from shared.errors import ConfigurationError
+from shared.section import Section
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+PREFIX = "HEADRACE_"
+RENAMED = {
+    "search.last_stage": "search.reranker",
+    "negatives.asked": "negatives.scored_positives",
+    "negatives.together": "negatives.co_positive_limit",
+    "trainer.terms.ground": "trainer.terms.evaluation_set",
+}
+"""Settings (or whole groups of them) that had another name, by the old one: refused, with the new one."""
 
 
 def environment() -> dict[str, str]:
@@ -33,12 +46,6 @@ def environment() -> dict[str, str]:
 def use_file(path: Path) -> None:
     """Read settings from this TOML file from now on, in this process and in those that it starts."""
     os.environ["HEADRACE_CONFIG"] = str(path.resolve())
-
-
-class Section(BaseModel):
-    """A group of settings; a name that does not exist is an error, not a shrug."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class KafkaSecurity(Section):
@@ -56,6 +63,37 @@ class KafkaSecurity(Section):
     def _sasl_needs_tls(self) -> Self:
         if self.sasl_mechanism and not self.tls:
             raise ValueError("SASL without TLS would send the password in the clear: set tls = true")
+        return self
+
+
+class RegistrySettings(Section):
+    """The schema registry that explains Avro, Protobuf and JSON with a schema id; Confluent's API."""
+
+    url: str = ""
+    """Where it is, or several addresses of one registry, separated by commas; empty: there is none."""
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    token: SecretStr = SecretStr("")
+    """A bearer token, instead of a user."""
+    ca_file: Path | None = None
+    patience: Annotated[timedelta, Field(ge=timedelta())] = timedelta(minutes=10)
+    """How long at most a schema id is waited for that the registry does not know."""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The addresses, without a slash at the end."""
+        return tuple(url.strip().rstrip("/") for url in self.url.split(",") if url.strip())
+
+    @model_validator(mode="after")
+    def _addresses_are_safe(self) -> Self:
+        secret = self.username or self.token.get_secret_value()
+        for parts in map(urlsplit, self.addresses):
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValueError(f"{parts.geturl()!r} is no address: write https://HOST:PORT")
+            if parts.username is not None:
+                raise ValueError("credentials go into registry.username and registry.password, not the url")
+            if secret and parts.scheme == "http" and parts.hostname not in LOOPBACK:
+                raise ValueError("credentials would be sent in the clear: use https")
         return self
 
 
@@ -82,16 +120,36 @@ class ModelSettings(Section):
     """Forward passes at once on a CPU, a thread each; 0: as many as there are cores."""
 
 
+class CatalogueSettings(Section):
+    """What the sources of the catalogue write."""
+
+    sources: Mapping[str, Literal["product", "part"]] = {}
+    """What the rows of a table are, by its name (`prices`, `public.prices`, `shop.public.prices`): a product,
+    or a part of one that another table writes. A part neither creates nor deletes a product."""
+
+    @property
+    def parts(self) -> frozenset[str]:
+        """The tables whose rows are a part of a product."""
+        return frozenset(name for name, role in self.sources.items() if role == "part")
+
+
 class Settings(BaseSettings):
     """What every worker needs; each worker adds its own section."""
 
     model_config = SettingsConfigDict(
-        env_prefix="HEADRACE_", env_nested_delimiter="__", env_ignore_empty=True, frozen=True, extra="ignore"
+        env_prefix=PREFIX, env_nested_delimiter="__", env_ignore_empty=True, frozen=True, extra="ignore"
     )
 
     kafka: str = "127.0.0.1:9092"
     """Bootstrap servers, separated by commas."""
+    kafka_embedded: bool = False
+    """The broker is the embedded one, which answers empty fetches at once (`headrace up` sets it)."""
+    kafka_cluster: str = ""
+    """The cluster's identity, if the broker does not have one of its own (`headrace up` sets it for the
+    embedded one, whose every copy says the same)."""
     kafka_security: KafkaSecurity = KafkaSecurity()
+    registry: RegistrySettings = RegistrySettings()
+    catalogue: CatalogueSettings = CatalogueSettings()
     redis: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
     """URL of a Redis or Valkey; `redis+cluster://` for a cluster."""
     namespace: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")] = "headrace"
@@ -137,16 +195,54 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Put flags before the environment before the TOML file."""
-        file = Path(os.environ.get("HEADRACE_CONFIG", "headrace.toml"))
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=file)
+        toml = TomlConfigSettingsSource(settings_cls, toml_file=_file())
+        return init_settings, env_settings, toml
 
     @classmethod
     def load(cls, **flags: Any) -> Self:  # Any: flags are checked by the model
         """Read the configuration; raises `ConfigurationError` that says which setting is wrong and why."""
         try:
+            _refuse_old_names()
             return cls(**{name: value for name, value in flags.items() if value is not None})
         except ValidationError as error:
-            faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+            named = [(".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
+            faults = [
+                f"{name} is now {RENAMED[name]}" if name in RENAMED else f"{name}: {message}"
+                for name, message in named
+            ]
             raise ConfigurationError("configuration: " + "; ".join(faults)) from error
         except tomllib.TOMLDecodeError as error:
             raise ConfigurationError(f"configuration file is not TOML: {error}") from error
+
+
+def _file() -> Path:
+    return Path(os.environ.get("HEADRACE_CONFIG", "headrace.toml"))
+
+
+def _refuse_old_names() -> None:
+    """Refuse what had another name, whichever worker's it is: it would be ignored where it is not known."""
+    if faults := [*_old_variables(os.environ), *_old_names_in_file(_file())]:
+        raise ConfigurationError("configuration: " + "; ".join(faults))
+
+
+def _old_variables(variables: Mapping[str, str]) -> Iterator[str]:
+    for old, new in RENAMED.items():
+        was, now = _variable(old), _variable(new)
+        for variable in sorted(variables):
+            name = variable.upper()
+            if name == was or name.startswith(f"{was}__"):
+                yield f"{variable} is now {now}{name.removeprefix(was)}"
+
+
+def _old_names_in_file(file: Path) -> Iterator[str]:
+    tables = tomllib.loads(file.read_text("utf-8")) if file.is_file() else {}
+    for old, new in RENAMED.items():
+        section: Any = tables  # Any: TOML
+        for name in old.split("."):
+            section = section.get(name) if isinstance(section, Mapping) else None
+        if section is not None:
+            yield f"{old} in {file} is now {new}"
+
+
+def _variable(setting: str) -> str:
+    return PREFIX + setting.replace(".", "__").upper()

@@ -5,13 +5,15 @@ queries and events and our own messages, `errors.REASONS` lists every reason for
 """
 
 from schemas.wire.catalogue import read_change
-from schemas.wire.change import Reading, clamp_event_time
+from schemas.wire.change import DecodedChange, clamp_event_time
 from schemas.wire.errors import REASONS, WireError
 from schemas.wire.messages import decode_event, decode_message, decode_query
+from schemas.wire.skipped import SkippedMessage
 
 __all__ = [
     "REASONS",
-    "Reading",
+    "DecodedChange",
+    "SkippedMessage",
     "WireError",
     "clamp_event_time",
     "decode_event",

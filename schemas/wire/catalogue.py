@@ -3,29 +3,36 @@
 In this order: (1) `ce_specversion` header: CloudEvents, binary mode; (2) null value: tombstone;
 (3) content type `application/cloudevents+json`, or `specversion`, `source` and `type` in the object:
 CloudEvents, structured mode; (4) exactly `schema` and `payload`: Connect's wrapper, look inside; (5) `op`
-with `before`, `after` or `source`: Debezium; (6) `_id`, `_source` or `_op_type`: OpenSearch pull
-ingestion; (7) else our own form.
+with `before`, `after` or `source`: Debezium; (6) `__op`, `__deleted` and the like, or a Connect key struct
+and no other form's marks: a flattened row; (7) `_id`, `_source` or `_op_type`: OpenSearch pull ingestion;
+(8) else our own form. A connector's own messages (heartbeats, transactions, definitions) are none of these.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from schemas.wire import cloudevents, connect, debezium, opensearch, plain, tombstone
-from schemas.wire.change import Draft, Envelope, Reading, complete
+from schemas.wire import cloudevents, connect, debezium, flattened, opensearch, plain, skipped, tombstone
+from schemas.wire.change import DecodedChange, Draft, Envelope, complete
 from schemas.wire.strict_json import Object, parse_object
 
 
-def read_change(
+def read_change(  # noqa: PLR0913 - a record, part by part
     *,
     key: bytes | None,
     value: bytes | None,
     headers: Sequence[tuple[str, bytes]],
     timestamp: datetime,
     offset: int,
-) -> Reading:
-    """Return the change, its form, and which texts were cut; raises `WireError`."""
-    envelope = Envelope.of(key, headers, timestamp=timestamp, offset=offset)
-    return complete(_read(value, envelope), envelope)
+    partition: int = 0,
+    parts: Collection[str] = (),
+) -> DecodedChange:
+    """Return the change, its form, and what was cut or left out; raises `WireError`, or `SkippedMessage`.
+
+    `timestamp`, `partition` and `offset` say when and where the broker appended it; `parts` names the
+    tables whose rows are a part of a product.
+    """
+    envelope = Envelope.of(key, headers, timestamp=timestamp, partition=partition, offset=offset)
+    return complete(_read(value, envelope), envelope, parts)
 
 
 def _read(value: bytes | None, envelope: Envelope) -> Draft:
@@ -47,8 +54,11 @@ def _read_data(message: Object, envelope: Envelope) -> Draft:
             return tombstone.read(envelope)
         if type(message) is not dict:
             return plain.read({}, envelope)
+    skipped.check(message)
     if debezium.matches(message):
         return debezium.read(message, envelope, schema)
+    if flattened.matches(message, envelope):
+        return flattened.read(message, envelope, schema)
     if opensearch.matches(message):
         return opensearch.read(message, envelope)
     return plain.read(message, envelope)

@@ -1,24 +1,33 @@
 """What every form of a catalogue change has in common: identity, version, time, attributes."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from hashlib import blake2b
 from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_json
 
-from schemas.base import MAX_VERSION, Timestamp
-from schemas.catalogue import ProductChange
-from schemas.wire.errors import WireError, shown
+from schemas.base import MAX_VERSION, Timestamp, is_product_id, milliseconds
+from schemas.catalogue import Appended, Operation, Stamp, StampedChange
+from schemas.wire.errors import LeftOut, WireError, shown
 from schemas.wire.fields import NONE, Fields
+from schemas.wire.stamps import (
+    APPEND,
+    ENVELOPED,
+    FLATTENED,
+    STATED,
+    TIME,
+    TOMBSTONE,
+    LinePosition,
+    part_of,
+    position_of,
+)
+from schemas.wire.strict_json import Object
 
-Operation = Literal["upsert", "patch", "delete"]
-Form = Literal["plain", "debezium", "opensearch", "cloudevents", "tombstone"]
+Form = Literal["plain", "debezium", "flattened", "opensearch", "cloudevents", "tombstone"]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
-_IDENTIFIER = re.compile(r"[\x21-\x7e]{1,128}")
 _MOMENT = TypeAdapter[datetime](Timestamp)
 
 
@@ -29,15 +38,21 @@ class Envelope:
     key: bytes | None
     headers: Mapping[str, bytes]
     timestamp: datetime
-    offset: int
+    appended: Appended
 
     @classmethod
     def of(
-        cls, key: bytes | None, headers: Sequence[tuple[str, bytes]], *, timestamp: datetime, offset: int
+        cls,
+        key: bytes | None,
+        headers: Sequence[tuple[str, bytes]],
+        *,
+        timestamp: datetime,
+        partition: int,
+        offset: int,
     ) -> "Envelope":
         """Index the headers by lower-case name; a header without a value is absent."""
         named = {name.lower(): value for name, value in headers if value is not None} if headers else {}
-        return cls(key, named, timestamp, offset)
+        return cls(key, named, timestamp, Appended(milliseconds(timestamp), partition, offset))
 
     def header(self, name: str) -> str | None:
         """Return a header as text; raises `WireError` when it is not UTF-8."""
@@ -50,7 +65,11 @@ class Envelope:
 
 @dataclass(slots=True)
 class Draft:
-    """A change as its form states it; what it does not state, the envelope fills in."""
+    """A change as its form states it; what it does not state, the envelope fills in.
+
+    `source` is Debezium's source block: where in its database the change was made. `kept` names attributes
+    that an upsert does not know and leaves as they were; their dotted ones too.
+    """
 
     form: Form
     product_id: object
@@ -58,32 +77,67 @@ class Draft:
     fields: Fields = NONE
     version: object = None
     event_time: object = None
+    source: Object | None = None
+    kept: tuple[str, ...] = ()
+    unversioned: str = APPEND
+    """The line of a change that states no version."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """A decoded change, the form it came in, and the attributes whose text was cut to 32 KiB."""
+class DecodedChange:
+    """A decoded change, the form it came in, and the attributes that were cut to 32 KiB or left out."""
 
-    change: ProductChange
+    change: StampedChange
     form: Form
     cut: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    source: Object | None = None
+    """Debezium's source block, where there is one."""
 
 
-def complete(draft: Draft, envelope: Envelope) -> Reading:
-    """Settle identity, version and time; raises `WireError`.
+def complete(draft: Draft, envelope: Envelope, parts: Collection[str] = ()) -> DecodedChange:
+    """Settle identity, version and time; raises `WireError`. `parts` names tables of a part of a product.
 
-    Version: what the form states, else a `version` header, else the event time in milliseconds, else the
-    offset. Event time: what the form states, else the record's timestamp.
+    Version: where Debezium's source block says that the change was made, else what the form states, else a
+    `version` header, else the event time, else where the message lies (see `schemas.wire.stamps`). Event
+    time: what the form states, else the record's timestamp.
     """
     moment = None if draft.event_time is None else read_moment(draft.event_time)
-    change = ProductChange.model_construct(
+    line, version = _position(draft, moment, envelope)
+    part = None if draft.source is None or not parts else part_of(draft.source, parts)
+    line = line if part is None else f"{line}/{part}"
+    change = StampedChange.model_construct(
         product_id=read_id(draft.product_id),
         op=draft.op,
-        version=_version(draft.version, moment, envelope),
+        version=version[0] if line == STATED else None,
         event_time=moment or envelope.timestamp,
         fields=draft.fields.values,
+        stamp=Stamp(line, version, envelope.appended, _digest(draft, line), part is not None),
+        replaces=draft.fields.replaces if draft.op == "patch" else (),
+        kept=draft.kept,
     )
-    return Reading(change, draft.form, draft.fields.cut)
+    return DecodedChange(change, draft.form, draft.fields.cut, draft.fields.left_out, draft.source)
+
+
+def _position(draft: Draft, moment: datetime | None, envelope: Envelope) -> LinePosition:
+    """Return the line of versions and the version in it."""
+    kind = ENVELOPED if draft.form in ("debezium", "cloudevents") else FLATTENED
+    if draft.source is not None and (position := position_of(draft.source, kind)) is not None:
+        return position
+    stated = envelope.header("version") if draft.version is None else draft.version
+    if stated is not None:
+        return LinePosition(STATED, (read_version(stated),))
+    if moment is not None and moment <= envelope.timestamp:
+        return LinePosition(TIME, (version_at(moment),))
+    return LinePosition(draft.unversioned, tuple(envelope.appended))
+
+
+def _digest(draft: Draft, line: str) -> str:
+    """Return what tells a repetition from another change of the same version."""
+    if line in (APPEND, TOMBSTONE):  # its version is its place, which no other change has
+        return ""
+    said = to_json((draft.op, draft.fields.values, draft.fields.replaces, draft.kept))
+    return blake2b(said, digest_size=8).hexdigest()
 
 
 def read_id(value: object) -> str:
@@ -91,10 +145,10 @@ def read_id(value: object) -> str:
     if value is None or value == "":
         raise WireError("id.missing", "no product id: send it as 'product_id' (or what your form calls it)")
     text = str(value) if type(value) is int else value
-    if type(text) is not str or _IDENTIFIER.fullmatch(text) is None:
+    if type(text) is not str or not is_product_id(text):
         raise WireError(
             "id.invalid",
-            f"the product id {shown(value)} is not 1 to 128 printable ASCII characters without spaces",
+            f"the product id {shown(value)} is not 1 to 128 bytes of UTF-8 without control characters",
         )
     return text
 
@@ -133,19 +187,11 @@ def read_operation(value: object, known: Mapping[str, Operation]) -> Operation:
     return operation
 
 
-def milliseconds(moment: datetime) -> int:
-    """Return whole milliseconds since 1970, 0 for anything before."""
-    return max(0, (moment - _EPOCH) // _MILLISECOND)
+def version_at(moment: datetime) -> int:
+    """Return the version of what happened then: milliseconds since 1970, 0 for anything before."""
+    return max(0, milliseconds(moment))
 
 
 def clamp_event_time(moment: datetime, now: datetime, retention: timedelta) -> datetime:
     """Bound an event time to `[now - retention, now + 5 min]`: clocks of phones are wrong by years."""
     return min(max(moment, now - retention), now + timedelta(minutes=5))
-
-
-def _version(stated: object, moment: datetime | None, envelope: Envelope) -> int:
-    if stated is None:
-        stated = envelope.header("version")
-    if stated is not None:
-        return read_version(stated)
-    return envelope.offset if moment is None else milliseconds(moment)

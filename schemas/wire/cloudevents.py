@@ -3,17 +3,21 @@
 The data is a change in any other form (our own, Debezium, OpenSearch), or simply the product's
 attributes; then `subject` is the product id and the end of `type` says what was done (`...deleted`,
 `...patched`, else an upsert). An extension attribute `version` orders writes; `time` is the event time.
-No data in binary mode is a tombstone of `subject` (else of the key).
+No data in binary mode is a tombstone of `subject` (else of the key). Debezium's converter puts the images of
+the row into the data, and the rest of its event into extension attributes (`iodebeziumop`, `iodebeziumlsn`).
 """
 
 from base64 import b64decode
 from collections.abc import Callable
 
-from schemas.wire.change import Draft, Envelope, Operation
-from schemas.wire.connect import key_identity
+from schemas.base import milliseconds
+from schemas.catalogue import Operation
+from schemas.wire.change import Draft, Envelope, read_moment
+from schemas.wire.connect import is_wrapped, key_identity
 from schemas.wire.errors import WireError, shown
 from schemas.wire.fields import NONE
 from schemas.wire.plain import written
+from schemas.wire.source_block import CLOUD_EVENTS_PREFIX, cloud_events_source
 from schemas.wire.strict_json import Object, parse_object
 
 ReadData = Callable[[Object, Envelope], Draft]
@@ -79,6 +83,10 @@ def _check(attributes: Object) -> None:
 
 
 def _draft(attributes: Object, data: Object | None, *, envelope: Envelope, read_data: ReadData) -> Draft:
+    if data is not None and _is_debezium(attributes, data):
+        draft = read_data(_event(attributes, data), envelope)
+        draft.form = "cloudevents"
+        return draft
     subject = attributes.get("subject") or key_identity(envelope.key)
     op = "delete" if data is None else _operation(attributes["type"])
     if data is None or _is_attributes(data):
@@ -91,6 +99,27 @@ def _draft(attributes: Object, data: Object | None, *, envelope: Envelope, read_
     draft.version = attributes.get("version") if draft.version is None else draft.version
     draft.event_time = attributes.get("time") if draft.event_time is None else draft.event_time
     return draft
+
+
+def _is_debezium(attributes: Object, data: Object) -> bool:
+    """Whether the event is of Debezium's converter, with or without its extension attributes."""
+    row = data["payload"] if is_wrapped(data) else data
+    return type(row) is dict and (
+        f"{CLOUD_EVENTS_PREFIX}op" in attributes or attributes["type"].startswith("io.debezium.")
+    )
+
+
+def _event(attributes: Object, data: Object) -> Object:
+    """Return the change event that the converter took apart."""
+    if is_wrapped(data):
+        return {"schema": data["schema"], "payload": _event(attributes, data["payload"])}
+    removed = data.get("after") is None and data.get("before") is not None
+    return {
+        "op": attributes.get(f"{CLOUD_EVENTS_PREFIX}op") or ("d" if removed else "u"),
+        "source": cloud_events_source(attributes),
+        "ts_ms": None if attributes.get("time") is None else milliseconds(read_moment(attributes["time"])),
+        **data,
+    }
 
 
 def _is_attributes(data: Object) -> bool:

@@ -1,22 +1,23 @@
-"""Kafka Connect's JSON: the schema wrapper, key structs, and the types that only a schema explains.
+"""Kafka Connect's JSON: the schema wrapper, and what a message key says.
 
-Without a schema a value is taken as it is written. With one, decimals (base64 bytes on the wire) become
-numbers, and dates and times (integers on the wire) become ISO 8601 text.
+A key is text, a JSON text or number, or a struct with the key's columns, each with or without its schema; a
+connector with a `StringConverter` for keys writes `Struct{sku=A,locale=de}`. MongoDB's key struct has the
+document's `_id` as a text of extended JSON.
 """
 
-from base64 import b64decode
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+import re
+from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
+from schemas.base import MAX_ID_BYTES
+from schemas.wire import extended_json
+from schemas.wire.connect_types import exact_decimal, field_schemas, interpret
 from schemas.wire.errors import WireError, shown
 from schemas.wire.strict_json import Object, parse
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
-_MICROSECOND = timedelta(microseconds=1)
 _WRAPPER = {"schema", "payload"}
+_STRUCT_TEXT = re.compile(r"Struct\{(.*)\}", re.DOTALL)
 
 
 def is_wrapped(message: Object) -> bool:
@@ -26,140 +27,80 @@ def is_wrapped(message: Object) -> bool:
 
 def key_identity(key: bytes | None) -> str | None:
     """Return the id that a message key states: its text, a JSON text, or the values of a key struct."""
-    struct = key_struct(key)
-    if struct is not None or key is None:
-        return identity(struct or {})
-    try:
-        quoted = len(key) > 1 and key.startswith(b'"') and key.endswith(b'"')
-        text = parse(key) if quoted else key.decode()
-    except ValueError as error:
-        raise WireError(
-            "id.invalid", f"the key {shown(key)} is not text: use the product id as key"
-        ) from error
-    return str(text)
+    if key is None:
+        return None
+    content = _content(key)
+    if content is None:
+        return None
+    return identity(content) if type(content) is dict else _part(content, key)
 
 
 def key_struct(key: bytes | None) -> Object | None:
-    """Return a key that is a JSON object, unwrapped; None for a plain key."""
-    if key is None or not key.startswith(b"{"):
-        return None
+    """Return a key with named columns, unwrapped; None for a plain key."""
     try:
-        struct = parse(key)
+        content = None if key is None else _content(key)
     except WireError:
         return None
-    if type(struct) is dict and is_wrapped(struct):
-        struct = interpret(struct["payload"], struct["schema"])
-    return struct if type(struct) is dict else None
+    return content if type(content) is dict else None
 
 
 def identity(struct: Mapping[str, object]) -> str | None:
     """Return the values of a key struct, joined by `:`; None when there are none."""
     if not struct:
         return None
-    if any(type(value) not in (str, int) for value in struct.values()):
-        raise WireError("id.invalid", f"the key {shown(dict(struct))} must hold text or whole numbers")
-    return ":".join(map(str, struct.values()))
+    return ":".join(_part(value, dict(struct)) for value in struct.values())
 
 
-def from_milliseconds(value: object) -> datetime | None:
-    """Return milliseconds since 1970 as a time, None for None."""
-    if value is None:
-        return None
-    return _moment(value, _MILLISECOND, "time.invalid")
+def _content(key: bytes) -> Any:  # Any: JSON
+    """Return what a key holds: text, a scalar, or a dictionary of columns; raises `WireError`."""
+    if key[:1] in (b"{", b'"'):
+        try:
+            return _unwrapped(parse(key))
+        except WireError:
+            pass  # a text that happens to begin so
+    try:
+        text = key.decode()
+    except UnicodeDecodeError as error:
+        raise WireError(
+            "id.invalid", f"the key {shown(key)} is not text: use the product id as key"
+        ) from error
+    struct = _STRUCT_TEXT.fullmatch(text)
+    if struct is None:
+        return text
+    return dict(column.partition("=")[::2] for column in struct[1].split(","))
 
 
-def field_schema(schema: object, name: str) -> Object | None:
-    """Return the schema of one field of a struct's schema."""
-    fields = schema.get("fields") if type(schema) is dict else None
-    if type(fields) is not list:
-        return None
-    return next((field for field in fields if type(field) is dict and field.get("field") == name), None)
+def _unwrapped(content: Any) -> Any:  # Any: JSON
+    schema: object = None
+    if type(content) is dict and is_wrapped(content):
+        schema, content = content["schema"], content["payload"]
+    if type(content) is not dict:
+        return content
+    if content.keys() == {"id"} and type(content["id"]) is str:
+        return {"id": extended_json.identity(content["id"])}
+    schemas = field_schemas(schema)
+    return {name: _column(value, schemas.get(name)) for name, value in content.items()}
 
 
-def interpret(value: Any, schema: object) -> Any:  # Any: JSON in, JSON out
-    """Return `value` with what its schema explains put in plain JSON; raises `WireError`."""
-    if value is None or type(schema) is not dict:
+def _column(value: object, schema: object) -> object:
+    """Return one column of a key; decimals digit by digit, however many there are."""
+    if schema is None and type(value) is not dict:
         return value
-    name = schema.get("name")
-    read = _SEMANTIC.get(name) if type(name) is str else None
-    if read is not None:
-        return read(value, schema)
-    if type(value) is dict and schema.get("type") == "struct":
-        return {key: interpret(item, field_schema(schema, key)) for key, item in value.items()}
-    if type(value) is list:
-        return [interpret(item, schema.get("items")) for item in value]
-    return value
+    number = exact_decimal(value, schema)
+    if number is None:
+        plain = interpret(value, schema)
+        is_long = type(plain) is int and plain.bit_length() > 8 * MAX_ID_BYTES
+        return None if is_long else plain  # null is refused: Python writes no number of 4,300 digits out
+    if abs(number.adjusted()) > MAX_ID_BYTES:
+        return number  # which is refused: of a scale of 10^9 the text would fill the memory
+    return f"{number:f}"
 
 
-def _decimal(value: object, schema: Object) -> float:
-    parameters = schema.get("parameters")
-    scale = parameters.get("scale") if type(parameters) is dict else None
-    return _number(value, scale)
-
-
-def _variable_decimal(value: object, schema: Object) -> float:  # noqa: ARG001 - one shape for all readers
-    if type(value) is not dict:
-        raise _misfit(value, "a decimal of variable scale")
-    return _number(value.get("value"), value.get("scale"))
-
-
-def _number(unscaled: object, scale: object) -> float:
-    """Return an unscaled big-endian two's complement number as int (scale 0, 64 bits) or float."""
-    try:
-        whole = int.from_bytes(b64decode(str(unscaled), validate=True), "big", signed=True)
-        places = int(str(scale))
-        number = float(Decimal(whole).scaleb(-places))
-    except (ValueError, ArithmeticError) as error:
-        raise _misfit(unscaled, "a decimal") from error
-    return whole if places == 0 and -(2**63) <= whole < 2**63 else number
-
-
-def _date(value: object, schema: Object) -> str:  # noqa: ARG001 - one shape for all readers
-    return _moment(value, timedelta(days=1)).date().isoformat()
-
-
-def _time(unit: timedelta) -> Callable[[object, Object], str]:
-    return lambda value, schema: _moment(value, unit).time().isoformat()  # noqa: ARG005 - as above
-
-
-def _timestamp(unit: timedelta) -> Callable[[object, Object], str]:
-    digits = "milliseconds" if unit == _MILLISECOND else "microseconds"
-    return lambda value, schema: _iso(_moment(value, unit), digits)  # noqa: ARG005 - as above
-
-
-def _nanoseconds(value: object, schema: Object) -> str:  # noqa: ARG001 - as above
-    moment = _moment(value // 1000 if type(value) is int else value, timedelta(microseconds=1))
-    return _iso(moment, "microseconds")
-
-
-def _iso(moment: datetime, digits: str) -> str:
-    """Return the text that Debezium itself writes with `time.precision.mode=isostring`."""
-    return moment.isoformat(timespec=digits).replace("+00:00", "Z")
-
-
-def _moment(value: object, unit: timedelta, reason: str = "connect.invalid") -> datetime:
-    if type(value) is not int:
-        raise WireError(reason, f"the time {shown(value)} is not a whole number since 1970")
-    try:
-        return _EPOCH + value * unit
-    except OverflowError as error:
-        raise WireError(reason, f"the time {shown(value)} is beyond the year 9999") from error
-
-
-def _misfit(value: object, what: str) -> WireError:
-    return WireError("connect.invalid", f"{shown(value)} is not {what}, which its schema says it is")
-
-
-_SEMANTIC: Mapping[str, Callable[[Any, Object], Any]] = {
-    "org.apache.kafka.connect.data.Decimal": _decimal,
-    "io.debezium.data.VariableScaleDecimal": _variable_decimal,
-    "org.apache.kafka.connect.data.Date": _date,
-    "io.debezium.time.Date": _date,
-    "org.apache.kafka.connect.data.Time": _time(_MILLISECOND),
-    "io.debezium.time.Time": _time(_MILLISECOND),
-    "io.debezium.time.MicroTime": _time(_MICROSECOND),
-    "org.apache.kafka.connect.data.Timestamp": _timestamp(_MILLISECOND),
-    "io.debezium.time.Timestamp": _timestamp(_MILLISECOND),
-    "io.debezium.time.MicroTimestamp": _timestamp(_MICROSECOND),
-    "io.debezium.time.NanoTimestamp": _nanoseconds,
-}
+def _part(value: object, whole: object) -> str:
+    if type(value) is str:
+        return value
+    if type(value) is bool:
+        return "true" if value else "false"
+    if type(value) is int or (type(value) is float and isfinite(value)):
+        return str(int(value) if value == int(value) else value)
+    raise WireError("id.invalid", f"the key {shown(whole)} must hold text or numbers")

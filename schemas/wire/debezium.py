@@ -1,24 +1,24 @@
 """Debezium change events, with or without Connect's schema wrapper.
 
-`r`, `c` and `u` carry the whole row in `after`: an upsert. `d` is a delete. `t` (truncate) names no row and
-is refused. The product id is the key struct's value (several columns: joined by `:`), else the row's
-`product_id` or `id`; key columns are not attributes. The version is `source.lsn`, else `source.ts_ms`,
-else `ts_ms`; the event time is `source.ts_ms`, else `ts_ms`. A large column that an update left alone
-(TOAST) comes as a placeholder: such an update is a patch of the other columns.
+`r`, `c` and `u` carry the whole row in `after`: an upsert. `d` is a delete. The product id is the key
+struct's value (several columns: joined by `:`), else the text of the key, else the row's `product_id` or
+`id`. What orders it is in `source` (see `stamps`), else its event time: `source.ts_ms`, else `ts_ms`.
+What MongoDB's connector writes in `after`, `patch` and `updateDescription` is read in `mongodb`.
 """
 
 from collections.abc import Mapping
 
-from schemas.wire import connect
-from schemas.wire.change import Draft, Envelope, Operation, read_operation
+from schemas.base import MILLISECOND
+from schemas.catalogue import Operation
+from schemas.wire import connect, mongodb
+from schemas.wire.calendar import moment_at
+from schemas.wire.change import Draft, Envelope, read_operation
+from schemas.wire.connect_types import field_schemas
 from schemas.wire.errors import WireError, shown
-from schemas.wire.fields import NONE, read_fields
+from schemas.wire.rows import Row, key_of, read_row
 from schemas.wire.strict_json import Object
 
 OPERATIONS: Mapping[str, Operation] = {"r": "upsert", "c": "upsert", "u": "upsert", "d": "delete"}
-UNAVAILABLE = "__debezium_unavailable_value"
-_UNAVAILABLE_BYTES = "X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ=="
-_ID_COLUMNS = ("product_id", "id")
 
 
 def matches(message: Object) -> bool:
@@ -28,55 +28,62 @@ def matches(message: Object) -> bool:
 
 def read(message: Object, envelope: Envelope, schema: object = None) -> Draft:
     """Read one row change; `schema` is the wrapper's, when there was one."""
-    if message.get("op") == "t":
-        raise WireError(
-            "op.truncate", "a table was emptied: delete its products one by one, or skip truncates"
-        )
     op = read_operation(message.get("op"), OPERATIONS)
     image = "before" if op == "delete" else "after"
-    row = connect.interpret(message.get(image), connect.field_schema(schema, image))
+    row = message.get(image)
+    if mongodb.matches(message):
+        row = mongodb.document(row)
     if row is not None and type(row) is not dict:
         raise WireError("debezium.invalid", f"{image!r} is {shown(row)}, not a row")
-    key = connect.key_struct(envelope.key) or _key_of(row or {})
-    draft = _stamped(message, connect.identity(key), op)
+    source = message.get("source")
+    draft = stamped(source if type(source) is dict else {}, message.get("ts_ms"), op)
+    key = identify(draft, envelope, row or {})
     if op == "delete":
+        return draft
+    if row is None and mongodb.is_partial(message):
+        draft.op, draft.fields = "patch", mongodb.read_update(message)
         return draft
     if row is None:
         raise WireError(
             "debezium.invalid", f"operation {message['op']!r} without 'after': send the whole row"
         )
-    return _with_row(draft, {name: value for name, value in row.items() if name not in key})
+    return written(draft, read_row(row, field_schemas(schema).get(image), key))
 
 
-def _key_of(row: Object) -> Object:
-    """Return the identity of a table without a key struct."""
-    return next(({name: row[name]} for name in _ID_COLUMNS if row.get(name) is not None), {})
-
-
-def _stamped(message: Object, product_id: object, op: Operation) -> Draft:
-    source = message.get("source")
-    if type(source) is not dict:
-        source = {}
-    moment = source.get("ts_ms") if source.get("ts_ms") is not None else message.get("ts_ms")
-    position = source.get("lsn")
+def stamped(source: Object, made_at: object, op: Operation) -> Draft:
+    """Return a draft with what the source block says of its place and time; `made_at` is the envelope's."""
+    moment = source.get("ts_ms") if source.get("ts_ms") is not None else made_at
     return Draft(
         "debezium",
-        product_id,
+        None,
         op,
-        version=moment if position is None else position,
-        event_time=connect.from_milliseconds(moment),
+        event_time=None if moment is None else _moment(moment),
+        source=source or None,
     )
 
 
-def _with_row(draft: Draft, row: Object) -> Draft:
-    known = {name: value for name, value in row.items() if not _is_unavailable(value)}
-    if len(known) < len(row):
-        draft.op = "patch"
-    draft.fields = read_fields(known) if known else NONE
+def identify(draft: Draft, envelope: Envelope, row: Object) -> Object:
+    """Give the draft its product id, and return the columns of the key."""
+    key = connect.key_struct(envelope.key)
+    if key is not None:
+        draft.product_id = connect.identity(key)
+        return key
+    key = key_of(row)
+    try:
+        stated = connect.key_identity(envelope.key)
+    except WireError:
+        if not key:
+            raise
+        stated = None
+    draft.product_id = stated or connect.identity(key)
+    return key
+
+
+def written(draft: Draft, row: Row) -> Draft:
+    """Give the draft the attributes of its row."""
+    draft.fields, draft.kept = row
     return draft
 
 
-def _is_unavailable(value: object) -> bool:
-    if type(value) is list:
-        return value == [UNAVAILABLE]
-    return value in (UNAVAILABLE, _UNAVAILABLE_BYTES) if type(value) is str else False
+def _moment(value: object) -> object:
+    return moment_at(value, MILLISECOND) if type(value) is int else value

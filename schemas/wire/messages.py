@@ -9,7 +9,7 @@ from schemas.base import MAX_MESSAGE_BYTES, Message
 from schemas.search import SearchEvent, SearchQuery
 from schemas.wire.errors import WireError, shown
 from schemas.wire.fields import cut_text
-from schemas.wire.strict_json import Object, parse_object
+from schemas.wire.strict_json import Object, check_values, parse_object
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -49,7 +49,7 @@ def decode_event(value: bytes | None) -> SearchEvent:
 def decode_message(kind: type[M], value: bytes | None) -> M:
     """Read a message of our own topics; raises `WireError`. Those with vectors may be of any size."""
     limit = MAX_MESSAGE_BYTES if "vectors" not in kind.model_fields else None
-    parse_object(_present(value), limit=limit)
+    check_values(parse_object(_present(value), limit=limit))
     try:
         return kind.model_validate_json(_present(value))
     except ValidationError as error:
@@ -58,6 +58,7 @@ def decode_message(kind: type[M], value: bytes | None) -> M:
 
 def _read(value: bytes | None) -> Object:
     tree = parse_object(_present(value))
+    check_values(tree)
     for name in _CUT:
         if type(tree.get(name)) is str:
             tree[name] = cut_text(tree[name])

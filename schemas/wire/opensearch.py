@@ -6,7 +6,8 @@ it, `delete` takes it away. `_version` is OpenSearch's external version, a numbe
 
 from collections.abc import Mapping
 
-from schemas.wire.change import Draft, Envelope, Operation, read_operation
+from schemas.catalogue import Operation
+from schemas.wire.change import Draft, Envelope, read_operation
 from schemas.wire.connect import key_identity
 from schemas.wire.fields import NONE
 from schemas.wire.plain import written

@@ -1,4 +1,4 @@
-"""JSON as the bus accepts it: UTF-8, finite, within 64 bits, not too large, not too deep."""
+"""JSON as the bus accepts it: strict, in UTF-8, not too large; its numbers finite and within 64 bits."""
 
 from collections.abc import Iterable
 from math import isfinite
@@ -18,21 +18,23 @@ Object = dict[str, Any]  # Any: JSON from outside, checked by who reads it
 def parse_object(value: bytes, *, limit: int | None = MAX_MESSAGE_BYTES) -> Object:
     """Return the JSON object in `value`; raises `WireError` when it is anything else.
 
-    Refused beside bad syntax: NaN and infinity (also as 1e999), a byte order mark, bad UTF-8, lone
-    surrogates, whole numbers beyond 64 bits, more than 32 levels, more than `limit` bytes. Of a key
-    that comes twice the last counts, as in every common JSON reader.
+    Refused beside bad syntax: NaN and infinity, a byte order mark, bad UTF-8, lone surrogates, hundreds of
+    levels, more than `limit` bytes. Of a key that comes twice the last counts, as in every common JSON
+    reader. What its values may be is for `check_values`, or for who takes them one by one.
     """
     if limit is not None and len(value) > limit:
-        raise WireError(
-            "message.too_large", f"{len(value)} bytes; at most {limit} are read: leave large attributes out"
-        )
+        raise too_large(len(value), limit)
     tree = parse(value)
     if type(tree) is not dict:
         raise WireError("json.not_object", f"the value is {_kind(tree)}; send one JSON object a message")
+    return tree
+
+
+def check_values(tree: Object) -> None:
+    """Refuse what no message of ours has anywhere: 1e999, whole numbers beyond 64 bits, 33 levels."""
     bad = _bad_number(tree.values(), 1)
     if bad is not None:
-        raise _refused(_name_of(bad, tree) or "a number", bad)
-    return tree
+        raise refused_number(_name_of(bad, tree) or "a number", bad)
 
 
 def parse(value: bytes) -> Any:  # Any: it is JSON
@@ -45,13 +47,20 @@ def parse(value: bytes) -> Any:  # Any: it is JSON
         raise WireError("json.invalid", _why_invalid(value, str(error))) from error
 
 
+def too_large(size: int, limit: int = MAX_MESSAGE_BYTES) -> WireError:
+    """Return the error for a message beyond the limit."""
+    return WireError(
+        "message.too_large", f"{size} bytes; at most {limit} are read: leave large attributes out"
+    )
+
+
 def too_deep() -> WireError:
     """Return the error for objects nested beyond the limit."""
     return WireError("json.too_deep", f"more than {MAX_DEPTH} levels of nesting: flatten the message")
 
 
 def _bad_number(items: Iterable[Any], depth: int) -> float | None:  # Any: JSON
-    """Return the first number out of bounds. Kept to type tests, because every message passes here."""
+    """Return the first number out of bounds. Kept to type tests, because every event passes here."""
     if depth > MAX_DEPTH:
         raise too_deep()
     for item in items:
@@ -65,12 +74,13 @@ def _bad_number(items: Iterable[Any], depth: int) -> float | None:  # Any: JSON
         elif (kind is float and not isfinite(item)) or (
             kind is int and not LOWEST_INTEGER <= item <= HIGHEST_INTEGER
         ):
-            found: float = item
-            return found
+            number: float = item
+            return number
     return None
 
 
-def _refused(name: str, number: float) -> WireError:
+def refused_number(name: str, number: float) -> WireError:
+    """Return the error for a number that is infinite, or whole and beyond 64 bits."""
     if type(number) is int:
         return WireError(
             "field.number_too_large", f"{name!r} does not fit in 64 bits: send it as text if it is a code"
@@ -85,8 +95,8 @@ def _name_of(number: float, node: Any, name: str = "") -> str | None:  # Any: JS
     items = (
         node.items() if type(node) is dict else [(name, item) for item in node] if type(node) is list else ()
     )
-    found = (_name_of(number, item, inner) for inner, item in items)
-    return next((inner for inner in found if inner is not None), None)
+    names = (_name_of(number, item, inner) for inner, item in items)
+    return next((inner for inner in names if inner is not None), None)
 
 
 def _kind(tree: object) -> str:
@@ -98,7 +108,8 @@ def _why_invalid(value: bytes, error: str) -> str:
     hints = {
         b"": "the value is empty; to delete a product send a null value (a tombstone)",
         b"\xef\xbb\xbf": "the value starts with a byte order mark: write UTF-8 without one",
-        b"\x00": "the value starts with a zero byte (Avro or Protobuf of a schema registry?): send JSON",
+        b"\x00": "the value starts with a zero byte: if a schema registry explains it, "
+        "set HEADRACE_REGISTRY__URL; else send JSON",
     }
     for start, hint in hints.items():
         if value == start or (start and value.startswith(start)):

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress
 
-    from services.cli.report import Row
-    from services.cli.simulation.catalogue import Catalogue
+    from services.lab.report import ReportRow
+    from services.lab.simulation.catalogue import GradedCatalogue
 
 app = typer.Typer(no_args_is_help=True, help="Measure throughput and freshness on this machine.")
 Data = Annotated[
@@ -38,8 +38,8 @@ def ingest(
     json: Json = False,
 ) -> None:
     """Measure documents, price changes and re-delivery a second, and freshness, through the real path."""
-    from services.cli.benchmarks import ingest as measured  # noqa: PLC0415  lazy: see main
-    from services.cli.benchmarks.ground import fresh  # noqa: PLC0415  lazy: see main
+    from services.lab.benchmarks import ingest as measured  # noqa: PLC0415  lazy: see main
+    from services.lab.benchmarks.harness import fresh  # noqa: PLC0415  lazy: see main
 
     chosen = _catalogue(data).products[:products]
     with _bars() as progress, fresh(measured.WORKERS, broker) as stack:
@@ -58,12 +58,11 @@ def judgements(
     json: Json = False,
 ) -> None:
     """Measure events a CPU-second, recount them, and hold the rates against the shoppers' true taste."""
-    from services.cli.benchmarks import judgements as measured  # noqa: PLC0415  lazy: see main
+    from services.lab.benchmarks import judgements as measured  # noqa: PLC0415  lazy: see main
 
+    catalogue = _catalogue(data)
     with _bars() as progress:
-        rows = measured.measure(
-            _catalogue(data), sessions=sessions, seed=seed, broker=broker, progress=progress
-        )
+        rows = measured.measure(catalogue, sessions=sessions, seed=seed, broker=broker, progress=progress)
     _show("judgements", rows, as_json=json)
 
 
@@ -79,10 +78,11 @@ def learn(
     json: Json = False,
 ) -> None:
     """Measure what each part of the learning loop adds, on human grades, with paired intervals."""
-    from services.cli.benchmarks.learn import Bench  # noqa: PLC0415  lazy: see main
+    from services.lab.benchmarks.learn import Bench  # noqa: PLC0415  lazy: see main
 
+    catalogue = _catalogue(data)
     with _bars() as progress, TemporaryDirectory(prefix="headrace-bench-") as fresh:
-        rows = Bench(_catalogue(data), folds, seed, progress, work or Path(fresh)).measure(sessions)
+        rows = Bench(catalogue, folds, seed, progress, work or Path(fresh)).measure(sessions)
     _show("learn", rows, as_json=json)
 
 
@@ -93,11 +93,12 @@ def shards(
     json: Json = False,
 ) -> None:
     """Measure one shard: upserts, search, recall and reopening, beside FAISS' flat scan."""
-    from services.cli.benchmarks import shards as measured  # noqa: PLC0415  lazy: see main
+    from services.lab.benchmarks import shards as measured  # noqa: PLC0415  lazy: see main
 
+    catalogue = _catalogue(data)
     with _bars() as progress:
-        found = measured.measure(_catalogue(data), rows, progress=progress)
-    _show("shards", found, as_json=json)
+        report_rows = measured.measure(catalogue, rows, progress=progress)
+    _show("shards", report_rows, as_json=json)
 
 
 @app.command()
@@ -111,17 +112,18 @@ def drift(
     """Count false alarms on stationary traffic, then break the shop and time the alarms."""
     from datetime import timedelta  # noqa: PLC0415  lazy: see main
 
-    from services.cli.benchmarks import drift as measured  # noqa: PLC0415  lazy: see main
+    from services.lab.benchmarks import drift as measured  # noqa: PLC0415  lazy: see main
     from shared.settings import Settings  # noqa: PLC0415  lazy: see main
 
-    asked = measured.Asked(days=days, every=timedelta(days=every), seed=seed)
+    plan = measured.FalseAlarmPlan(days=days, every=timedelta(days=every), seed=seed)
+    catalogue = _catalogue(data)
     with _bars() as progress:
-        rows = measured.measure(_catalogue(data), Settings.load().model, asked, progress=progress)
+        rows = measured.measure(catalogue, Settings.load().model, plan, progress=progress)
     _show("drift", rows, as_json=json)
 
 
-def _catalogue(data: Path | None) -> "Catalogue":
-    from services.cli.simulation import catalogue, shop  # noqa: PLC0415  lazy: see main
+def _catalogue(data: Path | None) -> "GradedCatalogue":
+    from services.lab.simulation import catalogue, shop  # noqa: PLC0415  lazy: see main
 
     return catalogue.load(data) if data else shop.sample()
 
@@ -138,7 +140,7 @@ def _bars() -> "Progress":
     return bars(console)
 
 
-def _show(name: str, rows: "Sequence[Row]", *, as_json: bool) -> None:
-    from services.cli.report import Report  # noqa: PLC0415  lazy: see main
+def _show(name: str, rows: "Sequence[ReportRow]", *, as_json: bool) -> None:
+    from services.lab.report import BenchReport  # noqa: PLC0415  lazy: see main
 
-    Report(name, rows).show(as_json=as_json)
+    BenchReport(name, rows).show(as_json=as_json)

@@ -13,19 +13,20 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.judgements import Canary
-from services.cli import canary_files
-from services.cli.addresses import url
-from services.monitor.canary_book import decode
-from services.monitor.domain.score import Score, mean, score
-from services.monitor.search_client import Answer, SearchClient, SearchFailedError
+from services.lab.addresses import url
+from services.monitor.canaries import files as canary_files
+from services.monitor.canaries.domain.score import Score, mean, score
+from services.monitor.canaries.registry import decode
+from services.monitor.search_probe import CanaryAnswer, SearchFailedError, SearchProbe
 from services.monitor.settings import Settings
-from shared.adapters.kafka import KafkaPublisher
-from shared.compacted import read_once
 from shared.errors import ConfigurationError, PoisonError, TransientError
+from shared.generations.rollout_log import read_rollouts
 from shared.infrastructure import running
+from shared.kafka.client import require_topics
+from shared.kafka.compacted import read_once
+from shared.kafka.publisher import publish_once
 from shared.ports import outgoing
 from shared.records import Outgoing
-from shared.rollout_log import read_rollouts
 
 app = typer.Typer(no_args_is_help=True, help="Add known query-product pairs, or run them now.")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -109,22 +110,22 @@ def run(
         raise ConfigurationError("no such canary: `headrace canaries list` shows them")
     live = asyncio.run(read_rollouts(settings)).generations.live
     answers = asyncio.run(_ask(settings, canaries, generation or live or settings.generation))
-    rows = [_Row(canary, answer) for canary, answer in zip(canaries, answers, strict=True)]
+    rows = [CanaryRow(canary, answer) for canary, answer in zip(canaries, answers, strict=True)]
     _report(rows, json_=json_)
     if not all(row.fine for row in rows):
         raise typer.Exit(1)
 
 
-class _Row:
-    """A canary and what came of it."""
+class CanaryRow:
+    """A canary, and how search answered it."""
 
-    def __init__(self, canary: Canary, answer: Answer | SearchFailedError) -> None:
+    def __init__(self, canary: Canary, answer: CanaryAnswer | SearchFailedError) -> None:
         self.canary = canary
         self.failure = str(answer) if isinstance(answer, SearchFailedError) else ""
-        self.partial = isinstance(answer, Answer) and answer.partial
+        self.partial = isinstance(answer, CanaryAnswer) and answer.partial
         self.score = (
             score(canary.product_ids, answer.product_ids, k=canary.k)
-            if isinstance(answer, Answer)
+            if isinstance(answer, CanaryAnswer)
             else Score(0.0, 0.0, canary.product_ids)
         )
 
@@ -137,7 +138,7 @@ class _Row:
 
     @property
     def verdict(self) -> str:
-        """A word for it."""
+        """What came of it in a word: fine, below or failed."""
         if self.failure:
             return "failed"
         word = "fine" if self.fine else "below"
@@ -159,29 +160,35 @@ class _Row:
         }
 
 
-def _report(rows: Sequence[_Row], *, json_: bool) -> None:
-    asked = [row.score for row in rows if not row.failure]
-    recall, rank = mean([s.recall for s in asked]), mean([s.reciprocal_rank for s in asked])
+def _report(rows: Sequence[CanaryRow], *, json_: bool) -> None:
+    scores = [row.score for row in rows if not row.failure]
+    recall, rank = mean([s.recall for s in scores]), mean([s.reciprocal_rank for s in scores])
     if json_:
-        whole = {"recall": recall, "reciprocal_rank": rank, "canaries": [row.as_json() for row in rows]}
-        print(json.dumps(whole))
+        canaries = [row.as_json() for row in rows]
+        print(json.dumps({"recall": recall, "reciprocal_rank": rank, "canaries": canaries}))
         return
+    console = Console()
+    console.print(canary_table(rows))
+    below = sum(not row.fine for row in rows)
+    console.print(
+        f"{len(rows)} canaries: mean recall {recall:.3f}, mean rr {rank:.3f}, {below} below or failed"
+    )
+
+
+def canary_table(rows: Sequence[CanaryRow]) -> Table:
+    """Return the canaries as a table; of what is missing the first few."""
     table = Table("id", "query", "recall@k", "rr", "", "missing", box=None, pad_edge=False)
     for row in rows:
+        recall = "-" if row.failure else f"{row.score.recall:.2f} @{row.canary.k}"
         table.add_row(
             Text(row.canary.canary_id),
             Text(row.canary.query),
-            "-" if row.failure else f"{row.score.recall:.2f} @{row.canary.k}",
+            recall,
             "-" if row.failure else f"{row.score.reciprocal_rank:.2f}",
             Text(row.verdict, style="green" if row.fine else "bold red"),
             Text(row.failure or _some(row.score.missing)),
         )
-    console = Console()
-    console.print(table)
-    bad = sum(not row.fine for row in rows)
-    console.print(
-        f"{len(rows)} canaries: mean recall {recall:.3f}, mean rr {rank:.3f}, {bad} below or failed"
-    )
+    return table
 
 
 def _some(products: Sequence[str]) -> str:
@@ -199,12 +206,8 @@ def _settings() -> Settings:
 
 
 async def _publish(settings: Settings, messages: Sequence[Outgoing]) -> None:
-    publisher = KafkaPublisher(settings)
-    await publisher.start()
-    try:
-        await publisher.publish(messages)
-    finally:
-        await publisher.stop()
+    await require_topics(settings, [Canary.topic])
+    await publish_once(settings, messages)
 
 
 async def _read(settings: Settings) -> list[Canary]:
@@ -220,9 +223,9 @@ async def _read(settings: Settings) -> list[Canary]:
 
 async def _ask(
     settings: Settings, canaries: Sequence[Canary], generation: str
-) -> list[Answer | SearchFailedError]:
+) -> list[CanaryAnswer | SearchFailedError]:
     watched = settings.monitor
-    client = SearchClient(
+    client = SearchProbe(
         watched.search_url,
         token=watched.search_token.get_secret_value(),
         timeout=max(watched.search_timeout, timedelta(seconds=10)),

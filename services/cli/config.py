@@ -20,7 +20,7 @@ def show(
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show every setting; passwords and tokens are never printed."""
-    from services.cli.configuration import rows  # noqa: PLC0415  lazy: see main
+    from services.lab.configuration import rows  # noqa: PLC0415  lazy: see main
 
     chosen = [
         row

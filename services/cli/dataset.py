@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from services.trainer.dataset_settings import DatasetSettings
-    from services.trainer.datasets import Origin
-    from services.trainer.domain.dataset import Dataset, Manifest
+    from services.trainer.dataset.build import DatasetInputs
+    from services.trainer.dataset.domain.dataset import Dataset, DatasetManifest
+    from services.trainer.dataset.settings import DatasetSettings
 
 app = typer.Typer(no_args_is_help=True, help="Build training data from judgements, or show what is in it.")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -18,7 +18,7 @@ EXAMPLES = 3
 
 
 def _settings() -> "DatasetSettings":
-    from services.trainer.dataset_settings import DatasetSettings  # noqa: PLC0415  lazy: see main
+    from services.trainer.dataset.settings import DatasetSettings  # noqa: PLC0415  lazy: see main
     from shared.infrastructure.running import discover  # noqa: PLC0415  lazy: see main
 
     return discover(DatasetSettings.load())
@@ -46,7 +46,7 @@ def build(
     before = _manifest(like) if like else None
     origin = asyncio.run(_origin(settings, judgements or [], seed=seed, before=before))
     name = name or (f"{before.name[:50]}-again" if before else origin.name)
-    dataset = _built(settings, origin, name)
+    dataset = _build_with_progress(settings, origin, name)
     if before is None:
         _report(dataset, json_=json_)
     else:
@@ -56,63 +56,66 @@ def build(
 @app.command("show")
 def show(name: Annotated[str, typer.Argument(help="The data set's name.")], json_: Json = False) -> None:
     """Show a data set: its splits, what was left out, what was proved, and examples."""
-    from services.trainer.dataset_files import read  # noqa: PLC0415  lazy: see main
-    from services.trainer.datasets import directory_of  # noqa: PLC0415  lazy: see main
+    from services.trainer.dataset.build import directory_of  # noqa: PLC0415  lazy: see main
+    from services.trainer.dataset.files import read  # noqa: PLC0415  lazy: see main
 
     _report(read(directory_of(_settings(), name)), json_=json_)
 
 
-def _manifest(like: Path) -> "Manifest":
-    from services.trainer.dataset_files import read_manifest  # noqa: PLC0415  lazy: see main
+def _manifest(like: Path) -> "DatasetManifest":
+    from services.trainer.dataset.files import read_manifest  # noqa: PLC0415  lazy: see main
 
     return read_manifest(like if like.is_dir() else like.parent)
 
 
 async def _origin(
-    settings: "DatasetSettings", texts: list[str], *, seed: int, before: "Manifest | None"
-) -> "Origin":
-    from services.trainer import datasets, sources  # noqa: PLC0415  lazy: see main
-    from shared.rollout_log import read_rollouts  # noqa: PLC0415  lazy: see main
+    settings: "DatasetSettings", texts: list[str], *, seed: int, before: "DatasetManifest | None"
+) -> "DatasetInputs":
+    from services.trainer.dataset import build as datasets  # noqa: PLC0415  lazy: see main
+    from services.trainer.dataset import sources  # noqa: PLC0415  lazy: see main
+    from shared.generations.rollout_log import read_rollouts  # noqa: PLC0415  lazy: see main
     from shared.version import code_version  # noqa: PLC0415  lazy: see main
 
     if before is not None:
-        return datasets.Origin.of(before, code_version=code_version())
-    ranges = sources.parse(texts)
+        return datasets.DatasetInputs.of(before, code_version=code_version())
+    ranges = sources.parse_ranges(texts)
     live = (await read_rollouts(settings)).generations.live  # whose negatives are the ones to learn from
     settings = settings.model_copy(update={"generation": live or settings.generation})
-    return await datasets.present(settings, judgements=ranges, seed=seed, code_version=code_version())
+    return await datasets.present_inputs(settings, judgements=ranges, seed=seed, code_version=code_version())
 
 
-def _built(settings: "DatasetSettings", origin: "Origin", name: str) -> "Dataset":
+def _build_with_progress(settings: "DatasetSettings", origin: "DatasetInputs", name: str) -> "Dataset":
     """Build and write it, with a bar for each topic."""
     from dataclasses import replace  # noqa: PLC0415  lazy: see main
 
     from rich.console import Console  # noqa: PLC0415  lazy: see main
 
     from services.cli.progress import bars  # noqa: PLC0415  lazy: see main
-    from services.trainer import datasets  # noqa: PLC0415  lazy: see main
-    from services.trainer.dataset_files import write  # noqa: PLC0415  lazy: see main
-    from services.trainer.sources import TOPICS  # noqa: PLC0415  lazy: see main
+    from services.trainer.dataset import build as datasets  # noqa: PLC0415  lazy: see main
+    from services.trainer.dataset.files import write  # noqa: PLC0415  lazy: see main
+    from services.trainer.dataset.sources import READ  # noqa: PLC0415  lazy: see main
 
     with bars(Console(stderr=True)) as progress:
-        tasks = {topic: progress.add_task(topic, total=None) for topic in TOPICS}
+        tasks = {topic: progress.add_task(topic, total=None) for topic in READ}
 
-        def told(topic: str, done: int, total: int) -> None:
+        def show_progress(topic: str, done: int, total: int) -> None:
             progress.update(tasks[topic], completed=done, total=total)
 
-        dataset = asyncio.run(datasets.build(settings, origin, name=name, progress=told))
+        dataset = asyncio.run(datasets.build(settings, origin, name=name, progress=show_progress))
     return replace(dataset, manifest=write(dataset, datasets.directory_of(settings, name)))
 
 
-def _compare(before: "Manifest", now: "Manifest", *, json_: bool) -> None:
-    from services.trainer.datasets import differences  # noqa: PLC0415  lazy: see main
+def _compare(before: "DatasetManifest", now: "DatasetManifest", *, json_: bool) -> None:
+    from services.trainer.dataset.build import differences  # noqa: PLC0415  lazy: see main
 
-    found = differences(before, now)
+    unequal = differences(before, now)
     if json_:
-        print(json.dumps({"name": now.name, "like": before.name, "same": not found, "differences": found}))
+        print(
+            json.dumps({"name": now.name, "like": before.name, "same": not unequal, "differences": unequal})
+        )
     else:
-        print("\n".join(found) or f"{now.name} is {before.name}, bit for bit")
-    if found:
+        print("\n".join(unequal) or f"{now.name} is {before.name}, bit for bit")
+    if unequal:
         raise typer.Exit(1)
 
 

@@ -6,8 +6,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from services.trainer.domain.certificate import PROMISED
-from services.trainer.domain.dataset import SPLITS, Dataset, Manifest, Overlap, Pair, Split
+from services.trainer.dataset.domain.dataset import (
+    SPLITS,
+    Dataset,
+    DatasetManifest,
+    Overlap,
+    Split,
+    TrainingPair,
+)
+from services.trainer.dataset.domain.leakage import PROMISED
 
 WIDEST = 44
 """Characters of a text in a table."""
@@ -42,16 +49,16 @@ def _splits(dataset: Dataset) -> Table:
         table.add_row(
             split,
             f"{len(pairs):,}",
-            f"{len({it.query for it in pairs}):,}",
-            f"{len({it.product_id for it in pairs}):,}",
-            f"{sum(it.late for it in pairs):,}",
-            f"{sum(it.augmented for it in pairs):,}",
-            f"{sum(it.grade for it in pairs) / len(pairs):.2f}" if pairs else "-",
+            f"{len({pair.query for pair in pairs}):,}",
+            f"{len({pair.product_id for pair in pairs}):,}",
+            f"{sum(pair.late for pair in pairs):,}",
+            f"{sum(pair.augmented for pair in pairs):,}",
+            f"{sum(pair.grade for pair in pairs) / len(pairs):.2f}" if pairs else "-",
         )
     return table
 
 
-def _certificate(manifest: Manifest) -> Table:
+def _certificate(manifest: DatasetManifest) -> Table:
     """Show what each split shares with train; in bold what is promised to be 0."""
     table = _table("shared with train (bold: promised to be 0)", "split", *OVERLAPS)
     for split, overlap in manifest.certificate.items():
@@ -64,18 +71,18 @@ def _count(split: Split, overlap: Overlap, name: str) -> str:
     return f"[bold]{count}[/bold]" if name in PROMISED[split] else f"[dim]{count}[/dim]"
 
 
-def _removed(manifest: Manifest) -> Table:
+def _removed(manifest: DatasetManifest) -> Table:
     table = _table("left out", "why", "number")
-    for name, number in sorted(manifest.removed.items(), key=lambda it: (-it[1], it[0])):
+    for name, number in sorted(manifest.removed.items(), key=lambda reason: (-reason[1], reason[0])):
         table.add_row(name.replace("_", " "), f"{number:,}")
     return table
 
 
 def _examples(dataset: Dataset, number: int) -> Table:
-    texts = {it.product_id: it.text for it in dataset.products}
-    best: defaultdict[Split, list[Pair]] = defaultdict(list)
-    for pair in sorted(dataset.pairs, key=lambda it: (-it.grade, it.query, it.product_id)):
-        if len(best[pair.split]) < number and pair.query not in {it.query for it in best[pair.split]}:
+    texts = {item.product_id: item.text for item in dataset.products}
+    best: defaultdict[Split, list[TrainingPair]] = defaultdict(list)
+    for pair in sorted(dataset.pairs, key=lambda item: (-item.grade, item.query, item.product_id)):
+        if len(best[pair.split]) < number and pair.query not in {item.query for item in best[pair.split]}:
             best[pair.split].append(pair)
     table = _table("examples", "split", "grade")
     table.add_column("query")

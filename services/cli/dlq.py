@@ -10,12 +10,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from services.cli import dead_letters
-from services.cli.dead_letters import Letter, Selection
-from shared.dead_letters import PREFIX, REASON
-from shared.errors import ConfigurationError
+from schemas.wire.errors import WireError
+from shared.errors import ConfigurationError, TransientError
 from shared.infrastructure.running import discover
+from shared.records import Record
+from shared.schema_registry.deserializer import schemas_now
+from shared.schema_registry.framing import uses
 from shared.settings import Settings
+from shared.streaming import dead_letter_topic as dead_letters
+from shared.streaming.dead_letter_topic import Letter, LetterSelection
+from shared.streaming.dead_letters import PREFIX, REASON
 
 app = typer.Typer(no_args_is_help=True, help="List, show and replay dead letters.")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -53,13 +57,14 @@ def show(
     """Show dead letters, or one of them whole: headers, reason, and its bytes as text or hexadecimal."""
     settings = discover(Settings.load())
     offsets = frozenset() if offset is None else frozenset({offset})
-    letters = _read(settings, topic, Selection(offsets, reason, 1 if offsets else limit))
+    letters = _read(settings, topic, LetterSelection(offsets, reason, 1 if offsets else limit))
     if offset is not None and not letters:
         raise ConfigurationError(f"{dead_letters.topic_of(topic, settings)} has no letter at offset {offset}")
     if json_:
         print(json.dumps({"dead_letters": [_as_json(letter) for letter in letters]}))
     elif offset is not None:
         _show_whole(letters[0])
+        _show_as_json(settings, letters[0].record)
     else:
         Console().print(_table(letters))
 
@@ -77,16 +82,16 @@ def replay(
     if not (offset or reason or all_):
         raise ConfigurationError("say which letters: --offset N, --reason CODE, or --all")
     settings = discover(Settings.load())
-    letters = _read(settings, topic, Selection(frozenset(offset or ()), reason, limit))
+    letters = _read(settings, topic, LetterSelection(frozenset(offset or ()), reason, limit))
     console = Console()
     console.print(_table(letters))
     if letters and not dry_run:
         asyncio.run(dead_letters.replay(settings, letters))
-    done = "would be written back" if dry_run else "written back"
-    console.print(f"{len(letters)} {done}" + (f" (the limit is {limit})" if len(letters) == limit else ""))
+    what = "would be written back" if dry_run else "written back"
+    console.print(f"{len(letters)} {what}" + (f" (the limit is {limit})" if len(letters) == limit else ""))
 
 
-def _read(settings: Settings, topic: str, selection: Selection) -> list[Letter]:
+def _read(settings: Settings, topic: str, selection: LetterSelection) -> list[Letter]:
     topics = [dead_letters.topic_of(topic, settings)]
     return asyncio.run(dead_letters.read(settings, topics, wanted=selection, limit=selection.limit))
 
@@ -94,7 +99,8 @@ def _read(settings: Settings, topic: str, selection: Selection) -> list[Letter]:
 def _table(letters: Sequence[Letter]) -> Table:
     table = Table("offset", "when", "reason", "read at", "why", box=None, pad_edge=False)
     for letter in letters:
-        why = letter.said("exception.message").removeprefix(f"{letter.reason}: ")
+        why = letter.error_header("exception.message").removeprefix(f"{letter.reason}: ")
+        why += " (cut: not to be replayed)" if letter.cut else ""
         when = f"{letter.record.timestamp:%Y-%m-%d %H:%M:%S}"
         table.add_row(str(letter.record.offset), when, letter.reason, letter.source, Text(why))
     return table
@@ -115,6 +121,21 @@ def _show_whole(letter: Letter) -> None:
         console.print(Text(_text((content or b"")[:SHOWN_BYTES])))
 
 
+def _show_as_json(settings: Settings, record: Record) -> None:
+    """Show what a letter that names a schema says in JSON, or why that cannot be known."""
+    if not any(uses(record)):
+        return
+    console = Console(highlight=False)
+    console.rule("by its schema", align="left")
+    try:
+        read = asyncio.run(schemas_now(settings.registry, [record])).as_json(record)
+    except (WireError, TransientError) as error:
+        console.print(Text(str(error)))
+        return
+    for content in (read.key, read.value):
+        console.print(Text(_text((content or b"")[:SHOWN_BYTES])))
+
+
 def _as_json(letter: Letter) -> dict[str, object]:
     record = letter.record
     return {
@@ -124,6 +145,7 @@ def _as_json(letter: Letter) -> dict[str, object]:
         "timestamp": record.timestamp.isoformat(),
         "reason": letter.reason,
         "source": letter.source,
+        "cut": json.loads(letter.cut) if letter.cut else None,
         "headers": [[name, _text(value)] for name, value in record.headers],
         "key_hex": None if record.key is None else record.key.hex(),
         "value_hex": None if record.value is None else record.value.hex(),
@@ -131,8 +153,10 @@ def _as_json(letter: Letter) -> dict[str, object]:
     }
 
 
-def _text(value: bytes) -> str:
+def _text(value: bytes | None) -> str:
     """Return bytes as text when they are printable UTF-8, else as a hexadecimal dump."""
+    if value is None:
+        return "null"
     try:
         text = value.decode()
     except UnicodeDecodeError:

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
-from services.cli.addresses import url
+from services.lab.addresses import url
 from shared.errors import TransientError
 from shared.infrastructure.running import discover
 from shared.settings import Settings
@@ -18,7 +18,7 @@ app = typer.Typer(no_args_is_help=True, help="Show what is watched for drift.")
 TIMEOUT_SECONDS = 5.0
 
 
-class Row(BaseModel):
+class SignalRow(BaseModel):
     """One signal."""
 
     scope: str
@@ -31,12 +31,12 @@ class Row(BaseModel):
     psi_by_chance: float | None = None
 
 
-class Standing(BaseModel):
+class DriftStatus(BaseModel):
     """What the monitor answers."""
 
     false_alarm_every: float
     judged_until: str
-    signals: list[Row]
+    signals: list[SignalRow]
 
 
 @app.callback()
@@ -52,23 +52,23 @@ def status(json_: Annotated[bool, typer.Option("--json", help="Print one JSON ob
         answer = httpx.get(f"{address}/drift", timeout=TIMEOUT_SECONDS, trust_env=False).raise_for_status()
     except httpx.HTTPError as error:
         raise TransientError(f"the monitor at {address} does not answer: {error!r}") from error
-    standing = Standing.model_validate_json(answer.content)
+    drift_status = DriftStatus.model_validate_json(answer.content)
     if json_:
-        print(json.dumps(standing.model_dump()))
+        print(json.dumps(drift_status.model_dump()))
     else:
-        Console(highlight=False).print(table(standing))
+        Console(highlight=False).print(signal_table(drift_status))
 
 
-def table(standing: Standing) -> Table:
+def signal_table(drift_status: DriftStatus) -> Table:
     """Return the signals as a table."""
-    days = standing.false_alarm_every / 86400
-    caption = f"one false alarm in {days:g} days is stated; judged until {standing.judged_until}"
-    made = Table(box=None, pad_edge=False, caption=caption, caption_justify="left")
+    days = drift_status.false_alarm_every / 86400
+    caption = f"one false alarm in {days:g} days is stated; judged until {drift_status.judged_until}"
+    shown = Table(box=None, pad_edge=False, caption=caption, caption_justify="left")
     for column in ("scope", "signal", "learned", "PSI (by chance)", ""):
         right = column.startswith(("learned", "PSI"))
-        made.add_column(column, justify="right" if right else "left", no_wrap=True)
-    for row in standing.signals:
-        word = f"alarmed ({row.cause})" if row.alarmed else "quiet" if row.learned >= 1 else "learning"
+        shown.add_column(column, justify="right" if right else "left", no_wrap=True)
+    for row in drift_status.signals:
+        state = f"alarmed ({row.cause})" if row.alarmed else "quiet" if row.learned >= 1 else "learning"
         psi = "" if row.psi is None else f"{row.psi:.3f} ({row.psi_by_chance or 0:.3f})"
-        made.add_row(row.scope, row.signal, f"{row.learned:.0%}", psi, word)
-    return made
+        shown.add_row(row.scope, row.signal, f"{row.learned:.0%}", psi, state)
+    return shown

@@ -17,6 +17,9 @@ app = typer.Typer(no_args_is_help=True, help="Show or export the relevance judge
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
+USUAL_ACTIONS = {"click": "clicks", "add_to_cart": "carts", "purchase": "purchases"}
+
+
 class Format(StrEnum):
     """How judgements are written down."""
 
@@ -45,48 +48,58 @@ def show(
     json_: Json = False,
 ) -> None:
     """Show what is known about the products of one query, best first."""
-    from services.judgements.domain.query import normalise  # noqa: PLC0415  lazy: see main
+    from shared.catalogue.query_text import normalise  # noqa: PLC0415  lazy: see main
 
     normal = normalise(query)
-    found = [it for it in _read(_settings()) if it.query == normal][:limit]
+    judgements = [judgement for judgement in _read(_settings()) if judgement.query == normal][:limit]
     if json_:
-        rows = [it.model_dump(mode="json") for it in found]
+        rows = [judgement.model_dump(mode="json") for judgement in judgements]
         print(json.dumps({"query": normal, "judgements": rows}))
-    elif found:
-        _print_table(normal, found)
+    elif judgements:
+        _print_table(normal, judgements)
     else:
         print(f"no judgements for {normal!r}: nothing was shown for it in the window, or not yet")
 
 
-def _print_table(query: str, found: "list[Judgement]") -> None:
+def _print_table(query: str, judgements: "list[Judgement]") -> None:
     from rich.console import Console  # noqa: PLC0415  lazy: see main
     from rich.markup import escape  # noqa: PLC0415  lazy: see main
     from rich.table import Table  # noqa: PLC0415  lazy: see main
 
-    names = {"click": "clicks", "add_to_cart": "carts", "purchase": "purchases"}
-    others = sorted({action for it in found for action, its in it.actions.items() if its.count} - set(names))
-    span = f"{found[0].window_start} to {max(it.window_end for it in found)}"
+    actions = _actions(judgements)
+    span = f"{judgements[0].window_start} to {max(judgement.window_end for judgement in judgements)}"
     table = Table(
         title=escape(f"{query} ({span})"), title_justify="left", box=None, pad_edge=False, header_style="bold"
     )
     table.add_column("product")
-    columns = [*names.values(), *(action.replace("_", " ") for action in others)]
-    for column in ("shown", *columns, "shoppers", "clicks expected", "click rate", "value", "grade"):
+    for column in ("shown", *actions.values(), "shoppers", "clicks expected", "click rate", "value", "grade"):
         table.add_column(column, justify="right")
-    for it in found:
-        counts = [it.actions[action].count if action in it.actions else 0 for action in (*names, *others)]
-        click = it.actions.get("click")
-        rate = f"{click.rate:.2f} ({click.low:.2f}-{click.high:.2f})" if click else "-"
-        figures = [it.impressions, *counts, it.shoppers]
-        table.add_row(
-            escape(it.product_id),
-            *map(str, figures),
-            f"{click.expected:.1f}" if click else "-",
-            rate,
-            f"{it.value:.2f}",
-            f"{it.grade:.1f}",
-        )
+    for judgement in judgements:
+        table.add_row(escape(judgement.product_id), *_cells(judgement, list(actions)))
     Console().print(table)
+
+
+def _actions(judgements: "list[Judgement]") -> dict[str, str]:
+    """Return the actions that have a column, with its title: the usual ones, then others that happened."""
+    happened = {
+        name for judgement in judgements for name, action in judgement.actions.items() if action.count
+    }
+    others = sorted(happened - set(USUAL_ACTIONS))
+    return USUAL_ACTIONS | {name: name.replace("_", " ") for name in others}
+
+
+def _cells(judgement: "Judgement", actions: list[str]) -> list[str]:
+    click = judgement.actions.get("click")
+    counts = [judgement.actions[name].count if name in judgement.actions else 0 for name in actions]
+    return [
+        str(judgement.impressions),
+        *map(str, counts),
+        str(judgement.shoppers),
+        f"{click.expected:.1f}" if click else "-",
+        f"{click.rate:.2f} ({click.low:.2f}-{click.high:.2f})" if click else "-",
+        f"{judgement.value:.2f}",
+        f"{judgement.grade:.1f}",
+    ]
 
 
 @app.command("export")
@@ -100,20 +113,20 @@ def export(
     """Write all judgements: TREC qrels (grades rounded half up to 0..3), CSV, or JSON lines."""
     from services.judgements import reading  # noqa: PLC0415  lazy: see main
 
-    found = _read(_settings())
+    judgements = _read(_settings())
     writers = {
         Format.QRELS: reading.qrels_lines,
         Format.CSV: reading.csv_lines,
         Format.JSONL: reading.json_lines,
     }
-    text = "".join(f"{line}\n" for line in writers[format_](found))
+    text = "".join(f"{line}\n" for line in writers[format_](judgements))
     if out is None:
         sys.stdout.write(text)
     else:
         out.write_text(text, encoding="utf-8")
-        print(f"{len(found)} judgements written to {out}", file=sys.stderr)
+        print(f"{len(judgements)} judgements written to {out}", file=sys.stderr)
     if queries is not None:
-        queries.write_text("".join(f"{line}\n" for line in reading.query_lines(found)), encoding="utf-8")
+        queries.write_text("".join(f"{line}\n" for line in reading.query_lines(judgements)), encoding="utf-8")
 
 
 @app.command("rebuild")
@@ -126,11 +139,12 @@ def rebuild(
     rebuild. Judgements stay readable meanwhile, and change as the counts come in again.
     """
     from services.judgements.incarnation import begin_anew  # noqa: PLC0415  lazy: see main
-    from shared.adapters.redis import connect  # noqa: PLC0415  lazy: see main
     from shared.clock import SystemClock  # noqa: PLC0415  lazy: see main
+    from shared.process.installation import enter  # noqa: PLC0415  lazy: see main
+    from shared.state.redis import connect  # noqa: PLC0415  lazy: see main
 
-    settings = _settings()
     if not yes:
         typer.confirm("Forget all counts and rebuild them from the topics?", abort=True)
+    settings = asyncio.run(enter(_settings()))
     incarnation = asyncio.run(begin_anew(connect(settings), settings.namespace, SystemClock()))
     print(f"incarnation {incarnation} has begun; the judgements workers rebuild when they start again")

@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typer._click import Command, Context  # what typer's own groups are made of
 
 
-class Entry(NamedTuple):
+class CommandEntry(NamedTuple):
     """Where a command is (`module:attribute`), and one line about it."""
 
     target: str
@@ -24,32 +24,55 @@ class Entry(NamedTuple):
     hidden: bool = False
 
 
-COMMANDS: dict[str, Entry] = {
-    "demo": Entry("services.cli.demo:app", "See the whole loop at work on a sample shop, on this machine."),
-    "up": Entry("services.cli.up:app", "Start broker, Redis, topics and every worker on this machine."),
-    "search": Entry("services.cli.search:app", "Search the catalogue from the terminal."),
-    "simulate": Entry("services.cli.simulate:app", "Send shoppers with a known click model to the topics."),
-    "judgements": Entry("services.cli.judgements:app", "Show or export the relevance judgements."),
-    "dataset": Entry(
+COMMANDS: dict[str, CommandEntry] = {
+    "demo": CommandEntry(
+        "services.cli.demo:app", "See the whole loop at work on a sample shop, on this machine."
+    ),
+    "up": CommandEntry(
+        "services.cli.up:app", "Start broker, Redis, topics and every worker on this machine."
+    ),
+    "search": CommandEntry("services.cli.search:app", "Search the catalogue from the terminal."),
+    "simulate": CommandEntry(
+        "services.cli.simulate:app", "Send shoppers with a known click model to the topics."
+    ),
+    "judgements": CommandEntry("services.cli.judgements:app", "Show or export the relevance judgements."),
+    "dataset": CommandEntry(
         "services.cli.dataset:app", "Build training data from judgements, or show what is in it."
     ),
-    "rollout": Entry("services.cli.rollout:app", "Build, promote, roll back and retire index generations."),
-    "canaries": Entry("services.cli.canaries:app", "Add known query-product pairs, or run them now."),
-    "alerts": Entry("services.cli.alerts:app", "Follow the alerts."),
-    "drift": Entry("services.cli.drift:app", "Show what is watched for drift."),
-    "topics": Entry("services.cli.topics:app", "Create the topics, or show how they differ from the plan."),
-    "schemas": Entry("services.cli.schemas:app", "Export the message schemas, or check a file against them."),
-    "dlq": Entry("services.cli.dlq:app", "List, show and replay dead letters."),
-    "config": Entry("services.cli.config:app", "Show the configuration and where each value comes from."),
-    "train": Entry("services.cli.train:app", "Ask for a fine-tuned model, and watch it being made."),
-    "models": Entry("services.cli.models:app", "List models, show one's card, or import one."),
-    "evaluate": Entry("services.cli.evaluate:app", "Measure search quality on a data set with grades."),
-    "verify": Entry("services.cli.verify:app", "Recompute index or judgements from the topics and compare."),
-    "bench": Entry("services.cli.bench:app", "Measure throughput and freshness on this machine."),
-    "worker": Entry("services.cli.worker:app", "Run one worker in the foreground.", hidden=True),
+    "rollout": CommandEntry(
+        "services.cli.rollout:app", "Build, promote, roll back and retire index generations."
+    ),
+    "canaries": CommandEntry("services.cli.canaries:app", "Add known query-product pairs, or run them now."),
+    "alerts": CommandEntry("services.cli.alerts:app", "Follow the alerts."),
+    "drift": CommandEntry("services.cli.drift:app", "Show what is watched for drift."),
+    "catalogue": CommandEntry(
+        "services.cli.catalogue:app", "Say what counts when a source was restored, or a table emptied."
+    ),
+    "topics": CommandEntry(
+        "services.cli.topics:app", "Create the topics, or show how they differ from the plan."
+    ),
+    "schemas": CommandEntry(
+        "services.cli.schemas:app", "Export the message schemas, or check a file against them."
+    ),
+    "dlq": CommandEntry("services.cli.dlq:app", "List, show and replay dead letters."),
+    "config": CommandEntry(
+        "services.cli.config:app", "Show the configuration and where each value comes from."
+    ),
+    "train": CommandEntry("services.cli.train:app", "Ask for a fine-tuned model, and watch it being made."),
+    "models": CommandEntry("services.cli.models:app", "List models, show one's card, or import one."),
+    "evaluate": CommandEntry(
+        "services.cli.evaluate:app", "Measure search quality on a data set with grades."
+    ),
+    "verify": CommandEntry(
+        "services.cli.verify:app", "Recompute index or judgements from the topics and compare."
+    ),
+    "bench": CommandEntry("services.cli.bench:app", "Measure throughput and freshness on this machine."),
+    "adopt": CommandEntry(
+        "services.cli.adopt:adopt", "Take a Redis namespace over from an installation that is gone."
+    ),
+    "worker": CommandEntry("services.cli.worker:app", "Run one worker in the foreground.", hidden=True),
 }
 EXTRAS = {
-    "datasets": "learn",
     "ir_measures": "evaluate",
     "matplotlib": "evaluate",
     "noida_db": "embedded",
@@ -65,17 +88,17 @@ def load(name: str) -> "Command":
 
     module, _, attribute = COMMANDS[name].target.partition(":")
     try:
-        found: typer.Typer | Callable[..., object] = getattr(importlib.import_module(module), attribute)
+        loaded: typer.Typer | Callable[..., object] = getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:
         if error.name == module:
             raise ConfigurationError(f"`headrace {name}` is not part of this installation") from error
         extra = EXTRAS.get(error.name or "", "")
         fix = f": pip install 'headrace[{extra}]'" if extra else ""
         raise ConfigurationError(f"`headrace {name}` needs the package {error.name}{fix}") from error
-    if not isinstance(found, typer.Typer):
-        function, found = found, typer.Typer()
-        found.command()(function)
-    command = typer.main.get_command(found)
+    if not isinstance(loaded, typer.Typer):
+        function, loaded = loaded, typer.Typer()
+        loaded.command()(function)
+    command = typer.main.get_command(loaded)
     command.name = name
     return command
 
@@ -135,15 +158,18 @@ def headrace(
         use_file(config)
 
 
-def run() -> NoReturn:
-    """Run the command line; an expected error is one line, 2 for a wrong configuration, else 1."""
+def run(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line (absent: this process's); an expected error is one line.
+
+    Exits with 0, with 2 for a wrong configuration or usage, else with 1.
+    """
     from shared.errors import ConfigurationError, HeadraceError  # noqa: PLC0415  as light as it gets
 
     # As the first process of a container, which ignores signals without a handler, it could not be stopped.
     signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # errors are raised, and said in one line
     try:
-        app(prog_name="headrace")
+        app(arguments, prog_name="headrace")
     except ConfigurationError as error:
         print(f"headrace: {error}", file=sys.stderr)
         sys.exit(2)

@@ -13,13 +13,14 @@ from rich.table import Table
 
 from schemas.base import Identifier
 from schemas.control import Model
-from shared.adapters.kafka import KafkaPublisher
 from shared.clock import SystemClock
-from shared.compacted import read_once
 from shared.encoder.description import describe
 from shared.encoder.directory import model_directory
 from shared.errors import ConfigurationError
 from shared.infrastructure.running import discover
+from shared.kafka.client import require_topics
+from shared.kafka.compacted import read_items, read_once
+from shared.kafka.publisher import publish_once
 from shared.ports import outgoing
 from shared.settings import Settings
 from shared.version import code_version
@@ -32,14 +33,14 @@ CARD = "MODEL.md"
 @app.command("list")
 def list_(json: Json = False) -> None:
     """List every model, newest first."""
-    models = sorted(_models(_settings()).values(), key=lambda it: it.created_at, reverse=True)
+    models = sorted(_models(_settings()).values(), key=lambda model: model.created_at, reverse=True)
     if json:
         print(orjson.dumps([model.model_dump(mode="json") for model in models]).decode())
         return
     table = Table("model", "kind", "verdict", "made", "why", "fingerprint")
-    for it in models:
-        made, why = f"{it.created_at:%Y-%m-%d %H:%M}", it.reasons[0] if it.reasons else ""
-        table.add_row(it.model_id, it.kind, it.verdict, made, why, it.fingerprint)
+    for model in models:
+        made_at, why = f"{model.created_at:%Y-%m-%d %H:%M}", model.reasons[0] if model.reasons else ""
+        table.add_row(model.model_id, model.kind, model.verdict, made_at, why, model.fingerprint)
     Console().print(table)
 
 
@@ -68,29 +69,29 @@ def import_(
     """
     settings = _settings()
     path = model_directory(directory.resolve())
-    found = describe(path, settings.model)
-    model_id = model_id or f"m-{found.fingerprint}"
+    description = describe(path, settings.model)
+    model_id = model_id or f"m-{description.fingerprint}"
     try:
         TypeAdapter(Identifier).validate_python(model_id)
     except ValidationError as error:
         raise ConfigurationError(f"--id: {error.errors()[0]['msg']}") from error
-    known = _models(settings).get(model_id)
-    if known is not None and known.fingerprint != found.fingerprint:
+    registered = _models(settings).get(model_id)
+    if registered is not None and registered.fingerprint != description.fingerprint:
         raise ConfigurationError(
-            f"--id: {model_id} is another model, {known.fingerprint}; ids are not reused"
+            f"--id: {model_id} is another model, {registered.fingerprint}; ids are not reused"
         )
     model = Model(
         model_id=model_id,
-        fingerprint=found.fingerprint,
+        fingerprint=description.fingerprint,
         location=str(path),
-        dimensions=found.dimensions,
+        dimensions=description.dimensions,
         verdict="imported",
         code_version=code_version(),
         created_at=SystemClock().now(),
     )
     asyncio.run(_publish(settings, model))
-    told = f"{model_id}: {found.dimensions} dimensions; roll it out with `headrace rollout backfill`"
-    print(model.model_dump_json() if json else told)
+    done = f"{model_id}: {description.dimensions} dimensions; roll it out with `headrace rollout backfill`"
+    print(model.model_dump_json() if json else done)
 
 
 def _settings() -> Settings:
@@ -99,13 +100,9 @@ def _settings() -> Settings:
 
 def _models(settings: Settings) -> dict[str, Model]:
     items = asyncio.run(read_once(settings, Model.topic)).items
-    return {it.model_id: it for it in (Model.decode(value) for value in items.values())}
+    return {model.model_id: model for model in read_items(Model, items.values())}
 
 
 async def _publish(settings: Settings, model: Model) -> None:
-    publisher = KafkaPublisher(settings)
-    await publisher.start()
-    try:
-        await publisher.publish([outgoing(model)])
-    finally:
-        await publisher.stop()
+    await require_topics(settings, [Model.topic])
+    await publish_once(settings, [outgoing(model)])

@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
 from typing import Annotated, Any
-from uuid import uuid4
 
 import typer
 from rich.console import Console
@@ -13,24 +11,20 @@ from rich.text import Text
 
 from schemas.control import Rollout
 from services.cli.progress import bars
-from services.rollout.domain.readiness import Evidence, waiting_for
-from services.rollout.evidence import Witnesses
+from services.rollout.domain.readiness import GenerationEvidence, waiting_for
+from services.rollout.evidence import EvidenceCollector
+from services.rollout.requests import ask, new_request
 from services.rollout.settings import Settings
-from shared.adapters.kafka import KafkaPublisher
-from shared.adapters.redis import connect
-from shared.clock import SystemClock
-from shared.errors import ConfigurationError, TransientError
-from shared.generations import Generation
+from shared.errors import ConfigurationError
+from shared.generations.rollout_log import RolloutLog, read_rollouts
+from shared.generations.state import Generation
 from shared.infrastructure import running
-from shared.ports import outgoing
-from shared.rollout_log import RolloutLog, read_rollouts
+from shared.process.installation import enter
+from shared.state.redis import connect
 
 app = typer.Typer(no_args_is_help=True, help="Build, promote, roll back and retire index generations.")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Name = Annotated[str, typer.Argument(help="The generation.")]
-ANSWERED_SECONDS = 20.0
-LOOK_SECONDS = 0.25
-Told = Callable[[Evidence, Evidence, list[str]], None]
 
 
 @app.command()
@@ -38,8 +32,10 @@ def status(json_: Json = False) -> None:
     """Show every generation: its model, how far it is, what its canaries find."""
     settings = _settings()
     log = asyncio.run(read_rollouts(settings))
-    found = asyncio.run(_heard(settings, log))
-    rows = [_row(generation, found, log) for generation in log.generations.known.values()]
+    evidence = asyncio.run(_gather_evidence(settings, log))
+    rows = [
+        generation_row(generation, evidence, log, settings) for generation in log.generations.known.values()
+    ]
     if json_:
         state = log.generations
         print(json.dumps({"live": state.live, "previous": state.previous, "generations": rows}))
@@ -93,28 +89,15 @@ def _settings() -> Settings:
     return running.discover(Settings.load())
 
 
-def new_request(action: str, generation: str) -> Rollout:
-    """Return a request of its own; raises `ConfigurationError` for what cannot be a generation's name."""
-    try:
-        return Rollout.model_validate(
-            {
-                "request_id": f"{action}-{uuid4().hex[:12]}",
-                "action": action,
-                "generation": generation,
-                "requested_at": SystemClock().now(),
-            }
-        )
-    except ValueError as error:
-        raise ConfigurationError(f"{generation!r} is no name of a generation: a-z, 0-9 and -") from error
-
-
 def _ask(request: Rollout) -> Rollout:
     """Send the request and return its final answer; shows how far a backfill is meanwhile."""
     settings = _settings()
     with bars(Console(stderr=True)) as progress:
         task = progress.add_task(f"{request.action} {request.generation}", total=None)
 
-        def told(candidate: Evidence, live: Evidence, lacking: list[str]) -> None:
+        def show_progress(
+            candidate: GenerationEvidence, live: GenerationEvidence, lacking: list[str]
+        ) -> None:
             what = lacking[0] if lacking else "canaries"
             progress.update(
                 task,
@@ -123,37 +106,10 @@ def _ask(request: Rollout) -> Rollout:
                 completed=candidate.documents,
             )
 
-        return asyncio.run(ask(settings, request, told))
+        async def enter_and_ask() -> Rollout:
+            return await ask(await enter(settings), request, show_progress)
 
-
-async def ask(settings: Settings, request: Rollout, told: Told = lambda *_: None) -> Rollout:
-    """Publish a request and return its final answer; `told` hears of a backfill how far it is.
-
-    Raises `TransientError` when nobody answers.
-    """
-    log, publisher, redis = RolloutLog(settings), KafkaPublisher(settings), connect(settings)
-    await log.start()
-    try:
-        await publisher.start()
-        await publisher.publish([outgoing(request)])
-        witnesses, loop = Witnesses(redis, settings), asyncio.get_running_loop()
-        patience = loop.time() + ANSWERED_SECONDS
-        while (answer := log.answers.get(request.request_id or "")) is None or answer.status == "running":
-            if answer is None and loop.time() > patience:
-                raise TransientError(
-                    "nobody answered: does the rollout worker run (`headrace worker rollout`)?"
-                )
-            if answer is not None:
-                live = await witnesses.heard(log.generations.live or "")
-                candidate = await witnesses.heard(request.generation)
-                lacking = waiting_for(candidate, live, most_behind=settings.rollout.most_behind)
-                told(candidate, live, lacking)
-            await asyncio.sleep(LOOK_SECONDS)
-        return answer
-    finally:
-        await publisher.stop()
-        await log.stop()
-        await redis.aclose()
+        return asyncio.run(enter_and_ask())
 
 
 def _report(answer: Rollout, *, json_: bool) -> None:
@@ -167,30 +123,33 @@ def _report(answer: Rollout, *, json_: bool) -> None:
         raise typer.Exit(1)
 
 
-async def _heard(settings: Settings, log: RolloutLog) -> dict[str, Evidence]:
+async def _gather_evidence(settings: Settings, log: RolloutLog) -> dict[str, GenerationEvidence]:
     redis = connect(settings)
     try:
-        witnesses = Witnesses(redis, settings)
-        return {name: await witnesses.heard(name) for name in log.generations.served}
+        collector = EvidenceCollector(redis, settings)
+        return {name: await collector.collect(name) for name in log.generations.served}
     finally:
         await redis.aclose()
 
 
-def _row(generation: Generation, found: dict[str, Evidence], log: RolloutLog) -> dict[str, Any]:  # Any: JSON
-    heard, live = found.get(generation.name), found.get(log.generations.live or "")
+def generation_row(
+    generation: Generation, evidence: dict[str, GenerationEvidence], log: RolloutLog, settings: Settings
+) -> dict[str, Any]:  # Any: JSON
+    """Return what `status` shows of a generation; `lacks` says why it can not be promoted yet."""
+    own, live = evidence.get(generation.name), evidence.get(log.generations.live or "")
     row: dict[str, Any] = {  # Any: JSON
         "generation": generation.name,
         "stage": generation.stage,
         "model_id": generation.model.model_id if generation.model else None,
-        "products": heard.documents if heard else 0,
-        "behind": heard.lag if heard else 0,
-        "canaries": len(heard.canaries) if heard else 0,
+        "products": own.documents if own else 0,
+        "behind": own.lag if own else 0,
+        "canaries": len(own.canaries) if own else 0,
         "low": sorted(
-            name for name, each in (heard.canaries if heard else {}).items() if each.recall < each.limit
+            name for name, canary in (own.canaries if own else {}).items() if canary.recall < canary.limit
         ),
         "lacks": [],
         "reason": generation.reason,
     }
-    if heard and live:
-        row["lacks"] = waiting_for(heard, live, most_behind=_settings().rollout.most_behind)
+    if own and live:
+        row["lacks"] = waiting_for(own, live, most_behind=settings.rollout.most_behind)
     return row

@@ -1,7 +1,9 @@
 """`headrace schemas export | validate`."""
 
+import asyncio
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from schemas.topics import TopicSpec
-    from schemas.validation import Report
+    from schemas.validation import MessageSample, Readable, ValidationReport
 
 app = typer.Typer(no_args_is_help=True, help="Export the message schemas, or check a file against them.")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -22,7 +24,7 @@ def export(
     ] = Path("schemas/export"),
     json_: Json = False,
 ) -> None:
-    """Write a JSON Schema file per message, and one AsyncAPI 3.0 document."""
+    """Write a JSON Schema file per message and per HTTP API, and one AsyncAPI 3.0 document."""
     from schemas.asyncapi import exports  # noqa: PLC0415  lazy: see main
 
     out.mkdir(parents=True, exist_ok=True)
@@ -54,13 +56,36 @@ def validate(
     from schemas.validation import validate as judge  # noqa: PLC0415  lazy: see main
 
     spec, text = _topic(topic), _read(file)
-    report = judge(split_kcat(text) if kcat else split(text, key=key.encode() if key else None), spec)
+    samples = [*(split_kcat(text) if kcat else split(text, key=key.encode() if key else None))]
+    report = judge(samples, spec, readable=_readable(samples))
     if json_:
         print(json.dumps(_as_json(report, spec.name)))
     else:
         _print(report, "standard input" if file == "-" else file)
     if report.faults or not report.messages:
         raise typer.Exit(1)
+
+
+def _readable(samples: "Sequence[MessageSample]") -> "Readable":
+    """Return what makes JSON of these messages, by the schemas that they name."""
+    from schemas.validation import MessageSample  # noqa: PLC0415  lazy: see main
+    from shared.clock import SystemClock  # noqa: PLC0415  lazy: see main
+    from shared.records import Partition, Record  # noqa: PLC0415  lazy: see main
+    from shared.schema_registry.deserializer import schemas_now  # noqa: PLC0415  lazy: see main
+    from shared.settings import Settings  # noqa: PLC0415  lazy: see main
+
+    def record(sample: MessageSample) -> Record:
+        now = SystemClock().now()
+        return Record(Partition("file", 0), sample.line, sample.key, sample.value, now, sample.headers)
+
+    schemas = asyncio.run(schemas_now(Settings.load().registry, [record(sample) for sample in samples]))
+
+    def readable(sample: MessageSample) -> MessageSample:
+        read = schemas.as_json(record(sample))
+        headers = tuple((name, value) for name, value in read.headers if value is not None)
+        return MessageSample(sample.line, read.key, read.value, headers)
+
+    return readable
 
 
 def _topic(name: str) -> "TopicSpec":
@@ -82,17 +107,18 @@ def _read(file: str) -> bytes:
         raise ConfigurationError(f"cannot read {file}: {error.strerror}") from error
 
 
-def _as_json(report: "Report", topic: str) -> dict[str, object]:
+def _as_json(report: "ValidationReport", topic: str) -> dict[str, object]:
     return {
         "topic": topic,
         "messages": report.messages,
         "refused": [fault._asdict() for fault in report.faults],
         "forms": dict(report.forms),
         "texts_cut": report.cut,
+        "left_out": [fault._asdict() for fault in report.left_out],
     }
 
 
-def _print(report: "Report", name: str) -> None:
+def _print(report: "ValidationReport", name: str) -> None:
     for fault in report.faults:
         print(f"{name}:{fault.line}: {fault.reason}: {fault.explanation}")
     fine = report.messages - len(report.faults)
@@ -101,3 +127,5 @@ def _print(report: "Report", name: str) -> None:
     print(f"{report.messages} message(s): {verdict}, {len(report.faults)} refused")
     if report.cut:
         print(f"{report.cut} texts are longer than 32 KiB and would be cut")
+    for left in report.left_out:
+        print(f"line {left.line}: left out: {left.reason}: {left.explanation}")

@@ -1,39 +1,29 @@
 """`headrace search TEXT`: ask the search API from the terminal."""
 
 import re
-from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
-import orjson
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from services.cli.search_client import SearchClient
+from schemas.search_api import Mode, SearchHit, SearchResponse, WhyResponse
+from services.lab.search_client import configured
 from shared.errors import ConfigurationError
 
 app = typer.Typer()
 
-JsonObject = dict[str, Any]  # Any: JSON
 CONDITION = re.compile(r"(?P<field>[^<>=]+?)\s*(?P<sign><=|>=|<|>|=)\s*(?P<value>.+)", re.DOTALL)
 WIDE = 100
 """Columns from which on there is room to say where in the index each hit lies."""
 BOUNDS = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
 
 
-class Mode(StrEnum):
-    """What a search goes by."""
-
-    DENSE = "dense"
-    LEXICAL = "lexical"
-    HYBRID = "hybrid"
-
-
 @app.command()
 def search(
     text: Annotated[str, typer.Argument(help="What to search for.")],
     k: Annotated[int, typer.Option("--k", "-k", help="How many products.", min=1, max=1000)] = 10,
-    mode: Annotated[Mode, typer.Option(help="By meaning, by words, or both.")] = Mode.HYBRID,
+    mode: Annotated[Mode, typer.Option(help="By meaning, by words, or both.")] = "hybrid",
     filters: Annotated[
         list[str] | None,
         typer.Option("--filter", help="`price<20`, `brand=Sony`, `color=red,blue`; several are ANDed."),
@@ -45,36 +35,32 @@ def search(
     json: Annotated[bool, typer.Option("--json", help="Print the API's answer.")] = False,
 ) -> None:
     """Search the catalogue."""
-    with SearchClient.configured(url) as client:
+    conditions = [condition(one) for one in filters or ()]
+    with configured(url) as client:
+        answer: SearchResponse | WhyResponse
         if why is not None:
-            chosen = {"generation": generation} if generation else {}
-            show = _show_reasons
-            answer = client.why(query=text, product_id=why, mode=mode.value, **chosen)
+            answer = client.why(text, why, mode=mode, generation=generation)
         else:
-            show = _show
             answer = client.search(
-                text=text,
-                k=k,
-                mode=mode.value,
-                filters=[condition(each) for each in filters or ()],
-                exact=exact,
-                generation=generation,
+                text, k=k, mode=mode, filters=conditions, exact=exact, generation=generation
             )
     if json:
-        print(orjson.dumps(answer).decode())
+        print(answer.model_dump_json())
+    elif isinstance(answer, WhyResponse):
+        _show_reasons(answer, Console())
     else:
-        show(answer, Console())
+        _show(answer, Console())
 
 
-def condition(text: str) -> JsonObject:
+def condition(text: str) -> dict[str, object]:
     """Return `price<20`, `brand=Sony` or `color=red,blue` as a filter; raises `ConfigurationError`."""
-    found = CONDITION.fullmatch(text.strip())
-    if found is None:
+    parts = CONDITION.fullmatch(text.strip())
+    if parts is None:
         raise ConfigurationError(f"{text!r} is not a filter: write price<20, brand=Sony or color=red,blue")
-    name, sign, value = found["field"].strip(), found["sign"], found["value"].strip()
+    name, sign, value = parts["field"].strip(), parts["sign"], parts["value"].strip()
     if sign in BOUNDS:
         return {"field": name, "op": "range", BOUNDS[sign]: scalar(value)}
-    values = [scalar(each.strip()) for each in value.split(",")]
+    values = [scalar(one.strip()) for one in value.split(",")]
     if len(values) > 1 and not value.startswith('"'):
         return {"field": name, "op": "in", "values": values}
     return {"field": name, "op": "term", "value": scalar(value)}
@@ -94,48 +80,51 @@ def scalar(text: str) -> str | float | int | bool:
     return text
 
 
-def _show(answer: JsonObject, console: Console) -> None:
+def _show(answer: SearchResponse, console: Console) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("", justify="right", style="dim", no_wrap=True)
     table.add_column("product", no_wrap=True)
-    read, wide = answer.get("last_stage") == "applied", console.width >= WIDE
+    read, wide = answer.reranker == "applied", console.width >= WIDE
     left = console.width - 48 - 7 * read - 24 * wide
     table.add_column("title", max_width=max(16, left), overflow="ellipsis", no_wrap=True)
     for name in ("price", "score", "dense", "words", *(("read",) if read else ())):
         table.add_column(name, justify="right", no_wrap=True)
     if wide:
         table.add_column("from", style="dim", no_wrap=True)
-    for hit in answer["hits"]:
-        fields, scores, place = hit["fields"], hit["scores"], hit["provenance"]
-        table.add_row(
-            str(hit["rank"]),
-            hit["product_id"],
-            str(fields.get("title") or fields.get("name") or ""),
-            _figure(fields.get("price"), 2),
-            _figure(hit["score"], 3),
-            _figure(scores["dense"], 3),
-            _figure(scores["lexical"], 2),
-            *((_figure(scores["last_stage"], 3),) if read else ()),
-            *((f"{place['partition']} {place['segment']} {place['offset']}",) if wide else ()),
-        )
-    console.print(table if answer["hits"] else "nothing found")
-    if answer.get("weak"):
+    for hit in answer.hits:
+        table.add_row(*_row(hit, read=read, wide=wide))
+    console.print(table if answer.hits else "nothing found")
+    if answer.weak:
         console.print("no hit is similar enough to be right, as far as the model can tell", style="yellow")
-    missing = [each for each in answer["partitions"] if not each["answered"]]
-    for each in missing:
-        console.print(f"shard {each['partition']} is missing: {each['reason']}", style="bold red")
+    for report in answer.partitions:
+        if not report.answered:
+            console.print(f"shard {report.partition} is missing: {report.reason}", style="bold red")
     console.print(
-        f"{len(answer['hits'])} of generation {answer['generation']}, {answer['mode']}, "
-        f"in {answer['took_ms']:.1f} ms, query {answer['query_id']}",
+        f"{len(answer.hits)} of generation {answer.generation}, {answer.mode}, "
+        f"in {answer.took_ms:.1f} ms, query {answer.query_id}",
         style="dim",
     )
 
 
-def _show_reasons(answer: JsonObject, console: Console) -> None:
-    rank = answer["rank"]
-    place = f"number {rank}" if rank else "not found"
-    console.print(f"{answer['product_id']}: {place} for {answer['query']!r} ({answer['mode']})", style="bold")
-    for reason in answer["reasons"]:
+def _row(hit: SearchHit, *, read: bool, wide: bool) -> list[str]:
+    scores, place = hit.scores, hit.provenance
+    return [
+        str(hit.rank),
+        hit.product_id,
+        str(hit.fields.get("title") or hit.fields.get("name") or ""),
+        _figure(hit.fields.get("price"), 2),
+        _figure(hit.score, 3),
+        _figure(scores.dense, 3),
+        _figure(scores.lexical, 2),
+        *((_figure(scores.reranker, 3),) if read else ()),
+        *((f"{place.partition} {place.segment} {place.offset}",) if wide else ()),
+    ]
+
+
+def _show_reasons(answer: WhyResponse, console: Console) -> None:
+    place = f"number {answer.rank}" if answer.rank else "not found"
+    console.print(f"{answer.product_id}: {place} for {answer.query!r} ({answer.mode})", style="bold")
+    for reason in answer.reasons:
         console.print(f"  {reason}", markup=False)
 
 

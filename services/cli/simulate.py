@@ -6,22 +6,23 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
-import httpx
 import orjson
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from services.cli.addresses import url as address
-from services.cli.search_client import credentials
-from services.cli.simulation import catalogue, delivery, shop
-from services.cli.simulation.delivery import SearchApi, Written
-from services.cli.simulation.shoppers import ClickModel
-from services.cli.simulation.traffic import Ranker, Simulation, Traffic, stream
-from shared.adapters.kafka import KafkaPublisher
+from headrace.client import AsyncSearchClient
+from services.lab.addresses import url as address
+from services.lab.search_client import token
+from services.lab.simulation import catalogue, delivery, shop
+from services.lab.simulation.delivery import DeliveryReport, ShopFrontEnd
+from services.lab.simulation.shoppers import ClickModel
+from services.lab.simulation.traffic import Ranker, Simulation, Traffic, stream
 from shared.clock import SystemClock
 from shared.infrastructure.running import discover
+from shared.kafka.client import require_topics
+from shared.kafka.publisher import KafkaPublisher
 from shared.settings import Settings
 
 app = typer.Typer()
@@ -68,15 +69,16 @@ def simulate(
     simulation = Simulation(catalogue.load(data) if data else shop.sample(), ClickModel(), traffic)
     settings = discover(Settings.load())
     url = (url or address("search", settings)) if live else None
-    written, seconds = asyncio.run(_run(settings, simulation, url=url, rate=rate))
+    report, seconds = asyncio.run(_run(settings, simulation, url=url, rate=rate))
     if truth is not None:
         _save(simulation, truth)
-    _report(simulation, written, seconds, as_json=json)
+    _report(simulation, report, seconds, as_json=json)
 
 
 async def _run(
     settings: Settings, simulation: Simulation, *, url: str | None, rate: float | None
-) -> tuple[Written, float]:
+) -> tuple[DeliveryReport, float]:
+    await require_topics(settings, [])
     publisher, loop = KafkaPublisher(settings), asyncio.get_running_loop()
     await publisher.start()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -92,13 +94,13 @@ async def _run(
                 arrivals = stream(
                     simulation, Ranker.blurred(simulation.catalogue, seed=simulation.traffic.seed)
                 )
-                written = await delivery.write(arrivals, publisher, rate=rate, progress=progress)
+                report = await delivery.write(arrivals, publisher, rate=rate, progress=progress)
             else:
-                written = await _live(simulation, publisher, url=url, rate=rate, progress=progress)
+                report = await _live(simulation, publisher, url=url, rate=rate, progress=progress)
             bars.update(bar, total=bars.tasks[bar].completed)
     finally:
         await publisher.stop()
-    return written, loop.time() - began
+    return report, loop.time() - began
 
 
 async def _live(
@@ -108,11 +110,13 @@ async def _live(
     url: str,
     rate: float | None,
     progress: delivery.Progress,
-) -> Written:
+) -> DeliveryReport:
     clock = SystemClock()
-    async with httpx.AsyncClient(base_url=url, headers=credentials(), timeout=30, trust_env=False) as client:
-        search = SearchApi(client, clock)
-        return await delivery.live(simulation, search, publisher, clock=clock, rate=rate, progress=progress)
+    async with AsyncSearchClient(url, token=token()) as client:
+        front_end = ShopFrontEnd(client, clock)
+        return await delivery.live(
+            simulation, front_end, publisher, clock=clock, rate=rate, progress=progress
+        )
 
 
 def _save(simulation: Simulation, file: Path) -> None:
@@ -124,14 +128,14 @@ def _save(simulation: Simulation, file: Path) -> None:
     file.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
 
 
-def _report(simulation: Simulation, written: Written, seconds: float, *, as_json: bool) -> None:
+def _report(simulation: Simulation, report: DeliveryReport, seconds: float, *, as_json: bool) -> None:
     actions = dict(simulation.truth.totals().most_common())
     robots = sum(sum(tally.values()) for tally in simulation.truth.robots.values())
     if as_json:
-        figures = {**asdict(written), "seconds": seconds, "actions": actions, "robot_actions": robots}
+        figures = {**asdict(report), "seconds": seconds, "actions": actions, "robot_actions": robots}
         print(orjson.dumps(figures).decode())
         return
-    table = Table("shoppers' actions", "count", title=f"{written.messages:,} messages in {seconds:.1f} s")
+    table = Table("shoppers' actions", "count", title=f"{report.messages:,} messages in {seconds:.1f} s")
     for action, count in actions.items():
         table.add_row(action, f"{count:,}")
     table.add_row("[dim]robots' impressions and clicks", f"[dim]{robots:,}")

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from shared.infrastructure.topic_plan import Difference
+    from shared.infrastructure.topic_plan import TopicDifference
     from shared.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Create the topics, or show how they differ from the plan.")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Force = Annotated[bool, typer.Option("--force", help="Also do what loses messages or moves keys.")]
 Wait = Annotated[
     float, typer.Option("--wait", help="Wait so many seconds for the broker.", metavar="SECONDS")
 ]
-STYLES = {"unchanged": "dim", "create": "green", "refuse": "bold red", "delete and create": "bold red"}
+STYLES = {"unchanged": "dim", "create": "green"}
 
 
 def _settings() -> "Settings":
@@ -66,27 +65,24 @@ def _retention(span: timedelta) -> str:
 
 
 @app.command("diff")
-def diff_(json_: Json = False, force: Force = False, wait: Wait = 0.0) -> None:
+def diff_(json_: Json = False, wait: Wait = 0.0) -> None:
     """Show what `apply` would do; changes nothing."""
     from shared.infrastructure.topics import diff  # noqa: PLC0415  lazy: see main
 
     settings = _settings()
-    _show(asyncio.run(diff(settings, force=force, wait_seconds=wait)), settings.kafka, json_=json_)
+    _show(asyncio.run(diff(settings, wait_seconds=wait)), settings.kafka, json_=json_)
 
 
 @app.command("apply")
-def apply_(json_: Json = False, force: Force = False, wait: Wait = 0.0) -> None:
-    """Create and change topics until they are as they should be; exit 1 when something was refused."""
+def apply_(json_: Json = False, wait: Wait = 0.0) -> None:
+    """Create and change topics until they are as they should be; never takes anything away."""
     from shared.infrastructure.topics import apply  # noqa: PLC0415  lazy: see main
 
     settings = _settings()
-    changes = asyncio.run(apply(settings, force=force, wait_seconds=wait))
-    _show(changes, settings.kafka, json_=json_)
-    if any(change.action == "refuse" for change in changes):
-        raise typer.Exit(1)
+    _show(asyncio.run(apply(settings, wait_seconds=wait)), settings.kafka, json_=json_)
 
 
-def _show(changes: "Sequence[Difference]", broker: str, *, json_: bool) -> None:
+def _show(changes: "Sequence[TopicDifference]", broker: str, *, json_: bool) -> None:
     if json_:
         print(json.dumps({"broker": broker, "topics": [_row(change) for change in changes]}))
         return
@@ -108,12 +104,11 @@ def _show(changes: "Sequence[Difference]", broker: str, *, json_: bool) -> None:
         )
     console = Console()
     console.print(table)
-    changed = sum(change.action not in {"unchanged", "refuse"} for change in changes)
-    refused = sum(change.action == "refuse" for change in changes)
-    console.print(f"{broker}: {len(changes)} topics, {changed} to change, {refused} refused")
+    changed = sum(change.action != "unchanged" for change in changes)
+    console.print(f"{broker}: {len(changes)} topics, {changed} to change")
 
 
-def _row(change: "Difference") -> dict[str, object]:
+def _row(change: "TopicDifference") -> dict[str, object]:
     return {
         "topic": change.wanted.name,
         "action": change.action.value,
@@ -123,13 +118,13 @@ def _row(change: "Difference") -> dict[str, object]:
     }
 
 
-def _partitions(change: "Difference") -> str:
+def _partitions(change: "TopicDifference") -> str:
     if change.before in {None, change.wanted.partitions}:
         return str(change.wanted.partitions)
     return f"{change.before} -> {change.wanted.partitions}"
 
 
-def _config(change: "Difference") -> str:
+def _config(change: "TopicDifference") -> str:
     return "\n".join(
         f"{name}={new}" if old is None else f"{name}: {old} -> {new}"
         for name, (old, new) in change.config.items()

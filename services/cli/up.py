@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -14,18 +14,16 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from services.cli.addresses import port
 from services.cli.log_view import LogView, show_own_events
-from shared.errors import ConfigurationError
-from shared.infrastructure.ladder import Rung, choose_broker, choose_redis
-from shared.infrastructure.process import free_port, is_free
-from shared.infrastructure.stack import WORKERS, Stack, WorkerSpec
-from shared.settings import Settings, environment
+from services.lab.installation import local_stack
+from shared.infrastructure.ladder import Rung
+from shared.infrastructure.stack import WORKERS, Stack
+from shared.settings import Settings
 
 app = typer.Typer()
 log = structlog.get_logger()
-KAFKA_PORT, REDIS_PORT = 9092, 6379
 WATCH_SECONDS = 0.2
+LOOKS_A_WORD = 50
 
 
 @app.command()
@@ -53,43 +51,6 @@ def up(
     run(stack, console)
 
 
-def local_stack(
-    settings: Settings,
-    kinds: Sequence[str],
-    *,
-    broker: Rung | None = None,
-    redis: Rung | None = None,
-    lines: Callable[[str, str], None] | None = None,
-) -> Stack:
-    """Return an installation kept in the data directory: usual ports where free, embedded unless told."""
-    env, directory = environment(), settings.data_dir
-    broker = broker or (Rung.EXTERNAL if env.get("HEADRACE_KAFKA") else Rung.EMBEDDED)
-    redis = redis or (Rung.EXTERNAL if env.get("HEADRACE_REDIS") else Rung.EMBEDDED)
-    _belongs_together(directory, f"{broker.value} broker, {redis.value} Redis")
-    return Stack(
-        settings,
-        broker=choose_broker(env, rung=broker, data_dir=directory / broker.value, port=_port(KAFKA_PORT)),
-        redis=choose_redis(env, rung=redis, data_dir=directory / "valkey", port=_port(REDIS_PORT)),
-        workers=[WorkerSpec(kind, port=_port(port(kind, settings))) for kind in kinds],
-        lines=lines,
-    )
-
-
-def _belongs_together(directory: Path, servers: str) -> None:
-    """Refuse servers other than those that the directory's state was made with: its offsets are theirs."""
-    file = directory / "servers"
-    if file.exists() and (before := file.read_text()) != servers:
-        raise ConfigurationError(
-            f"{directory} was made with {before}, not {servers}: use those, or give another --data-dir"
-        )
-    directory.mkdir(parents=True, exist_ok=True)
-    file.write_text(servers)
-
-
-def _port(usual: int) -> int:
-    return usual if usual and is_free(usual) else free_port()
-
-
 def run(stack: Stack, console: Console, *, ready: Callable[[], None] | None = None) -> None:
     """Start, say where everything is, watch over it until a signal, stop. A second signal kills at once."""
     end = threading.Event()
@@ -102,7 +63,7 @@ def run(stack: Stack, console: Console, *, ready: Callable[[], None] | None = No
             if ready:
                 ready()
         while not end.wait(WATCH_SECONDS):
-            stack.tend()
+            stack.supervise_once()
     finally:
         log.info("stopping", order="workers in reverse, then Redis and broker")
         with suppress(KeyboardInterrupt):
@@ -129,11 +90,11 @@ def _on_signals(end: threading.Event, stack: Stack) -> Callable[[], None]:
 
 def _wait_ready(stack: Stack, end: threading.Event) -> None:
     """Wait until all are ready or a signal comes, restarting what dies meanwhile."""
-    said = 0
+    looks = 0
     while not end.wait(WATCH_SECONDS) and (waiting := stack.not_ready()):
-        stack.tend()
-        said += 1
-        if said % 50 == 0:
+        stack.supervise_once()
+        looks += 1
+        if looks % LOOKS_A_WORD == 0:
             log.info("waiting", **waiting)
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 if TYPE_CHECKING:
-    from services.cli.verification.conservation import Balance
-    from services.cli.verification.verdict import Verdict
+    from services.lab.verification.conservation import Balance
+    from services.lab.verification.verdict import VerificationResult
     from shared.settings import Settings
 
     S = TypeVar("S", bound=Settings)
@@ -30,11 +30,11 @@ def index(
     json_: Json = False,
 ) -> None:
     """Compare every shard with the catalogue's changes: ids, fields, versions, hashes, vectors."""
-    from services.cli.verification.index import verify_index  # noqa: PLC0415  lazy: see main
     from services.embedder.settings import Settings  # noqa: PLC0415  lazy: see main
-    from shared.rollout_log import read_rollouts  # noqa: PLC0415  lazy: see main
+    from services.lab.verification.index import verify_index  # noqa: PLC0415  lazy: see main
+    from shared.generations.rollout_log import read_rollouts  # noqa: PLC0415  lazy: see main
 
-    async def verify(settings: Settings, patience: timedelta) -> "Verdict":
+    async def verify(settings: Settings, patience: timedelta) -> "VerificationResult":
         name = generation or (await read_rollouts(settings)).generations.live
         return await verify_index(settings.model_copy(update={"generation": name}), patience)
 
@@ -44,8 +44,8 @@ def index(
 @app.command()
 def judgements(wait: Wait = 30.0, json_: Json = False) -> None:
     """Compare every judgement's counts with a recount of all queries and events."""
-    from services.cli.verification.judgements import verify_judgements  # noqa: PLC0415  lazy: see main
     from services.judgements.settings import Settings  # noqa: PLC0415  lazy: see main
+    from services.lab.verification.judgements import verify_judgements  # noqa: PLC0415  lazy: see main
 
     _run("judgements", Settings, verify_judgements, wait=wait, json_=json_)
 
@@ -56,17 +56,17 @@ WORKERS = {"index": ("embedder", "shards"), "judgements": ("judgements",)}
 def _run(
     name: str,
     kind: "type[S]",
-    verify: "Callable[[S, timedelta], Awaitable[Verdict]]",
+    verify: "Callable[[S, timedelta], Awaitable[VerificationResult]]",
     *,
     wait: float,
     json_: bool,
 ) -> None:
-    from services.cli.verification.conservation import balances  # noqa: PLC0415  lazy: see main
+    from services.lab.verification.conservation import balances  # noqa: PLC0415  lazy: see main
     from shared.infrastructure.running import discover  # noqa: PLC0415  lazy: see main
 
     settings = discover(kind.load())
 
-    async def both() -> "tuple[Verdict, list[Balance]]":
+    async def both() -> "tuple[VerificationResult, list[Balance]]":
         verdict = await verify(settings, timedelta(seconds=wait))
         return verdict, await balances(_urls(settings, name))
 
@@ -78,20 +78,20 @@ def _run(
 
 def _urls(settings: "Settings", name: str) -> dict[str, str]:
     """Return where the pages of the workers concerned are."""
-    from services.cli.addresses import urls  # noqa: PLC0415  lazy: see main
+    from services.lab.addresses import urls  # noqa: PLC0415  lazy: see main
 
     return {worker: url for worker, url in urls(settings).items() if worker.startswith(WORKERS[name])}
 
 
-def _show(name: str, verdict: "Verdict", balanced: "list[Balance]", *, json_: bool) -> None:
+def _show(name: str, verdict: "VerificationResult", balanced: "list[Balance]", *, json_: bool) -> None:
     import orjson  # noqa: PLC0415  lazy: see main
     from rich.console import Console  # noqa: PLC0415  lazy: see main
 
-    from services.cli.verification.conservation import lines  # noqa: PLC0415  lazy: see main
+    from services.lab.verification.conservation import lines  # noqa: PLC0415  lazy: see main
 
     if json_:
         report = verdict.json(f"verify {name}", shown=SHOWN)
-        print(orjson.dumps(report | {"conservation": [it.json() for it in balanced]}).decode())
+        print(orjson.dumps(report | {"conservation": [balance.json() for balance in balanced]}).decode())
         return
     console = Console(highlight=False, soft_wrap=True, markup=False)
     for difference in verdict.differences[:SHOWN]:

@@ -1,10 +1,14 @@
 """The embedder: catalogue changes in, complete index records out.
 
-Consumes `catalogue.changes.v1` (every accepted form) and `rollout.v1`. Produces
+Consumes `catalogue.changes.v1` (every accepted form), its repartition topic, `catalogue.acceptances.v1`
+(sources whose versions went back, and that count all the same) and `rollout.v1`. Produces
 `index.records.<generation>`: for each product that a batch changed, one record with the merged document,
-its text, passages, vectors, model fingerprint and source.
+its text, passages, vectors, model fingerprint and source; and `catalogue.findings.v1`: what could not be
+taken of a change, once for all generations.
 
 Guarantees
+* A product's state does not depend on the partitions that its changes were written to: what is not at home
+  where it lies is forwarded, once for all generations.
 * Changes merge by version, field by field: replays and disorder change nothing, deletes stay deleted.
 * A text is embedded once: a price change keeps its vectors, a redelivery publishes nothing.
 * A record is published before the state that says so; documents, vectors and the next offset move in one

@@ -2,7 +2,7 @@
 
 from services.embedder.app import build
 from services.embedder.settings import Settings
-from shared.worker import run
+from shared.process.worker import run
 
 if __name__ == "__main__":
     run(Settings, build)

@@ -1,36 +1,48 @@
 """What the embedder does with a batch, in the order that keeps every effect safe.
 
-1. read what Redis has of the products (and that we still hold the partition);
+1. read what Redis has of the products (and that we still hold their home);
 2. merge; products whose texts have their vectors (a price changed, a delete) go first;
 3. embed the other texts; check the epoch, publish the index records, all acknowledged;
 4. store documents, vectors and next offset in one script that checks the epoch again.
 
-A crash before 4 leaves the old state: the batch is read, merged and published again, with the same
-result. A crash cannot leave state that was not published.
+A crash before 4 leaves the old state, and cannot leave state that was not published. The batch is read again,
+perhaps in other portions, or after one of the other log. So that no record then knows less than one that was
+seen, whatever was published and not stored comes first: its records are merged into the state.
+
+A home is fed by two logs, its partition of the changes and that of the repartition topic. One batch of one of
+them is worked on at a time, so that no product is merged twice from the same state.
 """
 
 import asyncio
 import math
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
 
 import structlog
 
-from schemas.catalogue import ProductChange
+from schemas.catalogue import StampedChange
+from schemas.index import IndexRecord
 from schemas.wire import clamp_event_time
 from services.embedder import metrics
-from services.embedder.backfill import Backfill
-from services.embedder.domain.plan import Merged, Planned, merge_batch, plan
-from services.embedder.domain.recovery import Recovery
+from services.embedder.backfill import AT_ONCE, Backfill
+from services.embedder.domain.plan import Merged, Planned, Touched, merge_batch, plan
+from services.embedder.domain.recovery import Last, StateRecovery
+from services.embedder.domain.state import StoredProduct
 from services.embedder.records import RecordLog
-from services.embedder.store import DocumentStore, StateGoneError, Tenure, Write
+from services.embedder.sources import AcceptedSources, first_affected
+from services.embedder.store import LOGS, DocumentStore, HomeState, Write
 from services.embedder.writer import RecordWriter
-from shared.changes import reading_of
-from shared.errors import FencedError, TransientError
+from shared.catalogue.acceptances import NONE
+from shared.catalogue.changes import ChangeReader
+from shared.catalogue.older import update
+from shared.errors import RewindError, StateLostError, TransientError
 from shared.ports import Clock
-from shared.records import Applied, Batch, Partition, Record
+from shared.records import UNKNOWN_LOG, Applied, Batch, Log, Partition, Record
+from shared.streaming.repartition import home_of, original
 
 log = structlog.get_logger()
 
@@ -39,6 +51,8 @@ RESTORE_AT_ONCE = 256
 TEXTS_AT_ONCE = 256
 """A batch with more texts to embed is done in steps: what is embedded is soon searchable, and a kill
 repeats little. Changes that need no inference go in large batches, which cost the shards fewer commits."""
+
+Changes = Batch[StampedChange]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,27 +63,40 @@ class Ports:
     writer: RecordWriter
     records: RecordLog
     clock: Clock
+    homes: int
+    """How many there are."""
+    parts: frozenset[str] = frozenset()
+    """The tables whose rows are a part of a product."""
+    sources: AcceptedSources | None = None
+    """Those whose versions went back and that count all the same."""
     backfill: Backfill | None = None
     """Where a generation that is built from another begins."""
 
 
-class Plan(NamedTuple):
-    """A batch, merged: what each touched product needs."""
+class BatchPlan(NamedTuple):
+    """A batch, merged: what each touched product needs, and those of which nothing is published."""
 
     items: list[Planned]
+    unwritten: list[Write]
     merged: Merged
 
 
 class EmbedderHandler:
-    """The `PartitionHandler` of catalogue changes."""
+    """The `PartitionHandler` of both logs of catalogue changes."""
 
     def __init__(self, ports: Ports) -> None:
         self._store = ports.store
         self._writer = ports.writer
         self._records = ports.records
         self._clock = ports.clock
+        self._count = ports.homes
+        self._parts = ports.parts
+        self._sources = ports.sources
         self._backfill = ports.backfill
-        self._tenures: dict[Partition, Tenure] = {}
+        self._homes: dict[int, HomeState] = {}
+        self._reading: dict[Partition, HomeState] = {}
+        """The home as it was when the reader of a log was told where to begin."""
+        self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._one_scan = asyncio.Lock()
         self._ending = False
 
@@ -77,132 +104,214 @@ class EmbedderHandler:
         """From now on a batch that is done in steps ends with the one in hand."""
         self._ending = True
 
-    async def assigned(self, partition: Partition) -> int | None:
-        """Take the partition over; rebuild its state from the index records when Redis has none."""
-        return await self._take_over(partition)
+    async def assigned(self, partition: Partition, source: Log = UNKNOWN_LOG) -> int | None:
+        """Take the home over, or join who has; rebuild its state from index records when Redis has none."""
+        number, topic = partition.number, partition.topic
+        async with self._turns[number]:
+            home = self._homes.get(number)
+            try:
+                if home is None:
+                    home = self._homes[number] = await self._take_over(number, topic, source)
+                else:
+                    await self._store.join(home, topic, source)
+                home = await self._accept(home)
+            except StateLostError as error:
+                self._homes.pop(number, None)
+                raise TransientError(f"home {number} is taken over again: {error}") from error
+            self._reading[partition] = home
+            return home.next_offset(topic)
 
     async def revoked(self, partition: Partition) -> None:
-        """Forget the partition; its state is in Redis."""
-        self._tenures.pop(partition, None)
+        """Forget the partition; the state of its home is in Redis."""
+        self._reading.pop(partition, None)
+        if not any(other.number == partition.number for other in self._reading):
+            self._homes.pop(partition.number, None)
 
-    def decode(self, record: Record) -> ProductChange:
-        """Read a change of any accepted form; raises `PoisonError`."""
-        reading = reading_of(record)
-        metrics.texts_cut.inc(len(reading.cut))
+    def decode(self, record: Record) -> StampedChange | None:
+        """Read a change of any accepted form; None: it is at home elsewhere. Raises `PoisonError`."""
+        at = record.partition
+        home = self._reading.get(at)
+        reader = ChangeReader(self._parts, NONE if home is None else home.accepted)
+        reading = reader.read(original(record))
         change = reading.change
+        if home_of(change.product_id.encode(), at, self._count) != at.number:
+            return None
+        metrics.texts_cut.inc(len(reading.cut))
         moment = clamp_event_time(change.event_time, self._clock.now(), OLDEST)
         if moment == change.event_time:
             return change
         return change.model_copy(update={"event_time": moment})
 
-    async def handle(self, partition: Partition, batch: Batch[ProductChange]) -> Applied:
+    async def handle(self, partition: Partition, batch: Batch[StampedChange | None]) -> Applied:
         """Merge, embed, publish, store; durable on return."""
+        changes = Batch(
+            [(record, change) for record, change in batch.messages if change is not None], batch.next_offset
+        )
+        async with self._turns[partition.number]:
+            with self._held(partition) as home:
+                done = await self._apply(home, partition.topic, changes)
+        return done + Applied(0, forwarded=len(batch.messages) - len(changes.messages))
+
+    @contextmanager
+    def _held(self, partition: Partition) -> Iterator[HomeState]:
+        """Give the partition's home; have the reader ask where to read on when its state was lost.
+
+        It is rebuilt, or taken over as it is where it is older; the reader of the other log finds it anew.
+        """
+        home = self._homes.get(partition.number)
+        if home is None or home is not self._reading[partition]:
+            raise RewindError(f"the state of home {partition.number} was taken over anew")
         try:
-            tenure = await self._tenure(partition, batch)
-            planned = await self._plan(tenure, batch)
-            texts = sum(len(item.passages) for item in planned.items)
-            if texts <= TEXTS_AT_ONCE or len(batch.messages) == 1:
-                return await self._finish(tenure, batch, planned)
-            return await self._in_steps(partition, _steps(batch, math.ceil(texts / TEXTS_AT_ONCE)))
-        except StateGoneError:
-            self._tenures.pop(partition, None)
-            raise
+            yield home
+        except StateLostError as error:
+            self._homes.pop(partition.number, None)
+            raise RewindError(str(error)) from error
 
-    async def _in_steps(self, partition: Partition, steps: Iterable[Batch[ProductChange]]) -> Applied:
+    async def _apply(self, home: HomeState, topic: str, batch: Changes) -> Applied:
+        if home.ahead:
+            await self._catch_up(home)
+        planned = await self._plan(home, batch)
+        texts = sum(len(item.passages) for item in planned.items)
+        if texts <= TEXTS_AT_ONCE or len(batch.messages) == 1:
+            return await self._finish(home, batch, planned, topic=topic)
+        return await self._in_steps(home, topic, _steps(batch, math.ceil(texts / TEXTS_AT_ONCE)))
+
+    async def _in_steps(self, home: HomeState, topic: str, steps: Iterable[Changes]) -> Applied:
         """Finish one step after the other; done again after a failure, the first ones change nothing."""
-        applied = no_op = 0
+        done = Applied(0)
         for step in steps:
-            if applied + no_op and self._ending:
+            if done.total and self._ending:
                 raise TransientError("the rest of the batch is for the next owner")
-            tenure = self._tenures[partition]
-            done = await self._finish(tenure, step, await self._plan(tenure, step))
-            applied, no_op = applied + done.applied, no_op + done.no_op
-        return Applied(applied, no_op)
+            done += await self._finish(home, step, await self._plan(home, step), topic=topic)
+        return done
 
-    async def _plan(self, tenure: Tenure, batch: Batch[ProductChange]) -> Plan:
+    async def _plan(self, home: HomeState, batch: Changes) -> BatchPlan:
         """Merge the batch with what is stored, and say what each product needs."""
         ids = list(dict.fromkeys(change.product_id for _, change in batch.messages))
-        stored = await self._store.read(tenure, ids)
-        merged = merge_batch([(record.coordinates, change) for record, change in batch.messages], stored)
-        return Plan([plan(touched, self._writer.recipe) for touched in merged.touched], merged)
+        stored = await self._store.read(home, ids)
+        merged = merge_batch(
+            [(original(record).coordinates, change) for record, change in batch.messages],
+            stored,
+            home.accepted,
+        )
+        items: list[Planned] = []
+        unwritten: list[Write] = []
+        for touched in merged.touched:
+            if touched.is_written:
+                items.append(plan(touched, self._writer.recipe))
+            else:
+                product = StoredProduct(touched.document, touched.before)
+                first = batch.messages[0][0].offset
+                unwritten.append(Write(touched.product_id, product, embedded=False, unwritten=first))
+        return BatchPlan(items, unwritten, merged)
 
-    async def _finish(self, tenure: Tenure, batch: Batch[ProductChange], planned: Plan) -> Applied:
+    async def _finish(self, home: HomeState, batch: Changes, planned: BatchPlan, *, topic: str) -> Applied:
         """Publish what needs no inference, embed and publish the rest, store it all."""
-        start = batch.messages[0][0].offset if batch.messages else batch.next_offset
-        start = start if tenure.next_offset is None else tenure.next_offset
-        writes: list[Write] = []
+        writes = planned.unwritten
         for slow in (False, True):
             items = [item for item in planned.items if bool(item.passages) is slow]
             if items:
-                writes += await self._writer.send(tenure, items, start=start)
-        done = await self._store.commit(tenure, writes, next_offset=batch.next_offset)
-        self._tenures[tenure.partition] = done
-        return Applied(planned.merged.applied, planned.merged.no_op)
+                writes = writes + await self._writer.send(home, items)
+        older = update(home.older, planned.merged.changes, self._clock.now())
+        await self._store.commit(home, writes, older, topic=topic, next_offset=batch.next_offset)
+        return planned.merged.applied
 
-    async def _tenure(self, partition: Partition, batch: Batch[ProductChange]) -> Tenure:
-        """Return our hold on the partition, taken anew when Redis was emptied under us.
+    async def _accept(self, home: HomeState) -> HomeState:
+        """Have the home read again from where sources begin that were accepted and that it does not know.
 
-        The rebuilt state has every change that we published, so going on with this batch is right; but
-        if somebody else is further, the partition is theirs.
+        That is stored before anything is read by it. The reader of the other log finds the home changed.
         """
-        if partition not in self._tenures:
-            next_offset = await self._take_over(partition, at_most=batch.next_offset)
-            if next_offset is not None and next_offset > batch.next_offset:
-                del self._tenures[partition]
-                raise FencedError(f"{partition}: another embedder is at {next_offset} already")
-        return self._tenures[partition]
+        new = NONE if self._sources is None else self._sources.known - home.accepted
+        if self._sources is None or not new:
+            return home
+        logs = (Partition(topic, home.number) for topic in LOGS)
+        first = {at.topic: await first_affected(self._sources, at, new) for at in logs}
+        accepted = await self._store.accept(home, new, first)
+        self._homes[home.number] = accepted
+        log.info("sources.accepted", home=home.number, sources=sorted(new), read_from=first)
+        return accepted
 
-    async def _take_over(self, partition: Partition, *, at_most: int | None = None) -> int | None:
-        tenure = await self._store.open(partition)
-        if tenure.next_offset is None:
-            tenure = await self._rebuild(tenure, at_most)
-        self._tenures[partition] = tenure
-        return tenure.next_offset
-
-    async def _rebuild(self, tenure: Tenure, at_most: int | None) -> Tenure:
-        """Fill the empty state from the records that the partition produced, or from another generation.
-
-        What comes from the other generation may be further than this one was: it counts up to `at_most`.
-        """
+    async def _take_over(self, number: int, topic: str, source: Log) -> HomeState:
+        home = await self._store.claim(number, topic, source)
+        if home.whole:
+            await self._catch_up(home)
+            return home
+        await self._store.remove_layout_1(number)
         async with self._one_scan:
-            recovery = await self._recover(tenure)
-            if recovery.epoch:  # records of a lower epoch would be older than those that are there
-                tenure = await self._store.open(tenure.partition, above=recovery.epoch)
-            next_offset = recovery.next_offset
-            if self._backfill is not None and not next_offset:  # nothing proves that it was whole
-                next_offset = await self._backfill.run(tenure)
-                if next_offset is not None and at_most is not None:
-                    next_offset = min(next_offset, at_most)
-        if next_offset is None:
-            return tenure
-        return await self._store.commit(tenure, (), next_offset=next_offset)
+            return await self._rebuild(home, topic, source)
 
-    async def _recover(self, tenure: Tenure) -> Recovery:
-        """Store what the index records of this generation say; returns what they prove."""
-        recovery = Recovery(tenure.partition.topic, tenure.partition.number)
-        restored = 0
-        waiting: dict[str, Write] = {}
-        async for record in self._records.scan():
-            if (found := recovery.take(record.value, record.batch_start)) is not None:
-                waiting[found[0]] = Write(*found, embedded=True)
-            if len(waiting) >= RESTORE_AT_ONCE:
-                restored += len(waiting)
-                await self._store.restore(tenure, list(waiting.values()))
-                waiting.clear()
-        await self._store.restore(tenure, list(waiting.values()))
-        restored += len(waiting)
-        if restored:
+    async def _catch_up(self, home: HomeState) -> None:
+        """Merge the records into the state that were published and not stored."""
+        end = await self._records.end(home.number)
+        begin = end if home.records is None else home.records
+        if begin > end:  # the topic was made anew
+            begin = 0
+        home.published = 0
+        if begin < end:
+            recovery = await self._recover(home, begin)
+            await self._complete(home, recovery.unsettled(home.epoch))
+            log.info("state.caught_up", home=home.number, records=recovery.records)
+        home.records = end + home.published
+        await self._store.restore(home, ())
+        home.published, home.ahead = 0, False
+
+    async def _rebuild(self, home: HomeState, topic: str, source: Log) -> HomeState:
+        """Fill the empty state from the records of this generation, or from those of another one."""
+        end = await self._records.end(home.number)
+        recovery = await self._recover(home)
+        if recovery.epoch >= home.epoch:  # its records would count as older than those that are there
+            home = await self._store.claim(home.number, topic, source, seen_epoch=recovery.epoch)
+        await self._complete(home, recovery.incomplete)
+        home.records = end
+        offsets = recovery.offsets
+        if self._backfill is not None and not any(
+            proven.offset for proven in offsets.values()
+        ):  # nothing proves that it was whole
+            offsets = await self._backfill.run(home)
+        await self._store.adopt(home, offsets)
+        if recovery.records:
             metrics.rebuilds.inc()
-            log.warning(
-                "state.rebuilt",
-                partition=str(tenure.partition),
-                records=restored,
-                next_offset=recovery.next_offset,
-            )
+            log.warning("state.rebuilt", home=home.number, records=recovery.records, offsets=offsets)
+        return home
+
+    async def _recover(self, home: HomeState, begin: int = 0) -> StateRecovery:
+        """Store what the index records of this generation say, from an offset on; returns what they prove."""
+        recovery = StateRecovery()
+        waiting: list[IndexRecord] = []
+        async for published in self._records.scan(home.number, begin):
+            waiting.append(recovery.take(published))
+            if len(waiting) >= RESTORE_AT_ONCE:
+                await self._restore(home, recovery, waiting)
+                waiting.clear()
+        await self._restore(home, recovery, waiting)
         return recovery
 
+    async def _restore(
+        self, home: HomeState, recovery: StateRecovery, records: Sequence[IndexRecord]
+    ) -> None:
+        products = await self._store.read(home, list({record.product_id for record in records}))
+        for record in records:
+            products[record.product_id] = recovery.join(record, products.get(record.product_id))
+        writes = [Write(product_id, product, embedded=True) for product_id, product in products.items()]
+        await self._store.restore(home, writes)
 
-def _steps(batch: Batch[ProductChange], count: int) -> Iterator[Batch[ProductChange]]:
+    async def _complete(self, home: HomeState, products: Mapping[str, Last]) -> None:
+        """Publish products anew, with all that is known of them."""
+        incomplete = list(products.items())
+        for first in range(0, len(incomplete), AT_ONCE):
+            portion = dict(incomplete[first : first + AT_ONCE])
+            stored = await self._store.read(home, list(portion))
+            items = [
+                plan(
+                    Touched(product_id, product.document, product.embedding, *portion[product_id].origin),
+                    self._writer.recipe,
+                )
+                for product_id, product in stored.items()
+            ]
+            await self._store.restore(home, await self._writer.send(home, items, replayed=True))
+
+
+def _steps(batch: Changes, count: int) -> Iterator[Changes]:
     """Cut the batch into `count` of about the same size; each ends where the next begins."""
     size = math.ceil(len(batch.messages) / count)
     for start in range(0, len(batch.messages), size):

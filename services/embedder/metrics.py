@@ -14,6 +14,9 @@ texts_embedded = Counter("headrace_texts_embedded", "Passages that went through 
 texts_reused = Counter("headrace_texts_reused", "Products whose vectors were kept, their text unchanged")
 records_published = Counter("headrace_records_published", "Index records written")
 texts_cut = Counter("headrace_texts_cut", "Attributes cut at 32 KiB")
+attributes_left_out = Counter(
+    "headrace_attributes_left_out", "Attributes that could not be taken of a change", ("reason",)
+)
 rebuilds = Counter("headrace_state_rebuilds", "Partitions whose state was rebuilt from index records")
 backfilled = Counter(
     "headrace_backfilled_products", "Products of the source that a new generation took over, or had", ("how",)

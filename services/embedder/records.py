@@ -1,34 +1,36 @@
-"""The topic of index records, read from its beginning: to rebuild the state, and to guard a generation."""
+"""The topic of index records, read back: to rebuild the state or complete it, and to guard a generation."""
 
 from collections.abc import AsyncIterator
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
+import structlog
+from pydantic import ValidationError
+
+from schemas.control import OffsetRange
 from schemas.index import IndexRecord
 from schemas.topics import index_records
-from services.embedder.domain.recovery import BATCH_START
-from shared.adapters.kafka import wait_for_broker
+from services.embedder.domain.recovery import APPLIED, Published
 from shared.errors import ConfigurationError
+from shared.kafka.client import wait_for_broker
+from shared.kafka.topic_reader import TopicReader
 from shared.records import Record
 from shared.settings import Settings
-from shared.topic_reader import TopicReader
 
-
-class Published(NamedTuple):
-    """An index record as it lies in the topic, and what its header says of its batch."""
-
-    value: bytes
-    batch_start: int | None
-    offset: int = 0
+log = structlog.get_logger()
 
 
 class RecordLog(Protocol):
     """The index records of one generation."""
 
-    def scan(self) -> AsyncIterator[Published]:
-        """Yield all records that are there now, in log order within each partition.
+    def scan(self, number: int, begin: int = 0) -> AsyncIterator[Published]:
+        """Yield all records of a partition that are there now, in log order, from an offset on.
 
         Raises `TransientError` when the broker is away.
         """
+        ...
+
+    async def end(self, number: int) -> int:
+        """Return the offset of the next record of a partition; raises `TransientError` as above."""
         ...
 
 
@@ -39,26 +41,48 @@ class KafkaRecordLog:
         self._settings = settings
         self._topic = index_records(generation or settings.generation).name
 
-    async def scan(self) -> AsyncIterator[Published]:
-        """Yield all records that are there now, in log order within each partition."""
+    async def scan(self, number: int, begin: int = 0) -> AsyncIterator[Published]:
+        """Yield all records of a partition that are there now, in log order, from an offset on."""
         await wait_for_broker(self._settings)
-        async with TopicReader(self._settings, [self._topic]) as reader:
-            async for record in reader.news():
-                if record.value is not None:
-                    yield _published(record.value, record)
+        async with TopicReader(self._settings, [self._topic], number=number) as reader:
+            ends = await reader.find_ends()
+            ranges = [
+                OffsetRange(topic=topic, partition=partition, start=begin, end=end)
+                for (topic, partition), end in ends.items()
+            ]
+            async for record in reader.within(ranges):
+                if record.value is not None and not _is_strange(record, record.value):
+                    yield Published(record.value, record.header(APPLIED), record.offset)
+
+    async def end(self, number: int) -> int:
+        """Return the offset of the next record of a partition."""
+        await wait_for_broker(self._settings)
+        async with TopicReader(self._settings, [self._topic], number=number) as reader:
+            return max((await reader.find_ends()).values(), default=0)
 
     async def check_fingerprint(self, fingerprint: str) -> None:
         """Raise `ConfigurationError` when the generation was written with another model."""
         await wait_for_broker(self._settings, [self._topic])
         async with TopicReader(self._settings, [self._topic]) as reader:
             async for record in reader.last():
-                if record.value is not None:
+                if record.value is not None and not _is_strange(record, record.value):
                     _check(IndexRecord.decode(record.value), fingerprint, self._settings.generation)
 
 
-def _published(value: bytes, record: Record) -> Published:
-    start = record.header(BATCH_START)
-    return Published(value, None if start is None else int(start), record.offset)
+def _is_strange(record: Record, value: bytes) -> bool:
+    """Whether no embedder wrote it: it cannot be read, and says nothing of a batch.
+
+    One that cannot be read and does is of a later version, and nobody may go on without it.
+    """
+    if record.header(APPLIED) is not None:
+        return False
+    try:
+        IndexRecord.decode(value)
+    except ValidationError as error:
+        reason = str(error.errors()[0]["msg"])
+        log.warning("record.strange", partition=str(record.partition), offset=record.offset, error=reason)
+        return True
+    return False
 
 
 def _check(record: IndexRecord, fingerprint: str, generation: str) -> None:

@@ -5,9 +5,10 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 import shared.settings
+from shared.catalogue.texts import TEMPLATES
 from shared.encoder.passages import Cut
-from shared.settings import Port, Section
-from shared.texts import TEMPLATES
+from shared.section import Section
+from shared.settings import Port
 
 
 class EmbedderSettings(Section):

@@ -1,73 +1,122 @@
-"""Products, vectors and the next offset of one input partition, in Redis under one hash tag.
+"""Products, vectors and next offsets of one home: a fenced state in Redis, fed by two logs.
 
-`{tag}:state` holds the epoch, the next offset and the number of products; `{tag}:documents` and
-`{tag}:embeddings` hold one entry a product. Everything changes in one script, which refuses
+A home's changes come in two logs: its partition of the changes, and that of the repartition topic. The state
+has one epoch for both, and an offset a log. Beside them it has the number of products; `documents` and
+`embeddings` hold one entry a product. A count that does not fit (Redis evicted the documents) is a state that
+is gone.
 
-* an older epoch (another embedder has taken the partition over): `FencedError`;
-* a next offset that is not the one we wrote (Redis came back with older data): `FatalError`, because
-  only a restart can read the missing messages again;
-* a count of products that does not fit (Redis was emptied, or evicted the documents): `StateGoneError`.
+What was published of a product can be read again from the index records. Of a product that nobody has
+written yet nothing is published, so its patches can only be read again from where they lay: `unwritten`
+holds, for each log, such products with the offset of their first change.
+
+What was published last may not be stored: a kill may have come between. So the state names the end of what
+was published and is in it, an offset in the home's partition of the index.
+
+Which acceptances of sources (`shared.catalogue.acceptances`) the state was read by is a part of it. One that
+was rebuilt from index records has none, whatever those that wrote them knew: it reads again, which changes
+nothing.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+import orjson
 from redis.asyncio import Redis
 
+from schemas.catalogue import ProductChange
+from schemas.topics import repartition_topic
+from services.embedder.domain.recovery import Proven
 from services.embedder.domain.state import (
-    Product,
+    StoredProduct,
     pack_document,
     pack_embedding,
     unpack_document,
     unpack_embedding,
 )
-from shared.adapters.redis import Script, transient
-from shared.errors import FatalError, FencedError, TransientError
-from shared.records import Partition
+from services.embedder.scripts import ACCEPT, ADOPT, COMMIT, MEND, WHOLE
+from shared.catalogue.acceptances import NONE, Acceptances, Accepted
+from shared.catalogue.older import NOTHING_OLDER, OLDER, OlderUpdate, line_of
+from shared.generations.homes import home_keys
+from shared.records import UNKNOWN_LOG, Log, Partition
+from shared.state.fenced import (
+    FencedScript,
+    FencedState,
+    StateClaim,
+    StateFields,
+    StateKeys,
+    refusal,
+    remove,
+)
+from shared.state.redis import text, transient
 
-OPEN = """
-local state, documents, embeddings = KEYS[1], KEYS[2], KEYS[3]
-if redis.call('HLEN', documents) ~= tonumber(redis.call('HGET', state, 'products') or '0') then
-  redis.call('DEL', documents, embeddings)
-  redis.call('HDEL', state, 'next_offset', 'products')
-end
-local epoch = math.max(tonumber(redis.call('HGET', state, 'epoch') or '0'), tonumber(ARGV[1])) + 1
-redis.call('HSET', state, 'epoch', string.format('%.0f', epoch))
-return {string.format('%.0f', epoch), redis.call('HGET', state, 'next_offset')}
-"""
-
-COMMIT = """
-local state, documents, embeddings = KEYS[1], KEYS[2], KEYS[3]
-local known = redis.call('HMGET', state, 'epoch', 'next_offset', 'products')
-if not known[1] then return 'GONE' end
-if known[1] ~= ARGV[1] then return redis.error_reply('FENCED epoch ' .. ARGV[1] .. ', now ' .. known[1]) end
-local offset = known[2] or ''
-if redis.call('HLEN', documents) ~= tonumber(known[3] or '0') then return 'GONE' end
-if offset ~= ARGV[2] and offset ~= ARGV[3] then return 'MOVED ' .. offset end
-local at = 5
-for _ = 1, tonumber(ARGV[4]) do
-  redis.call('HSET', documents, ARGV[at], ARGV[at + 1])
-  if ARGV[at + 2] == 'set' then redis.call('HSET', embeddings, ARGV[at], ARGV[at + 3]) end
-  if ARGV[at + 2] == 'delete' then redis.call('HDEL', embeddings, ARGV[at]) end
-  at = at + 4
-end
-redis.call('HSET', state, 'products', redis.call('HLEN', documents))
-if ARGV[3] ~= '' then redis.call('HSET', state, 'next_offset', ARGV[3]) end
-return 'DONE'
-"""
+LAYOUT = 2
+"""1: a state for each partition of the changes, whatever products came through it."""
+LOGS = (ProductChange.topic, repartition_topic(ProductChange.topic))
+FIELDS = {topic: StateFields("epoch", f"next:{topic}", f"log:{topic}") for topic in LOGS}
+DOCUMENTS, EMBEDDINGS, UNWRITTEN = "documents", "embeddings", "unwritten:"
+RECORDS = "records"
+"""The field of the state that has the end of the records that are in it."""
+ACCEPTED = "accepted"
 
 
-class StateGoneError(TransientError):
-    """Redis no longer has the partition's state: take it over again, rebuild, try again."""
+@dataclass(slots=True)
+class HomeState:
+    """The state of a home that this process has taken over: how it is held for each log, by topic."""
 
+    number: int
+    logs: Mapping[str, FencedState]
+    identities: dict[str, str]
+    """By log, that of the topic that its offset is of; empty: not known."""
+    accepted: Acceptances = NONE
+    """By which the logs were read."""
+    older: Mapping[str, str] = field(default_factory=dict)
+    """Products that were written with older versions, see `shared.catalogue.older`."""
+    unwritten: dict[str, int] = field(default_factory=dict)
+    """By log, the first change of a product that nobody has written; where there is one."""
+    records: int | None = None
+    """The end of the index records that are in the state; None: not known."""
+    published: int = 0
+    """How many were published since, as far as they were acknowledged."""
+    ahead: bool = False
+    """Whether something may be published that is not stored."""
 
-@dataclass(frozen=True, slots=True)
-class Tenure:
-    """Our hold on a partition: the epoch that fences others out, and the next offset as we left it."""
+    @property
+    def epoch(self) -> int:
+        """The epoch under which it is held."""
+        return self._any.epoch
 
-    partition: Partition
-    epoch: int
-    next_offset: int | None
+    @property
+    def keys(self) -> StateKeys:
+        """Where it lies."""
+        return self._any.keys
+
+    @property
+    def whole(self) -> bool:
+        """Whether there is a state: one that has seen something."""
+        return any(held.next_offset is not None for held in self.logs.values())
+
+    def next_offset(self, topic: str) -> int | None:
+        """Return the first message of a log that is not in the state; None: it has seen nothing of it."""
+        return self.logs[topic].next_offset
+
+    @property
+    def proven(self) -> dict[str, Proven]:
+        """By log, the offset below which the index records have all that is known, and of which topic."""
+        return {
+            topic: Proven(
+                min(held.next_offset, self.unwritten.get(topic, held.next_offset)), self.identities[topic]
+            )
+            for topic, held in self.logs.items()
+            if held.next_offset is not None
+        }
+
+    def verify(self, stored_epoch: bytes | None) -> None:
+        """Raise what a write would raise if this is the epoch that is stored now."""
+        self._any.verify(stored_epoch)
+
+    @property
+    def _any(self) -> FencedState:
+        return self.logs[LOGS[0]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,95 +124,185 @@ class Write:
     """A product as it is now; `embedded` says whether its vectors changed too."""
 
     product_id: str
-    product: Product
+    product: StoredProduct
     embedded: bool
+    unwritten: int | None = None
+    """Nobody has written the product, so nothing is published: the offset of this change in its log."""
 
 
 class DocumentStore:
-    """The state of the embedder, one hash tag an input partition and generation."""
+    """The state of the embedder, one hash tag a home and generation.
+
+    Everything but `claim` and `remove` raises `FencedError` when another embedder has taken the home over,
+    `StateGoneError` when Redis has lost its state (take it over again, rebuild, read on from there), and
+    `StateLostError` when Redis came back with older data (take it over again, and read on from its end).
+    """
 
     def __init__(self, redis: Redis, namespace: str, *, generation: str) -> None:
         self._redis = redis
         self._namespace = namespace
         self._generation = generation
-        self._open = Script(redis, OPEN)
-        self._commit = Script(redis, COMMIT)
+        self._claim = StateClaim(redis, mend=MEND, layout=LAYOUT)
+        self._commit = FencedScript(redis, COMMIT, check=WHOLE)
+        self._adopt = FencedScript(redis, ADOPT)
+        self._accept = FencedScript(redis, ACCEPT, check=WHOLE)
 
-    async def open(self, partition: Partition, *, above: int = 0) -> Tenure:
-        """Take the partition over with a new epoch (higher than `above`); older holders are fenced out."""
-        epoch, next_offset = await self._open(keys=self._keys(partition), args=[above])
-        return Tenure(partition, int(epoch), None if next_offset is None else int(next_offset))
+    async def claim(
+        self, number: int, topic: str, log: Log = UNKNOWN_LOG, *, seen_epoch: int = 0
+    ) -> HomeState:
+        """Take the home over with a new epoch above `seen_epoch`, to read one of its logs.
 
-    async def read(self, tenure: Tenure, product_ids: Sequence[str]) -> dict[str, Product]:
-        """Return what is stored of these products, in one round trip; raises like `check`."""
-        state, documents, embeddings = self._keys(tenure.partition)
+        Older owners are fenced out. Raises `LogReplacedError` when the topic was made anew.
+        """
+        keys, other = self._keys(number), _other(topic)
+        names = (FIELDS[topic].log, FIELDS[other].next_offset, FIELDS[other].log, RECORDS, ACCEPTED)
+        claimed = await self._claim(keys, FIELDS[topic], log=log, other=names, seen_epoch=seen_epoch)
+        assert claimed is not None  # noqa: S101 - created when it was not there
+        identity, second, other_identity, records, accepted = claimed.other
+        offsets = {topic: claimed.next_offset, other: None if second is None else int(second)}
+        logs = {name: FencedState(keys, claimed.epoch, offsets[name], FIELDS[name]) for name in LOGS}
+        identities = {topic: identity or "", other: other_identity or ""}
+        end = None if records is None else int(records)
+        return HomeState(number, logs, identities, _accepted(accepted), records=end)
+
+    async def join(self, home: HomeState, topic: str, log: Log = UNKNOWN_LOG) -> None:
+        """Take another log of a home that is held; its epoch rises. Raises as `claim` does.
+
+        Raises `StateGoneError` when the state is not as we left it.
+        """
+        other = home.logs[_other(topic)]
+        names = (FIELDS[topic].log, other.fields.next_offset)
+        claimed = await self._claim(home.keys, FIELDS[topic], log=log, other=names, create=False)
+        if claimed is None:
+            raise refusal(other, "GONE")
+        identity, second = claimed.other
+        if second != (None if other.next_offset is None else str(other.next_offset)):
+            raise refusal(other, "GONE")
+        home.identities[topic] = identity or ""
+        home.logs[topic].next_offset = claimed.next_offset
+        for held in home.logs.values():
+            held.epoch = claimed.epoch
+
+    async def read(self, home: HomeState, product_ids: Sequence[str]) -> dict[str, StoredProduct]:
+        """Return what is stored of these products, in one round trip."""
         with transient():
             pipeline = self._redis.pipeline(transaction=False)
-            pipeline.hget(state, "epoch")
+            pipeline.hget(home.keys.state, FIELDS[LOGS[0]].epoch)
+            pipeline.hgetall(home.keys.key(OLDER))
+            for topic in LOGS:
+                pipeline.zrange(home.keys.key(UNWRITTEN + topic), 0, 0, withscores=True)
             if product_ids:
-                pipeline.hmget(documents, list(product_ids))
-                pipeline.hmget(embeddings, list(product_ids))
-            epoch, *found = await pipeline.execute()
-        _check_epoch(tenure, epoch)
-        if not found:
+                pipeline.hmget(home.keys.key(DOCUMENTS), list(product_ids))
+                pipeline.hmget(home.keys.key(EMBEDDINGS), list(product_ids))
+            epoch, older, *rest = await pipeline.execute()
+        home.verify(epoch)
+        home.older = {text(name): text(changes) for name, changes in older.items()}
+        first, stored = rest[: len(LOGS)], rest[len(LOGS) :]
+        home.unwritten = {topic: int(of[0][1]) for topic, of in zip(LOGS, first, strict=True) if of}
+        if not stored:
             return {}
         return {
-            product_id: Product(unpack_document(document), unpack_embedding(embedding))
-            for product_id, document, embedding in zip(product_ids, *found, strict=True)
+            product_id: StoredProduct(unpack_document(document), unpack_embedding(embedding))
+            for product_id, document, embedding in zip(product_ids, *stored, strict=True)
             if document is not None
         }
 
-    async def check(self, tenure: Tenure) -> None:
-        """Raise `FencedError` when the partition was taken over, `StateGoneError` when it is gone."""
-        with transient():
-            epoch = await self._redis.hget(self._keys(tenure.partition)[0], "epoch")
-        _check_epoch(tenure, epoch)
+    async def check(self, home: HomeState) -> None:
+        """Make sure that the home is still ours."""
+        await self.read(home, ())
 
-    async def commit(self, tenure: Tenure, writes: Sequence[Write], *, next_offset: int) -> Tenure:
-        """Store products and offset in one atomic step; returns the tenure with the new offset.
+    async def commit(
+        self,
+        home: HomeState,
+        writes: Sequence[Write],
+        older: OlderUpdate = NOTHING_OLDER,
+        *,
+        topic: str,
+        next_offset: int,
+    ) -> None:
+        """Store products and a log's offset in one atomic step; again after a lost reply, it is harmless.
 
-        Doing it again after a lost reply is harmless.
+        All that was published under this state is in it then.
         """
-        await self._write(tenure, writes, next_offset)
-        return replace(tenure, next_offset=next_offset)
+        records = None if home.records is None else home.records + home.published
+        arguments = _arguments(writes, older, records=records)
+        await self._commit.apply(home.logs[topic], *arguments, next_offset=next_offset)
+        home.records, home.published, home.ahead = records, 0, False
 
-    async def restore(self, tenure: Tenure, writes: Sequence[Write]) -> None:
-        """Store products while the state is rebuilt; without an offset it does not count as whole yet."""
-        await self._write(tenure, writes, None)
+    async def restore(self, home: HomeState, writes: Sequence[Write]) -> None:
+        """Store products that are in index records, and no offset: a state without one is not whole yet."""
+        await self._commit(home.logs[LOGS[0]], *_arguments(writes, records=home.records))
 
-    async def remove(self, partition: Partition) -> None:
-        """Remove all that is kept of the partition; for a generation that was given up."""
-        with transient():
-            await self._redis.unlink(*self._keys(partition))
+    async def adopt(self, home: HomeState, proven: Mapping[str, Proven]) -> None:
+        """Count a rebuilt state as whole: its logs are read from these offsets on.
 
-    async def _write(self, tenure: Tenure, writes: Sequence[Write], next_offset: int | None) -> None:
-        args: list[str | bytes | int] = [
-            tenure.epoch,
-            _text(tenure.next_offset),
-            _text(next_offset),
-            len(writes),
-        ]
-        for write in writes:
-            args += [write.product_id, pack_document(write.product.document), *_vectors(write)]
-        reply: bytes = await self._commit(keys=self._keys(tenure.partition), args=args)
-        if reply == b"GONE":
-            raise StateGoneError(f"{tenure.partition}: Redis was emptied")
-        if reply != b"DONE":
-            raise FatalError(
-                f"{tenure.partition}: we left next offset {tenure.next_offset}, Redis has {reply.decode()}; "
-                "it came back with older data: restart to read the difference again"
-            )
+        An offset of another topic than is there now, under the same name, says nothing.
+        """
+        for topic, (offset, identity) in proven.items():
+            known = home.identities[topic]
+            if known and identity not in {"", known}:
+                continue
+            await self._adopt(home.logs[topic], known or identity)
+            home.identities[topic] = known or identity
+            await self.commit(home, (), topic=topic, next_offset=offset)
 
-    def _keys(self, partition: Partition) -> tuple[str, str, str]:
-        tag = f"{self._namespace}:{{{self._generation}:{partition}}}"
-        return f"{tag}:state", f"{tag}:documents", f"{tag}:embeddings"
+    async def accept(
+        self, home: HomeState, acceptances: Acceptances, first: Mapping[str, int | None]
+    ) -> HomeState:
+        """Have the home read by these acceptances too, each log from its `first` offset on (None: as it is).
+
+        What is remembered as older of their sources is forgotten. Again after a lost reply, it is harmless.
+        """
+        await self.check(home)
+        offsets = {
+            topic: min(held.next_offset, offset)
+            for topic, held in home.logs.items()
+            if held.next_offset is not None and (offset := first[topic]) is not None
+        }
+        known = home.accepted | acceptances
+        fields = {FIELDS[topic].next_offset: str(offset) for topic, offset in offsets.items()}
+        settled = [name for name in home.older if any(one.covers(line_of(name)) for one in acceptances)]
+        packed = orjson.dumps(sorted(map(tuple, known)))
+        await self._accept(home.logs[LOGS[0]], packed, orjson.dumps(fields), *settled)
+        for topic, offset in offsets.items():
+            home.logs[topic].next_offset = offset
+        return replace(home, accepted=known)
+
+    async def remove(self, number: int) -> None:
+        """Remove all that is kept of the home; for a generation that was given up."""
+        unwritten = [UNWRITTEN + topic for topic in LOGS]
+        await remove(self._redis, self._keys(number), DOCUMENTS, EMBEDDINGS, OLDER, *unwritten)
+        await self.remove_layout_1(number)
+
+    async def remove_layout_1(self, number: int) -> None:
+        """Remove what an earlier version kept of a partition of the changes: index records have it all."""
+        partition = Partition(ProductChange.topic, number)
+        keys = StateKeys(f"{self._namespace}:{{{self._generation}:{partition}}}:")
+        await remove(self._redis, keys, DOCUMENTS, EMBEDDINGS)
+
+    def _keys(self, number: int) -> StateKeys:
+        return home_keys(self._namespace, self._generation, number)
 
 
-def _check_epoch(tenure: Tenure, stored: bytes | str | None) -> None:
-    if stored is None:
-        raise StateGoneError(f"{tenure.partition}: Redis was emptied")
-    if int(stored) != tenure.epoch:
-        raise FencedError(f"{tenure.partition}: we hold epoch {tenure.epoch}, now it is {int(stored)}")
+def _accepted(stored: str | None) -> Acceptances:
+    return frozenset(Accepted(*one) for one in orjson.loads(stored)) if stored else NONE
+
+
+def _other(topic: str) -> str:
+    return LOGS[topic == LOGS[0]]
+
+
+def _arguments(
+    writes: Sequence[Write], older: OlderUpdate = NOTHING_OLDER, *, records: int | None
+) -> Iterator[str | bytes | int]:
+    yield orjson.dumps(LOGS)
+    yield orjson.dumps([older.put, older.removed])
+    yield "" if records is None else records
+    for write in writes:
+        yield write.product_id
+        yield pack_document(write.product.document)
+        yield from _vectors(write)
+        yield "written" if write.unwritten is None else write.unwritten
 
 
 def _vectors(write: Write) -> tuple[str, bytes]:
@@ -172,7 +311,3 @@ def _vectors(write: Write) -> tuple[str, bytes]:
     if not write.product.document.exists:
         return "delete", b""
     return "set", pack_embedding(write.product.embedding)
-
-
-def _text(offset: int | None) -> str:
-    return "" if offset is None else str(offset)

@@ -3,20 +3,21 @@
 from collections.abc import Sequence
 
 import numpy as np
+import orjson
 
 from services.embedder import metrics
-from services.embedder.domain.plan import Planned, Recipe, embedding_of, index_record
-from services.embedder.domain.recovery import BATCH_START
-from services.embedder.domain.state import Embedding, Product
-from services.embedder.store import DocumentStore, Tenure, Write
+from services.embedder.domain.plan import EmbeddingRecipe, Planned, embedding_of, index_record
+from services.embedder.domain.recovery import APPLIED
+from services.embedder.domain.state import Embedding, StoredProduct
+from services.embedder.store import DocumentStore, HomeState, Write
 from shared.encoder.batcher import CoalescingEncoder
+from shared.generations.replay import REPLAYED
 from shared.ports import Publisher, Vectors
 from shared.records import Headers, Outgoing
-from shared.replay import REPLAYED
 
 
 class RecordWriter:
-    """Writes the records of one generation, fenced by the epoch of a partition's tenure."""
+    """Writes the records of one generation, fenced by the epoch of a home's state."""
 
     def __init__(
         self,
@@ -24,7 +25,7 @@ class RecordWriter:
         encoder: CoalescingEncoder,
         publisher: Publisher,
         *,
-        recipe: Recipe,
+        recipe: EmbeddingRecipe,
         topic: str,
     ) -> None:
         self.recipe = recipe
@@ -33,18 +34,21 @@ class RecordWriter:
         self._publisher = publisher
         self._topic = topic
 
-    async def send(self, tenure: Tenure, items: Sequence[Planned], *, start: int | None) -> list[Write]:
-        """Embed, make sure that the partition is still ours, publish; returns what is to be stored.
+    async def send(self, home: HomeState, items: Sequence[Planned], *, replayed: bool = False) -> list[Write]:
+        """Embed, make sure that the home is still ours, publish; returns what is to be stored.
 
-        `start` is the offset below which every change has been applied and published; None: the records
-        are replayed from another generation, and prove nothing.
+        What is `replayed` from other records proves nothing; else everything below the offsets of the home
+        has been applied and published before.
         """
+        applied = {topic: tuple(proven) for topic, proven in home.proven.items()}
         embeddings = await self._embed(items)
-        await self._store.check(tenure)
-        headers = ((REPLAYED, b"1"),) if start is None else ((BATCH_START, str(start).encode()),)
-        await self._publish(tenure, headers, list(zip(items, embeddings, strict=True)))
+        await self._store.check(home)
+        headers = ((REPLAYED, b"1"),) if replayed else ((APPLIED, orjson.dumps(applied)),)
+        home.ahead = True
+        await self._publish(home, headers, list(zip(items, embeddings, strict=True)))
+        home.published += len(items)
         return [
-            Write(item.touched.product_id, Product(item.touched.document, embedding), _changed(item))
+            Write(item.touched.product_id, StoredProduct(item.touched.document, embedding), _changed(item))
             for item, embedding in zip(items, embeddings, strict=True)
         ]
 
@@ -68,12 +72,13 @@ class RecordWriter:
         ]
 
     async def _publish(
-        self, tenure: Tenure, headers: Headers, products: Sequence[tuple[Planned, Embedding]]
+        self, home: HomeState, headers: Headers, products: Sequence[tuple[Planned, Embedding]]
     ) -> None:
         messages = []
         for item, embedding in products:
-            record = index_record(item, embedding, self.recipe, epoch=tenure.epoch)
-            messages.append(Outgoing(self._topic, record.key(), record.encode(), headers))
+            record = index_record(item, embedding, self.recipe, epoch=home.epoch)
+            value = record.encode()
+            messages.append(Outgoing(self._topic, record.key(), value, headers, partition=home.number))
         await self._publisher.publish(messages)
         metrics.records_published.inc(len(messages))
 

@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 from redis.asyncio import Redis
 
-from services.judgements.domain.counts import Pair, PairCounts, Totals
-from services.judgements.domain.examination import Evidence
+from services.judgements.domain.counts import PairCounts, QueryProduct, Totals
+from services.judgements.domain.examination import ExaminationEvidence
 from services.judgements.domain.expectations import Expectations
 from services.judgements.state import States, numbers, scan_queries
-from shared.adapters.redis import text, transient
-from shared.partitioning import partition_of
+from shared.kafka.partitioning import partition_of
+from shared.state.redis import text, transient
 
 QUERIES_AT_ONCE = 100
 ENOUGH_PAIRS = 200_000
@@ -40,9 +40,9 @@ class WindowCounts:
         """Return how many impressions and actions all windows hold."""
         return sum([(await self._totals(number, incarnation)).count for number in range(self._partitions)])
 
-    async def evidence(self, incarnation: int, *, first: int) -> Evidence:
+    async def evidence(self, incarnation: int, *, first: int) -> ExaminationEvidence:
         """Return what a fit needs of the window that begins on day `first`."""
-        evidence = Evidence()
+        evidence = ExaminationEvidence()
         for number in range(self._partitions):
             evidence.totals.merge(await self._totals(number, incarnation))
             async for queries in self._queries(number, incarnation):
@@ -52,11 +52,11 @@ class WindowCounts:
                 break
         return evidence
 
-    async def of_query(self, query: str, incarnation: int, *, first: int) -> dict[Pair, PairCounts]:
+    async def of_query(self, query: str, incarnation: int, *, first: int) -> dict[QueryProduct, PairCounts]:
         """Return what is counted for a normalised query in the window that begins on day `first`."""
         number = partition_of(query.encode(), self._partitions)
-        found = await self._pairs(number, incarnation, [query], first=first)
-        return {pair: counts for pair, counts in found.items() if not counts.empty}
+        pairs = await self._pairs(number, incarnation, [query], first=first)
+        return {pair: counts for pair, counts in pairs.items() if not counts.empty}
 
     async def _totals(self, number: int, incarnation: int) -> Totals:
         totals = Totals()
@@ -67,29 +67,29 @@ class WindowCounts:
         return totals
 
     async def _queries(self, number: int, incarnation: int) -> AsyncIterator[list[str]]:
-        state, cursor = self._states.key(number, incarnation), -1
+        keys, cursor = self._states.keys(number, incarnation), -1
         while cursor:
-            cursor, queries = await scan_queries(self._redis, state, max(cursor, 0))
+            cursor, queries = await scan_queries(self._redis, keys, max(cursor, 0))
             for start in range(0, len(queries), QUERIES_AT_ONCE):
                 yield queries[start : start + QUERIES_AT_ONCE]
 
     async def _pairs(
         self, number: int, incarnation: int, queries: Sequence[str], *, first: int
-    ) -> dict[Pair, PairCounts]:
+    ) -> dict[QueryProduct, PairCounts]:
         """Return the pairs of some queries of one partition, in two round trips."""
         with transient():
             pipeline = self._redis.pipeline(transaction=False)
             for query in queries:
                 pipeline.hgetall(self._key(number, incarnation, f"n:{query}"))
                 pipeline.smembers(self._key(number, incarnation, f"p:{query}"))
-            found = await pipeline.execute()
+            answers = await pipeline.execute()
             searches = {
                 query: sum(count for day, count in numbers(days).items() if int(day) >= first)
-                for query, days in zip(queries, found[::2], strict=True)
+                for query, days in zip(queries, answers[::2], strict=True)
             }
             pairs = [
-                Pair(query, text(product))
-                for query, products in zip(queries, found[1::2], strict=True)
+                QueryProduct(query, text(product))
+                for query, products in zip(queries, answers[1::2], strict=True)
                 for product in products
             ]
             for query, product in pairs:
@@ -101,4 +101,4 @@ class WindowCounts:
         }
 
     def _key(self, number: int, incarnation: int, name: str) -> str:
-        return self._states.key(number, incarnation).removesuffix("state") + name
+        return self._states.keys(number, incarnation).key(name)

@@ -12,8 +12,9 @@ to one *incarnation*, a number that is part of every key and of every outcome.
   their supervisor starts them into the new one.
 * A window's state alone is missing: the outcomes of the current incarnation are read again; nothing else.
 * A state that went back behind its worker's back (Redis restarted without its last writes) refuses the
-  next batch. `headrace judgements rebuild` begins a new incarnation by hand, for whoever restored a
-  Redis from a backup.
+  next batch. Whoever takes a join over compares what it numbered with the outcomes on the bus; when there
+  are later ones, Redis came back older, and a new incarnation begins.
+* `headrace judgements rebuild` begins one by hand.
 
 What an old incarnation left behind is swept away in the background. Numbers come from the clock, because
 a counter in Redis would begin again with it.
@@ -21,21 +22,26 @@ a counter in Redis would begin again with it.
 
 from redis.asyncio import Redis
 
+from schemas.base import milliseconds
 from services.judgements import lua
-from services.judgements.domain.admission import milliseconds
-from shared.adapters.redis import Script, transient
+from services.judgements.outcomes import LastSequences, nothing_published
 from shared.ports import Clock
+from shared.state.fenced import StateKeys
+from shared.state.redis import Script, transient
 
 
 class Incarnations:
     """The registry of the current incarnation and of the joins that have state in it."""
 
-    def __init__(self, redis: Redis, namespace: str, clock: Clock) -> None:
+    def __init__(
+        self, redis: Redis, namespace: str, clock: Clock, *, published: LastSequences = nothing_published
+    ) -> None:
+        self.published = published
         self._redis = redis
         self._namespace = namespace
         self._key = f"{namespace}:{{judgements}}:incarnation"
         self._clock = clock
-        self._renew = Script(redis, lua.source("renew", guarded=False))
+        self._renew = Script(redis, lua.steps("renew"))
 
     async def current(self) -> int:
         """Return the current incarnation; begins the first one."""
@@ -71,9 +77,9 @@ class Incarnations:
             await self._redis.hdel(self._key, "old")
 
 
-def state_key(namespace: str, tag: str, incarnation: int) -> str:
-    """Return the key of a state hash; all other keys of its tag have the same beginning."""
-    return f"{namespace}:{{{tag}}}:{incarnation}:state"
+def state_keys(namespace: str, tag: str, incarnation: int) -> StateKeys:
+    """Return the keys of a state."""
+    return StateKeys(f"{namespace}:{{{tag}}}:{incarnation}:")
 
 
 async def begin_anew(redis: Redis, namespace: str, clock: Clock) -> int:

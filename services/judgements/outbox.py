@@ -15,13 +15,14 @@ from redis.asyncio import Redis
 
 from schemas.judgements import Outcome
 from services.judgements import lua, metrics
-from services.judgements.domain.admission import Action, Shown
+from services.judgements.domain.admission import JoinableEvent, JoinableQuery
 from services.judgements.domain.join import Joined, encode_outcome, impressions, join
-from services.judgements.domain.rules import Rules
+from services.judgements.domain.rules import JoinRules
 from services.judgements.state import States
-from shared.adapters.redis import Script
 from shared.ports import Publisher
 from shared.records import Outgoing
+from shared.state.lua import parts
+from shared.state.redis import Script
 
 AT_ONCE = 500
 
@@ -29,17 +30,17 @@ AT_ONCE = 500
 class Outbox:
     """The outboxes of all joins; a partition's is sent by one task at a time."""
 
-    def __init__(self, redis: Redis, states: States, *, publisher: Publisher, rules: Rules) -> None:
+    def __init__(self, redis: Redis, states: States, *, publisher: Publisher, rules: JoinRules) -> None:
         self._states = states
         self._publisher = publisher
         self._rules = rules
         self._locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._peek = Script(redis, lua.source("peek", guarded=False))
-        self._trim = Script(redis, lua.source("trim", guarded=False))
+        self._peek = Script(redis, parts("tag") + lua.steps("peek"))
+        self._trim = Script(redis, parts("tag") + lua.steps("trim"))
 
     async def flush(self, number: int, incarnation: int) -> None:
         """Send everything; returns when the bus has acknowledged it."""
-        keys = [self._states.key(number, incarnation)]
+        keys = [self._states.keys(number, incarnation).state]
         async with self._locks[number]:
             left = 1
             while left:
@@ -62,7 +63,7 @@ class Outbox:
         """Return the outcomes; a number whose event was not owed to its query stays unused."""
         messages = []
         for sequence, (query, action) in enumerate(entries, first):
-            joined = self._joined(Shown(*query), Action(*action) if action else None)
+            joined = self._joined(JoinableQuery(*query), JoinableEvent(*action) if action else None)
             if joined is None:
                 metrics.unattributed.inc()
                 continue
@@ -70,5 +71,5 @@ class Outbox:
             messages.append(Outgoing(Outcome.topic, joined.shown.query.encode(), value))
         return messages
 
-    def _joined(self, shown: Shown, action: Action | None) -> Joined | None:
+    def _joined(self, shown: JoinableQuery, action: JoinableEvent | None) -> Joined | None:
         return impressions(shown, self._rules) if action is None else join(shown, action, self._rules)

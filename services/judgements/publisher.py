@@ -13,17 +13,17 @@ import structlog
 from redis.asyncio import Redis
 
 from schemas.judgements import Judgement
-from services.judgements import metrics
+from services.judgements import lua, metrics
 from services.judgements.counts import WindowCounts
-from services.judgements.domain.counts import Pair, PairCounts
-from services.judgements.domain.judgement import Yardstick, judge
-from services.judgements.domain.statistics import Objective
-from services.judgements.state import GuardedScript, Held
-from services.judgements.window import Window
-from shared.adapters.redis import text, transient
-from shared.errors import FencedError
+from services.judgements.domain.counts import PairCounts, QueryProduct
+from services.judgements.domain.judgement import ScoringContext, judge
+from services.judgements.domain.statistics import BusinessObjective
+from services.judgements.state import JudgementState
+from services.judgements.window import OutcomeWindow
 from shared.ports import Clock, Publisher
 from shared.records import Outgoing
+from shared.state.fenced import FencedBatch, unless_revoked
+from shared.state.redis import text, transient
 
 log = structlog.get_logger()
 
@@ -39,27 +39,27 @@ class JudgementPublisher:
     def __init__(
         self,
         redis: Redis,
-        window: Window,
+        window: OutcomeWindow,
         *,
         counts: WindowCounts,
         publisher: Publisher,
-        objective: Objective,
+        objective: BusinessObjective,
     ) -> None:
         self._redis = redis
         self._window = window
         self._counts = counts
         self._publisher = publisher
         self._objective = objective
-        self._fetch = GuardedScript(redis, "guard", "fetch")
-        self._clear = GuardedScript(redis, "guard", "clear")
+        self._fetch = FencedBatch(redis, lua.steps("fetch"))
+        self._clear = FencedBatch(redis, lua.steps("clear"), refuses=False)
 
     async def publish(self, number: int, clock: Clock) -> None:
         """Publish every pair of the partition that is marked now."""
         held = self._window.held[number]
         expectations = await self._counts.expectations(held.incarnation)
-        await self._window.remark(number, f"{expectations.version} {self._objective.name}")
+        await self._window.mark_stale(number, f"{expectations.version} {self._objective.name}")
         now = clock.now()
-        by = Yardstick(
+        by = ScoringContext(
             expectations=expectations,
             objective=self._objective,
             first=self._window.first,
@@ -71,18 +71,20 @@ class JudgementPublisher:
         while cursor:
             with transient():
                 cursor, marked = await self._redis.hscan(
-                    held.key.removesuffix("state") + "dirty", max(cursor, 0), count=AT_ONCE
+                    held.keys.key("dirty"), max(cursor, 0), count=AT_ONCE
                 )
             fresh = [pair for pair in map(text, marked) if pair not in done]
             done.update(fresh)
             for start in range(0, len(fresh), AT_ONCE):
                 await self._publish(number, held, pairs=fresh[start : start + AT_ONCE], by=by)
 
-    async def _publish(self, number: int, held: Held, *, pairs: Sequence[str], by: Yardstick) -> None:
-        found = orjson.loads(await self._fetch(held, pairs=pairs, first=by.first))
-        messages = [_message(name, told, by) for name, (_, *told) in zip(pairs, found, strict=True)]
+    async def _publish(
+        self, number: int, held: JudgementState, *, pairs: Sequence[str], by: ScoringContext
+    ) -> None:
+        rows = orjson.loads(await self._fetch(held, pairs=pairs, first=by.first))
+        messages = [_message(name, row, by) for name, (_, *row) in zip(pairs, rows, strict=True)]
         await self._publisher.publish(messages)
-        published = [(name, touches) for name, (touches, *_) in zip(pairs, found, strict=True)]
+        published = [(name, touches) for name, (touches, *_) in zip(pairs, rows, strict=True)]
         left = await self._clear(held, published=published)
         tombstones = sum(message.value is None for message in messages)
         metrics.published.labels("tombstone").inc(tombstones)
@@ -90,9 +92,9 @@ class JudgementPublisher:
         metrics.dirty.labels(str(number)).set(left)
 
 
-def _message(name: str, told: Sequence[str | int], by: Yardstick) -> Outgoing:
-    pair = Pair(*name.rsplit("\t", 1))
-    searches, *fields = told
+def _message(name: str, row: Sequence[str | int], by: ScoringContext) -> Outgoing:
+    pair = QueryProduct(*name.rsplit("\t", 1))
+    searches, *fields = row
     numbers = dict(zip(map(str, fields[::2]), map(int, fields[1::2]), strict=True))
     counts = PairCounts.of(numbers, by.first, int(searches))
     value = None if counts.empty else judge(pair, counts, by).encode()
@@ -103,7 +105,12 @@ class Ticker:
     """One tick: days that are over leave, touched pairs are published, the incarnation is checked."""
 
     def __init__(
-        self, window: Window, publisher: JudgementPublisher, *, clock: Clock, checks: Iterable[Check] = ()
+        self,
+        window: OutcomeWindow,
+        publisher: JudgementPublisher,
+        *,
+        clock: Clock,
+        checks: Iterable[Check] = (),
     ) -> None:
         self._window = window
         self._publisher = publisher
@@ -114,11 +121,7 @@ class Ticker:
         """Do it once, for every partition that is held."""
         for check in self._checks:
             await check()
-        for number, held in list(self._window.held.items()):
-            try:
+        for number in list(self._window.held):
+            with unless_revoked(self._window.held, number):
                 await self._window.expire(number)
                 await self._publisher.publish(number, self._clock)
-            except (FencedError, KeyError):
-                if self._window.held.get(number) is held:
-                    raise
-                log.info("partition.gone", partition=number)  # it was revoked while we worked on it

@@ -7,14 +7,17 @@ from io import StringIO
 
 from schemas.judgements import Judgement
 from services.judgements.domain.statistics import integer_grade
-from shared.compacted import read_once
+from shared.kafka.compacted import read_items, read_once
 from shared.settings import Settings
 
 
 async def read_judgements(settings: Settings) -> list[Judgement]:
     """Return every judgement that is published now, by query, best product first."""
     values = (await read_once(settings, Judgement.topic)).items.values()
-    return sorted(map(Judgement.decode, values), key=lambda it: (it.query, -it.value, it.product_id))
+    return sorted(
+        read_items(Judgement, values),
+        key=lambda judgement: (judgement.query, -judgement.value, judgement.product_id),
+    )
 
 
 def query_id(query: str) -> str:
@@ -24,34 +27,35 @@ def query_id(query: str) -> str:
 
 def qrels_lines(judgements: Iterable[Judgement]) -> Iterator[str]:
     """Write TREC qrels: `query-id 0 product-id grade`; the grade is rounded half up to 0, 1, 2 or 3."""
-    for it in judgements:
-        yield f"{query_id(it.query)} 0 {it.product_id} {integer_grade(it.grade)}"
+    for judgement in judgements:
+        yield f"{query_id(judgement.query)} 0 {judgement.product_id} {integer_grade(judgement.grade)}"
 
 
 def query_lines(judgements: Iterable[Judgement]) -> Iterator[str]:
     """Write the queries that qrels name: `query-id<TAB>query`."""
-    for query in dict.fromkeys(it.query for it in judgements):
+    for query in dict.fromkeys(judgement.query for judgement in judgements):
         yield f"{query_id(query)}\t{query}"
 
 
 def json_lines(judgements: Iterable[Judgement]) -> Iterator[str]:
     """Write each judgement as it is on the topic."""
-    for it in judgements:
-        yield it.encode().decode()
+    for judgement in judgements:
+        yield judgement.encode().decode()
 
 
 def csv_lines(judgements: Iterable[Judgement]) -> Iterator[str]:
     """Write a header, then a row for each pair, with count, expected and rate of every action there is."""
     rows = list(judgements)
-    actions = sorted({action for it in rows for action in it.actions})
+    actions = sorted({action for judgement in rows for action in judgement.actions})
     columns = [f"{action}{kind}" for action in actions for kind in ("", "_expected", "_rate")]
     yield _row(["query", "product_id", "impressions", "shoppers", *columns, "value", "grade"])
-    for it in rows:
+    for judgement in rows:
         figures: list[object] = []
         for action in actions:
-            found = it.actions.get(action)
-            figures += [found.count, found.expected, found.rate] if found else [0, 0.0, 1.0]
-        yield _row([it.query, it.product_id, it.impressions, it.shoppers, *figures, it.value, it.grade])
+            seen = judgement.actions.get(action)
+            figures += [seen.count, seen.expected, seen.rate] if seen else [0, 0.0, 1.0]
+        counted = (judgement.query, judgement.product_id, judgement.impressions, judgement.shoppers)
+        yield _row([*counted, *figures, judgement.value, judgement.grade])
 
 
 def _row(values: Iterable[object]) -> str:

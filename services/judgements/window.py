@@ -16,19 +16,20 @@ import structlog
 from pydantic import ValidationError
 from redis.asyncio import Redis
 
+from schemas.base import milliseconds
 from schemas.judgements import Outcome
 from schemas.wire import WireError
 from schemas.wire.messages import decode_message
-from services.judgements import metrics
-from services.judgements.domain.admission import milliseconds
-from services.judgements.domain.counts import Pair, Tally, first_day
+from services.judgements import lua, metrics
+from services.judgements.domain.counts import OutcomeTally, QueryProduct, first_day
 from services.judgements.domain.join import day_of
 from services.judgements.incarnation import Incarnations
-from services.judgements.state import GuardedScript, Held, States, scan_queries
-from shared.adapters.redis import text, transient
+from services.judgements.state import JudgementState, States, scan_queries
 from shared.errors import PoisonError
 from shared.ports import Clock
-from shared.records import Applied, Batch, Partition, Record
+from shared.records import UNKNOWN_LOG, Applied, Batch, Log, Partition, Record
+from shared.state.fenced import FencedBatch
+from shared.state.redis import text, transient
 
 log = structlog.get_logger()
 
@@ -37,7 +38,7 @@ SEEN = "seen:"
 AGAINST = b"against"
 
 
-class Window:
+class OutcomeWindow:
     """The partition handler of `search.outcomes.v1`."""
 
     def __init__(
@@ -48,14 +49,14 @@ class Window:
         self._incarnations = incarnations
         self._clock = clock
         self._days = days
-        self._held: dict[int, Held] = {}
+        self._held: dict[int, JudgementState] = {}
         self._seen: dict[int, dict[int, int]] = {}
-        self._count = GuardedScript(redis, "guard", "offset", "count")
-        self._expire = GuardedScript(redis, "guard", "expire")
-        self._remark = GuardedScript(redis, "guard", "remark")
+        self._count = FencedBatch(redis, lua.steps("count"))
+        self._expire = FencedBatch(redis, lua.steps("expire"))
+        self._mark_stale = FencedBatch(redis, lua.steps("mark_stale"))
 
     @property
-    def held(self) -> Mapping[int, Held]:
+    def held(self) -> Mapping[int, JudgementState]:
         """The states that this process owns, by partition number."""
         return self._held
 
@@ -64,13 +65,15 @@ class Window:
         """The first live day, counted from 1970."""
         return first_day(day_of(milliseconds(self._clock.now())), self._days)
 
-    async def assigned(self, partition: Partition) -> int | None:
+    async def assigned(self, partition: Partition, source: Log = UNKNOWN_LOG) -> int | None:
         """Take the counts over; new ones begin at the start of the outcomes."""
         incarnation = await self._incarnations.current()
-        held = await self._states.claim(partition.number, incarnation, topic=partition.topic, create=True)
+        held = await self._states.claim(
+            partition.number, incarnation, topic=partition.topic, log=source, create=True
+        )
         assert held is not None  # noqa: S101 - created when it was not there
         with transient():
-            state = await self._redis.hgetall(held.key)
+            state = await self._redis.hgetall(held.keys.state)
         self._seen[partition.number] = {
             int(text(name).removeprefix(SEEN)): int(sequence)
             for name, sequence in state.items()
@@ -78,7 +81,7 @@ class Window:
         }
         held.against = text(state.get(AGAINST, b""))
         self._held[partition.number] = held
-        return held.resume_at
+        return held.next_offset
 
     def decode(self, record: Record) -> Outcome:
         """Read an outcome."""
@@ -98,7 +101,7 @@ class Window:
         """Count the batch's new outcomes and move the offset, in one step."""
         held = self._held[partition.number]
         seen = dict(self._seen[partition.number])
-        tally, expired, no_op = Tally(), set[Pair](), 0
+        tally, expired, no_op = OutcomeTally(), set[QueryProduct](), 0
         first = max(self.first, held.first)
         for _, outcome in batch.messages:
             if outcome.incarnation != held.incarnation or outcome.sequence <= seen.get(outcome.origin, 0):
@@ -107,7 +110,7 @@ class Window:
             seen[outcome.origin] = outcome.sequence
             day = day_of(milliseconds(outcome.event_time))
             if day < first:
-                expired.update(Pair(outcome.query, item.product_id) for item in outcome.items)
+                expired.update(QueryProduct(outcome.query, item.product_id) for item in outcome.items)
             else:
                 items = [(item.product_id, item.position) for item in outcome.items]
                 tally.add(outcome.query, items, action=outcome.action, shopper=outcome.shopper, day=day)
@@ -135,7 +138,7 @@ class Window:
         held.first = first
         log.info("window.moved", partition=number, first_day=first)
 
-    async def remark(self, number: int, against: str) -> None:
+    async def mark_stale(self, number: int, against: str) -> None:
         """Mark pairs that were published against other expectations; a portion at each call.
 
         What is touched meanwhile is published against the new ones anyway. Killed halfway, the next
@@ -145,12 +148,12 @@ class Window:
         if held.against == against:
             return
         cursor = held.marking[1] if held.marking[0] == against else 0
-        cursor, queries = await scan_queries(self._redis, held.key, cursor)
-        await self._remark(held, queries=queries, against="" if cursor else against)
+        cursor, queries = await scan_queries(self._redis, held.keys, cursor)
+        await self._mark_stale(held, queries=queries, against="" if cursor else against)
         held.marking = (against, cursor)
         if not cursor:
             held.against = against
-            log.info("window.remarked", partition=number, against=against)
+            log.info("window.marked_stale", partition=number, against=against)
 
     @staticmethod
     def today(now: datetime) -> int:
@@ -162,11 +165,11 @@ def _named(seen: Mapping[int, int]) -> dict[str, int]:
     return {str(origin): sequence for origin, sequence in seen.items()}
 
 
-def _keys(pairs: set[Pair]) -> list[str]:
+def _keys(pairs: set[QueryProduct]) -> list[str]:
     return [f"{pair.query}\t{pair.product_id}" for pair in pairs]
 
 
-def _content(tally: Tally) -> dict[str, object]:
+def _content(tally: OutcomeTally) -> dict[str, object]:
     """Return a tally as `count.lua` reads it: mappings as flat lists."""
     oldest: dict[str, int] = {}
     pairs = []
@@ -177,10 +180,12 @@ def _content(tally: Tally) -> dict[str, object]:
     return {
         "pairs": pairs,
         "totals": [(day, _flat(fields)) for day, fields in tally.totals.items()],
-        "searches": [(query, *it) for query, days in tally.searches.items() for it in days.items()],
+        "searches": [
+            (query, day, number) for query, days in tally.searches.items() for day, number in days.items()
+        ],
         "oldest": list(oldest.items()),
     }
 
 
 def _flat(fields: Mapping[str, int]) -> list[object]:
-    return [it for field in fields.items() for it in field]
+    return [part for field in fields.items() for part in field]

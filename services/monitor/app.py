@@ -1,157 +1,81 @@
-"""Wires the monitor: five watches under one lease, one counter of answers, two pages to look at."""
+"""Wires the monitor: five features, whose watches tick on the one monitor that leads."""
 
-from datetime import timedelta
-from functools import partial
+from collections.abc import Sequence
+from itertools import chain
 
-from fastapi import FastAPI
-from redis.asyncio import Redis
-
-from schemas.alerts import Alert
-from schemas.judgements import Canary
-from schemas.search import SearchQuery
-from services.monitor.alerts import AlertBook
-from services.monitor.bulletin import Bulletin
-from services.monitor.canaries import CanaryWatch
-from services.monitor.canary_book import CanaryBook
-from services.monitor.canary_run import Instruments
-from services.monitor.canary_store import CanaryStore
-from services.monitor.drift import READING as DRIFT_READING
-from services.monitor.drift import TOPICS as DRIFT_TOPICS
-from services.monitor.drift import DriftWatch, Sources
-from services.monitor.drift_probes import Probes
-from services.monitor.drift_reading import TallyKeeper
-from services.monitor.drift_store import DriftStore
-from services.monitor.generations import Generations
-from services.monitor.queries import AnswerCounter, AnswerWatch
-from services.monitor.readers import ReaderWatch
-from services.monitor.search_client import SearchClient
-from services.monitor.settings import Settings
-from services.monitor.shards import ShardWatch
-from shared.adapters.kafka import KafkaPublisher
-from shared.adapters.redis import Connection, connect
-from shared.announcing import LoopAnnouncer
+from services.monitor.alerts.store import AlertStore
+from services.monitor.alerts.wiring import wire as wire_alerts
+from services.monitor.answers.wiring import wire as wire_answers
+from services.monitor.canaries.wiring import wire as wire_canaries
+from services.monitor.dependencies import MonitorDependencies
+from services.monitor.drift.wiring import wire as wire_drift
+from services.monitor.feature import Feature
+from services.monitor.freshness.wiring import wire as wire_freshness
+from services.monitor.generations import WatchedGenerations
+from services.monitor.search_probe import SearchProbe
+from services.monitor.settings import MonitorSettings, Settings
 from shared.clock import SystemClock
-from shared.compacted import CompactedTopic
-from shared.dead_letters import DeadLetters
-from shared.leadership import TTL, Leadership, Look
-from shared.leases import Lease
-from shared.loop import PartitionLoop, Reading
-from shared.partition_reader import BatchLimits
-from shared.periodic import Every
-from shared.registry import Readers
-from shared.rollout_log import RolloutLog
-from shared.worker import Part, Worker
+from shared.cluster.leader import TTL, Leadership
+from shared.cluster.lease import Lease
+from shared.generations.rollout_log import RolloutLog
+from shared.kafka.publisher import KafkaPublisher
+from shared.process.periodic import Every
+from shared.process.worker import Worker
+from shared.state.redis import Connection, connect
 
-CANARIES_EVERY = timedelta(milliseconds=500)
-BULLETIN_EVERY = timedelta(seconds=5)
 NAME = "monitor"
-READING = Reading(name=NAME, topics=(SearchQuery.topic,))
-SELDOM = BatchLimits(messages=2000, poll=timedelta(seconds=2))
-"""A window's tally is written back whole with every batch."""
 
 
 def build(settings: Settings) -> Worker:
     """Return the monitor, ready to run."""
     worker = Worker(NAME, settings, port=settings.monitor.port)
-    redis, clock = connect(settings), SystemClock()
-    publisher, namespace = KafkaPublisher(settings), settings.namespace
-    rollouts = RolloutLog(settings)
-    generations = Generations(redis, namespace=namespace, state=lambda: rollouts.generations, clock=clock)
-    alerts = AlertBook(redis, publisher, namespace=namespace, clock=clock)
-    topics = alerts_topic, canaries_topic = [CompactedTopic(settings, each.topic) for each in (Alert, Canary)]
-    leadership = Leadership(Lease(redis, f"{namespace}:{NAME}", owner=worker.instance, ttl=TTL))
-    counter = AnswerCounter(redis, namespace=namespace, rule=settings.monitor.answers_rule, clock=clock)
-    letters = DeadLetters(publisher, reader=NAME, by=CanaryBook)
-    instruments = Instruments(
-        book=CanaryBook(canaries_topic, letters, redis, namespace=namespace),
-        store=partial(CanaryStore, redis, namespace),
-        search=_search(settings),
-        generations=generations,
-        alerts=alerts,
+    redis, publisher, clock = connect(settings), KafkaPublisher(settings), SystemClock()
+    rollouts, namespace = RolloutLog(settings), settings.namespace
+    dependencies = MonitorDependencies(
+        redis=redis,
+        publisher=publisher,
+        search=_search(settings.monitor),
+        generations=WatchedGenerations(
+            redis, namespace=namespace, state=lambda: rollouts.generations, clock=clock
+        ),
+        alerts=AlertStore(redis, publisher, namespace=namespace, clock=clock),
         clock=clock,
     )
-    bulletin = Bulletin(alerts_topic, alerts, generations)
-    canaries = CanaryWatch(settings, instruments)
-    drift, tallying = _drift(settings, redis, instruments, publisher=publisher)
-    counting = PartitionLoop(settings, counter, reading=READING, publisher=publisher, clock=clock)
-    parts: list[Part] = [Connection(redis), publisher, rollouts, *topics, instruments.search, leadership]
-    for part in [*parts, counting, *tallying]:
-        worker.add(part)
-    for name, (look, every) in {
-        "alerts": (bulletin.look, BULLETIN_EVERY),
-        "canaries": (canaries.look, CANARIES_EVERY),
-        "drift": (drift.look, settings.monitor.drift.every),
-        **_other_looks(settings, instruments, redis=redis, counter=counter),
-    }.items():
-        worker.add(Every(f"watch {name}", every, leadership.led(look)))
-    worker.command("canaries.run", canaries.request)
-    add_pages(worker.api, bulletin, canaries)
-    worker.api.add_api_route("/drift", drift.standing)
+    leadership = Leadership(Lease(redis, f"{namespace}:{NAME}", owner=worker.instance, ttl=TTL))
+    for component in (Connection(redis), publisher, rollouts, dependencies.search, leadership):
+        worker.add(component)
+    _add(worker, _features(settings, dependencies), leadership)
     return worker
 
 
-def _drift(
-    settings: Settings, redis: Redis, instruments: Instruments, *, publisher: KafkaPublisher
-) -> tuple[DriftWatch, list[Part]]:
-    """Return the watch over drift, and the parts that tally for it."""
-    clock, namespace = instruments.clock, settings.namespace
-    keeper = TallyKeeper(
-        redis,
-        namespace=namespace,
-        settings=settings.monitor.drift,
-        generations=instruments.generations,
-        clock=clock,
-    )
-    loop = PartitionLoop(
-        settings,
-        keeper,
-        reading=Reading(name=DRIFT_READING, topics=DRIFT_TOPICS, limits=SELDOM),
-        publisher=publisher,
-        clock=clock,
-    )
-    sources = Sources(
-        keeper=keeper,
-        readers=Readers(redis, namespace, DRIFT_READING),
-        store=DriftStore(redis, namespace=namespace),
-        probes=Probes(settings, instruments),
-    )
-    watch = DriftWatch(settings, sources, instruments, publisher=publisher)
-    return watch, [loop, LoopAnnouncer(settings, loop, redis=redis, clock=clock)]
+def _add(worker: Worker, features: Sequence[Feature], leadership: Leadership) -> None:
+    """Let the worker run the features: what every monitor runs first, then what the leading one watches."""
+    for component in chain.from_iterable(feature.components for feature in features):
+        worker.add(component)
+    for watch in chain.from_iterable(feature.watches for feature in features):
+        worker.add(Every(f"watch {watch.name}", watch.every, leadership.leader_only(watch.tick)))
+    for name, command in chain.from_iterable(feature.commands.items() for feature in features):
+        worker.command(name, command)
+    for path, page in chain.from_iterable(feature.pages.items() for feature in features):
+        worker.api.add_api_route(path, page)
 
 
-def _other_looks(
-    settings: Settings, instruments: Instruments, *, redis: Redis, counter: AnswerCounter
-) -> dict[str, tuple[Look, timedelta]]:
-    """Return what else is looked at, and how often."""
-    alerts, generations, clock = instruments.alerts, instruments.generations, instruments.clock
-    shards = ShardWatch(settings, generations, alerts, clock=clock)
-    readers = ReaderWatch(settings, redis, generations=generations, alerts=alerts, clock=clock)
-    answers = AnswerWatch(settings, counter, alerts, clock=clock)
-    watched = settings.monitor
-    return {
-        "shards": (shards.look, watched.shards_every),
-        "readers": (readers.look, watched.shards_every),
-        "answers": (answers.look, watched.answers_every),
-    }
+def _features(settings: Settings, dependencies: MonitorDependencies) -> list[Feature]:
+    """Return the features, each wired with its section."""
+    sections, grace = settings.monitor, settings.monitor.alerts.grace
+    return [
+        wire_alerts(settings, alerts=dependencies.alerts, generations=dependencies.generations),
+        wire_canaries(settings, sections.canaries, dependencies, grace=grace),
+        wire_freshness(settings, sections.freshness, dependencies, grace=grace),
+        wire_answers(settings, sections.answers, dependencies),
+        wire_drift(settings, sections.drift, dependencies),
+    ]
 
 
-def add_pages(api: FastAPI, bulletin: Bulletin, watch: CanaryWatch) -> None:
-    """Add `GET /alerts` (open ones, of every worker) and `GET /canaries` (last results)."""
-
-    @api.get("/alerts")
-    async def alerts() -> dict[str, object]:
-        return {"alerts": [alert.model_dump(mode="json") for alert in bulletin.open()]}
-
-    @api.get("/canaries")
-    async def canaries() -> dict[str, object]:
-        return {"canaries": [result.model_dump(mode="json") for result in await watch.results()]}
-
-
-def _search(settings: Settings) -> SearchClient:
-    watched = settings.monitor
-    return SearchClient(
-        watched.search_url,
-        token=watched.search_token.get_secret_value(),
-        timeout=watched.search_timeout,
-        concurrency=watched.concurrency,
+def _search(section: MonitorSettings) -> SearchProbe:
+    return SearchProbe(
+        section.search_url,
+        token=section.search_token.get_secret_value(),
+        timeout=section.search_timeout,
+        concurrency=section.concurrency,
     )

@@ -1,7 +1,7 @@
 """How much was written to the index: what tells that the catalogue has changed a lot."""
 
 from schemas.topics import index_records
-from shared.adapters.broker_log import BrokerLog
+from shared.kafka.offsets import BrokerLog
 from shared.records import Partition
 
 

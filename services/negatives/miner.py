@@ -1,15 +1,15 @@
 """Mines the queries that moved: a bounded number at a time, those that have waited longest first.
 
-Read the marks and what is known, ask the index, decide, remember what will be published, write it and wait
-for the broker, remember what there is now, then forget the marks unless there were new ones: a kill
+Read the marks and the evidence, ask the index, decide, prepare what will be published, write it and wait
+for the broker, commit what there is now, then forget the marks unless there were new ones: a kill
 anywhere in between publishes once more, never once too few.
 
-The owner of partition 0 mines all queries. A query's facts lie in several partitions, and its negatives
+The owner of partition 0 mines all queries. A query's evidence lies in several partitions, and its negatives
 need one writer: with one miner nobody has to agree on whose a query is.
 """
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import NamedTuple, Protocol
 
 import structlog
@@ -18,13 +18,15 @@ from schemas.judgements import Negative
 from services.negatives import metrics
 from services.negatives.domain.candidates import Retrieved
 from services.negatives.domain.mine import Mined, mine
-from services.negatives.domain.plan import Plan, plan
-from services.negatives.domain.rules import Rules
-from services.negatives.facts import Facts
-from services.negatives.store import MINER, Held, Known, Store
-from shared.errors import FencedError, TransientError
+from services.negatives.domain.plan import MiningPlan, plan_mining
+from services.negatives.domain.refresh import RefreshPolicy
+from services.negatives.domain.rules import MiningRules
+from services.negatives.evidence import EvidenceHandler
+from services.negatives.store import MINER, EvidenceState, EvidenceStore, QueryState
+from shared.errors import TransientError
 from shared.ports import Clock, Publisher, outgoing
 from shared.records import Outgoing
+from shared.state.fenced import unless_revoked
 
 log = structlog.get_logger()
 
@@ -32,7 +34,7 @@ EVERY = timedelta(seconds=1)
 WATCH_EVERY = timedelta(seconds=10)
 
 
-class Live(NamedTuple):
+class LiveIndex(NamedTuple):
     """What tells the live index from others."""
 
     generation: str
@@ -42,16 +44,16 @@ class Live(NamedTuple):
 class Index(Protocol):
     """The live index, as search answers from it; what fails for now raises `TransientError`."""
 
-    async def live(self) -> Live:
+    async def live(self) -> LiveIndex:
         """Return the live generation and its model."""
         ...
 
-    async def retrieve(self, query: str, wanted: Plan) -> Retrieved | None:
+    async def retrieve(self, query: str, plan: MiningPlan) -> Retrieved | None:
         """Return what it proposes for a query, and what it knows of positives; None: it refuses the query."""
         ...
 
 
-class Records(Protocol):
+class RecordCounter(Protocol):
     """The log of a generation's index records."""
 
     async def written(self, generation: str) -> int:
@@ -59,105 +61,93 @@ class Records(Protocol):
         ...
 
 
-class Upkeep(NamedTuple):
-    """When all queries are mined again although neither index nor rules are others."""
-
-    records: int = 0
-    """After so many index records, or when the log is a quarter longer: whichever comes first; 0: never."""
-    every: timedelta = timedelta(hours=1)
-    """But no oftener than that."""
-
-    def is_due(self, held: Held, written: int, now: datetime) -> bool:
-        """Whether the catalogue has changed a lot since, and long enough ago."""
-        news = written - held.written
-        much = self.records > 0 and news > 0 and news >= min(self.records, held.written / 4)
-        return much and now - held.marked >= self.every
-
-
 class Miner:
     """Mines while this process owns partition 0."""
 
     def __init__(
-        self, facts: Facts, store: Store, index: Index, *, publisher: Publisher, clock: Clock
+        self,
+        evidence: EvidenceHandler,
+        store: EvidenceStore,
+        index: Index,
+        *,
+        publisher: Publisher,
+        clock: Clock,
     ) -> None:
-        self._facts = facts
+        self._evidence = evidence
         self._store = store
         self._index = index
         self._publisher = publisher
         self._clock = clock
 
-    async def tick(self, rules: Rules, *, settle: timedelta, limit: int) -> None:
+    async def tick(self, rules: MiningRules, *, settle: timedelta, limit: int) -> None:
         """Mine up to `limit` queries that moved longer than `settle` ago."""
-        held = self._facts.held.get(MINER)
-        if held is None:
+        state = self._evidence.states.get(MINER)
+        if state is None:
             return
-        try:
+        with unless_revoked(self._evidence.states, MINER):
             for query in await self._store.due(self._clock.now() - settle, limit):
-                await self._attempt(held, query, rules)
-        except FencedError:
-            if self._facts.held.get(MINER) is held:
-                raise
-            log.info("negatives.partition_gone")  # the partition was revoked while we worked
+                await self._attempt(state, query, rules)
         metrics.waiting.set(await self._store.waiting())
 
-    async def watch(self, rules: Rules, upkeep: Upkeep, records: Records) -> None:
+    async def watch(self, rules: MiningRules, refresh: RefreshPolicy, records: RecordCounter) -> None:
         """Mark every query again when there is reason to.
 
         Another index is live, or other rules hold, than when it was mined; or much was written since.
         """
-        held = self._facts.held.get(MINER)
-        if held is None:
+        state = self._evidence.states.get(MINER)
+        if state is None:
             return
         live = await self._index.live()
-        against, now = f"{live.generation} {live.fingerprint} {rules.name}", self._clock.now()
+        mined_from = f"{live.generation} {live.fingerprint} {rules.name}"
+        now = self._clock.now()
         written = await records.written(live.generation)
-        if against == held.against and not upkeep.is_due(held, written, now):
+        news, age = written - state.written, now - state.marked
+        if mined_from == state.mined_from and not refresh.is_due(news, of=state.written, age=age):
             return
-        try:
+        with unless_revoked(self._evidence.states, MINER):
             await self._store.mark_all(now)
-            await self._store.mined_against(held, against, written=written, now=now)
-        except FencedError:
-            if self._facts.held.get(MINER) is held:
-                raise
-            return
-        log.info("negatives.mined_again", generation=live.generation, records=written)
+            await self._store.set_mined_from(state, mined_from, written=written, now=now)
+            log.info("negatives.mined_again", generation=live.generation, records=written)
 
-    async def _attempt(self, held: Held, query: str, rules: Rules) -> None:
+    async def _attempt(self, state: EvidenceState, query: str, rules: MiningRules) -> None:
         try:
-            await self._mine(held, query, rules)
+            await self._mine(state, query, rules)
         except TransientError:  # it may be this query only: the others must not wait for it
             await self._store.postpone(query, self._clock.now())
             raise
 
-    async def _mine(self, held: Held, query: str, rules: Rules) -> None:
-        known = await self._store.known(query)
-        wanted = await self._planned(held, query, known, rules=rules)
-        mined = await self._mined(query, wanted, rules) if wanted else Mined()
-        if wanted is None:
+    async def _mine(self, state: EvidenceState, query: str, rules: MiningRules) -> None:
+        before = await self._store.query_state(query)
+        plan = await self._planned(state, query, before, rules=rules)
+        mined = await self._mined(query, plan, rules) if plan else Mined()
+        if plan is None:
             metrics.mined.labels("no_positive").inc()
-        chosen = [negative.product_id for negative in mined.negatives]
-        gone = sorted(known.chosen - set(chosen))
-        if chosen or gone:
-            await self._store.promise(held, [(query, chosen)], mark=False, now=self._clock.now())
+        product_ids = [negative.product_id for negative in mined.negatives]
+        gone = sorted(before.published - set(product_ids))
+        if product_ids or gone:
+            await self._store.prepare(state, [(query, product_ids)], mark=False, now=self._clock.now())
             await self._publish(query, mined, gone)
-            await self._store.settle(held, query, chosen, now=self._clock.now())
-        await self._store.forget(query, known)
+            await self._store.commit(state, query, product_ids, now=self._clock.now())
+        await self._store.forget(query, before)
 
-    async def _planned(self, held: Held, query: str, known: Known, *, rules: Rules) -> Plan | None:
-        """Plan the query, tell what is right for it, and learn what is right together with that."""
-        wanted = plan(known.facts, rules)
-        positives = wanted.positives if wanted else ()
-        telling = len(positives) <= rules.together
-        best = positives[: rules.together]
-        together = await self._store.relate(held, query, best, telling=telling, now=self._clock.now())
-        return replace(wanted, together=together) if wanted else None
+    async def _planned(
+        self, state: EvidenceState, query: str, before: QueryState, *, rules: MiningRules
+    ) -> MiningPlan | None:
+        """Plan the query, remember its positives, and learn its co-positives."""
+        plan = plan_mining(before.evidence, rules)
+        positives = plan.positives if plan else ()
+        is_specific = len(positives) <= rules.co_positive_limit
+        best = positives[: rules.co_positive_limit]
+        now = self._clock.now()
+        co_positives = await self._store.relate(state, query, best, is_specific=is_specific, now=now)
+        return replace(plan, co_positives=co_positives) if plan else None
 
-    async def _mined(self, query: str, wanted: Plan, rules: Rules) -> Mined:
-        retrieved = await self._index.retrieve(query, wanted)
+    async def _mined(self, query: str, plan: MiningPlan, rules: MiningRules) -> Mined:
+        retrieved = await self._index.retrieve(query, plan)
         if retrieved is None or not retrieved.scores:
             metrics.mined.labels("unscored" if retrieved else "refused").inc()
             return Mined()
-        mined = mine(query, wanted, retrieved, rules=rules, now=self._clock.now())
+        mined = mine(query, plan, retrieved, rules=rules, now=self._clock.now())
         metrics.mined.labels("mined").inc()
         for reason, number in mined.refused.items():
             metrics.refused.labels(reason).inc(number)

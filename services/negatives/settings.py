@@ -8,8 +8,9 @@ from typing import Annotated, Self
 from pydantic import Field, SecretStr, model_validator
 
 from schemas.filters import FieldName
-from services.negatives.domain.rules import CODES, OBJECTIVE, TITLES, Method, Rules
-from shared.settings import Port, Section
+from services.negatives.domain.rules import OBJECTIVE, Method, MiningRules
+from shared.section import Section
+from shared.settings import Port
 from shared.settings import Settings as Base
 
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -30,35 +31,35 @@ class NegativeSettings(Section):
     """Mined at most, by the one worker that mines."""
     settle: timedelta = timedelta(seconds=10)
     """How long a query waits after its judgements moved; it is mined no oftener than that."""
-    asked: Annotated[int, Field(ge=0, le=100)] = 5
+    scored_positives: Annotated[int, Field(ge=0, le=100)] = 5
     """Positives that the search does not find, best first, whose scores are asked one by one."""
     objective: frozenset[str] = OBJECTIVE
     """Actions that make a positive."""
-    positive_grade: Grade = Rules.positive_grade
-    positive_actions: Annotated[int, Field(ge=1)] = Rules.positive_actions
-    neutral_grade: Grade = Rules.neutral_grade
-    evidence: Expected = Rules.evidence
-    skipped_expected: Expected = Rules.skipped_expected
-    margin: Share = Rules.margin
-    overlap: Share = Rules.overlap
-    together: Annotated[int, Field(ge=0, le=100)] = Rules.together
-    depth: Rank = Rules.depth
-    first_rank: Rank = Rules.first_rank
-    last_rank: Rank = Rules.last_rank
-    number: Annotated[int, Field(ge=1, le=500)] = Rules.number
-    method: Method = Rules.method
-    hard: Share = Rules.hard
-    medium: Share = Rules.medium
+    positive_grade: Grade = MiningRules.positive_grade
+    positive_actions: Annotated[int, Field(ge=1)] = MiningRules.positive_actions
+    neutral_grade: Grade = MiningRules.neutral_grade
+    evidence: Expected = MiningRules.evidence
+    skipped_expected: Expected = MiningRules.skipped_expected
+    margin: Share = MiningRules.margin
+    overlap: Share = MiningRules.overlap
+    co_positive_limit: Annotated[int, Field(ge=0, le=100)] = MiningRules.co_positive_limit
+    depth: Rank = MiningRules.depth
+    first_rank: Rank = MiningRules.first_rank
+    last_rank: Rank = MiningRules.last_rank
+    number: Annotated[int, Field(ge=1, le=500)] = MiningRules.number
+    method: Method = MiningRules.method
+    hard: Share = MiningRules.hard
+    medium: Share = MiningRules.medium
     cross_encoder: Path | None = None
     """A sentence-transformers CrossEncoder directory that is asked about candidates; absent: nobody is."""
-    veto: Share = Rules.veto
+    veto: Share = MiningRules.veto
     remine_records: Annotated[int, Field(ge=0)] = 50_000
     """All queries are mined again when so many records were written to the index since they were, or when
     its log has become a quarter longer; 0: never."""
     remine_every: timedelta = timedelta(hours=1)
     """But no oftener than that."""
-    titles: Annotated[tuple[FieldName, ...], Field(max_length=20)] = TITLES
-    codes: Annotated[tuple[FieldName, ...], Field(max_length=50)] = CODES
+    titles: Annotated[tuple[FieldName, ...], Field(max_length=20)] = MiningRules.titles
+    codes: Annotated[tuple[FieldName, ...], Field(max_length=50)] = MiningRules.codes
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -68,9 +69,9 @@ class NegativeSettings(Section):
             raise ValueError("medium is above hard")
         return self
 
-    def rules(self) -> Rules:
+    def rules(self) -> MiningRules:
         """Return the rules of mining."""
-        return Rules(**{it.name: getattr(self, it.name) for it in fields(Rules)})
+        return MiningRules(**{field.name: getattr(self, field.name) for field in fields(MiningRules)})
 
 
 class Settings(Base):

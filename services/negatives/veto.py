@@ -11,10 +11,10 @@ from math import exp
 from pathlib import Path
 
 from services.negatives.domain.candidates import Retrieved
-from services.negatives.domain.mine import doubtful
-from services.negatives.domain.plan import Plan
-from services.negatives.domain.rules import Rules
-from services.negatives.miner import Index, Live
+from services.negatives.domain.mine import hits_to_cross_score
+from services.negatives.domain.plan import MiningPlan
+from services.negatives.domain.rules import MiningRules
+from services.negatives.miner import Index, LiveIndex
 from shared.encoder import pairs
 from shared.errors import ConfigurationError
 
@@ -22,26 +22,27 @@ Model = Callable[[str, Sequence[str]], Sequence[float]]
 """How relevant each title is to a query, from 0 to 1 (blocking)."""
 
 
-class Doubting:
+class VetoedIndex:
     """An index whose answers carry what a cross-encoder says of those that may be taken."""
 
-    def __init__(self, index: Index, model: Model, rules: Rules) -> None:
+    def __init__(self, index: Index, model: Model, rules: MiningRules) -> None:
         self._index = index
         self._model = model
         self._rules = rules
 
-    async def live(self) -> Live:
+    async def live(self) -> LiveIndex:
         """Return the live generation and its model; raises `TransientError`."""
         return await self._index.live()
 
-    async def retrieve(self, query: str, wanted: Plan) -> Retrieved | None:
-        """Return the index's answer with the doubts; raises `TransientError`."""
-        found = await self._index.retrieve(query, wanted)
-        if found is None:
+    async def retrieve(self, query: str, plan: MiningPlan) -> Retrieved | None:
+        """Return the index's answer with the cross-encoder's scores; raises `TransientError`."""
+        retrieved = await self._index.retrieve(query, plan)
+        if retrieved is None:
             return None
-        hits = doubtful(query, wanted, found, rules=self._rules)
+        hits = hits_to_cross_score(query, plan, retrieved, rules=self._rules)
         scores = await asyncio.to_thread(self._model, query, [hit.title for hit in hits]) if hits else ()
-        return replace(found, doubts={hit.product_id: score for hit, score in zip(hits, scores, strict=True)})
+        by_id = {hit.product_id: score for hit, score in zip(hits, scores, strict=True)}
+        return replace(retrieved, cross_scores=by_id)
 
 
 def load(directory: Path) -> Model:

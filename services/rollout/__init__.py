@@ -1,7 +1,10 @@
 """The rollout worker: answers requests to build, promote, roll back and retire generations of the index.
 
-Consumes `rollout.v1` (requests, and its own answers) and `models.v1`. Produces answers on `rollout.v1`,
-the topics `index.records.<generation>`, and alerts.
+Consumes `rollout.v1` (requests, and its own answers), `models.v1`, and what owners, readers and workers of
+every generation announce in Redis, with the canaries' last results.
+Produces answers on `rollout.v1`, the command `canaries.run` on `control.commands.v1` when a generation has
+caught up, and `alerts.v1` when one was given up. It makes and removes the topics
+`index.records.<generation>`, and writes no message to them.
 
 Guarantees
 * Every request is answered; of two answers to one request the first counts, whoever gave it. A worker that is

@@ -1,18 +1,20 @@
-"""Wires the rollout worker: the log it follows, the models, and the conductor under a lease."""
+"""Wires the rollout worker: the log it follows, the models, and the controller under a lease."""
 
-from services.rollout.conductor import Conductor, Instruments
-from services.rollout.evidence import Witnesses
+from services.rollout.controller import RolloutController, RolloutDependencies
+from services.rollout.evidence import EvidenceCollector
+from services.rollout.models import CandidateModels
 from services.rollout.settings import Settings
 from services.rollout.topics import GenerationTopics
-from shared.adapters.broker_log import BrokerLog
-from shared.adapters.kafka import KafkaPublisher
-from shared.adapters.redis import Connection, connect
 from shared.clock import SystemClock
-from shared.leadership import TTL, Leadership
-from shared.leases import Lease
-from shared.periodic import Every
-from shared.rollout_log import RolloutLog
-from shared.worker import Worker
+from shared.cluster.leader import TTL, Leadership
+from shared.cluster.lease import Lease
+from shared.generations.rollout_log import RolloutLog
+from shared.kafka.offsets import BrokerLog
+from shared.kafka.publisher import KafkaPublisher
+from shared.process.periodic import Every
+from shared.process.worker import Worker
+from shared.state.redis import Connection, connect
+from shared.streaming.heartbeat import FollowedTopics, ReaderHeartbeat
 
 NAME = "rollout"
 
@@ -21,19 +23,21 @@ def build(settings: Settings) -> Worker:
     """Return the rollout worker, ready to run."""
     worker = Worker(NAME, settings, port=settings.rollout.port)
     redis, publisher, edges = connect(settings), KafkaPublisher(settings), BrokerLog(settings)
-    rollouts = RolloutLog(settings)
+    rollouts, clock = RolloutLog(settings), SystemClock()
     lease = Lease(redis, f"{settings.namespace}:{NAME}", owner=worker.instance, ttl=TTL)
     leadership = Leadership(lease)
-    instruments = Instruments(
+    dependencies = RolloutDependencies(
         rollouts=rollouts,
-        witnesses=Witnesses(redis, settings),
+        evidence=EvidenceCollector(redis, settings),
+        models=CandidateModels(settings),
         topics=GenerationTopics(settings),
         edges=edges,
         publisher=publisher,
-        clock=SystemClock(),
+        clock=clock,
     )
-    conductor = Conductor(settings, instruments)
-    looks = Every("conduct", settings.rollout.look_every, leadership.led(conductor.look))
-    for part in (Connection(redis), publisher, edges, rollouts, leadership, looks):
-        worker.add(part)
+    controller = RolloutController(settings, dependencies)
+    ticks = Every("rollout", settings.rollout.look_every, leadership.leader_only(controller.tick))
+    heartbeat = ReaderHeartbeat(settings, FollowedTopics(NAME, rollouts), redis=redis, clock=clock)
+    for component in (Connection(redis), publisher, edges, rollouts, leadership, ticks, heartbeat):
+        worker.add(component)
     return worker

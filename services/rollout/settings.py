@@ -6,11 +6,12 @@ from typing import Annotated
 from pydantic import Field
 
 import shared.settings
-from shared.settings import Port, Section
+from shared.section import Section
+from shared.settings import Port
 
 
 class RolloutSettings(Section):
-    """When a generation counts as whole."""
+    """When a generation counts as whole, and how often that is decided."""
 
     port: Port = 8870
     most_behind: Annotated[int, Field(ge=0)] = 100

@@ -1,11 +1,11 @@
-"""The topic of a generation's records: made before it is built, removed when nobody has a use for it."""
+"""The topics of a generation: made before it is built, removed when nobody has a use for them."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiokafka.errors import KafkaError
 
-from schemas.topics import index_records
+from schemas.topics import topics_of
 from shared.errors import TransientError
 from shared.infrastructure import topics
 from shared.infrastructure.topic_plan import Wanted, difference, wanted_topic
@@ -15,7 +15,7 @@ PATIENCE_SECONDS = 5.0
 
 
 class GenerationTopics:
-    """Makes and removes `index.records.<generation>`; doing either twice is harmless.
+    """Makes and removes `index.records.<generation>` and its dead letters; doing either twice is harmless.
 
     Both raise `TransientError` when the broker is away.
     """
@@ -24,24 +24,26 @@ class GenerationTopics:
         self._settings = settings
 
     async def make(self, generation: str) -> None:
-        """Make the topic unless it is there."""
-        topic = self._wanted(generation)
+        """Make those topics that are not there."""
+        wanted = self._wanted(generation)
+        names = {topic.name for topic in wanted}
         async with self._connected() as administration:
-            existing = (await administration.existing([topic.name])).get(topic.name)
-            await administration.carry_out(difference(topic, existing), existing)
-            await administration.until(lambda there: topic.name in there)
+            existing = await administration.existing(sorted(names))
+            for topic in wanted:
+                before = existing.get(topic.name)
+                await administration.carry_out(difference(topic, before), before)
+            await administration.until(lambda there: names <= there)
 
     async def remove(self, generation: str) -> bool:
-        """Remove the topic; return whether there was one."""
-        name = self._wanted(generation).name
+        """Remove the topics; return whether there was one."""
         async with self._connected() as administration:
-            if not await administration.existing([name]):
-                return False
-            await administration.delete(name)
-            return True
+            existing = await administration.existing([topic.name for topic in self._wanted(generation)])
+            for name in existing:
+                await administration.delete(name)
+            return bool(existing)
 
-    def _wanted(self, generation: str) -> Wanted:
-        return wanted_topic(index_records(generation), self._settings)
+    def _wanted(self, generation: str) -> list[Wanted]:
+        return [wanted_topic(topic, self._settings) for topic in topics_of(generation)]
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[topics.Administration]:

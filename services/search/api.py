@@ -4,24 +4,25 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from importlib.resources import files
 from time import perf_counter
-from typing import Annotated, Any
+from typing import Annotated
 
-import orjson
 from fastapi import FastAPI, Path, Query
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import Counter, Histogram
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 
 from schemas.base import GenerationName, ProductId
-from services.search.domain.answer import Answer
+from schemas.search_api import MAX_K, MAX_QUERY, Mode, SearchRequest, SimilarRequest, WhyResponse
+from services.search.description import ROUTES, describe
+from services.search.domain.answer import SearchAnswer
 from services.search.domain.explanation import explain
 from services.search.domain.record import query_record
-from services.search.domain.request import MAX_K, MAX_QUERY, Mode, SearchRequest, SimilarRequest
-from services.search.engine import SearchEngine, place_of
+from services.search.engine import SearchEngine, rank_of
 from services.search.limits import Gate
 from services.search.log import QueryLog
-from services.search.problem import Refusal, on_http_error, on_invalid, on_refusal
+from services.search.problem import Refusal, on_failure, on_http_error, on_invalid, on_refusal
 from services.search.settings import SearchSettings
 from shared.ports import Clock
 
@@ -45,38 +46,38 @@ class SearchApi:
         self._engine = engine
         self._log = log
         self._clock = clock
-        self._minute, self._vectors = clock.now(), 0
+        self._minute_began, self._vectors_logged = clock.now(), 0
 
     async def search(self, request: SearchRequest) -> Response:
         """Search by text: `dense` (meaning), `lexical` (words) or `hybrid` (both, the default)."""
         began = perf_counter()
         answer = await self._engine.search(request)
-        took = (perf_counter() - began) * 1000
+        milliseconds = (perf_counter() - began) * 1000
         if request.log and self._settings.log_queries:
             now = self._clock.now()
             record = query_record(
                 request,
-                answer if self._takes_vector(now) else replace(answer, vector=None),
+                answer if self._logs_vector(now) else replace(answer, vector=None),
                 now=now,
                 application=self._settings.application,
-                took_ms=round(took, 3),
+                took_ms=round(milliseconds, 3),
             )
             self._log.write(record)
-        return _answered("search", answer, took=took, fields=request.fields)
+        return _answered("search", answer, milliseconds=milliseconds, fields=request.fields)
 
-    def _takes_vector(self, now: datetime) -> bool:
+    def _logs_vector(self, now: datetime) -> bool:
         """Return whether this minute's share of query vectors is not yet logged."""
-        if now - self._minute >= MINUTE:
-            self._minute, self._vectors = now, 0
-        self._vectors += 1
-        return self._vectors <= self._settings.log_vectors
+        if now - self._minute_began >= MINUTE:
+            self._minute_began, self._vectors_logged = now, 0
+        self._vectors_logged += 1
+        return self._vectors_logged <= self._settings.log_vectors
 
     async def similar(self, request: SimilarRequest) -> Response:
         """Find the products nearest to a product, or to a text."""
         began = perf_counter()
         answer = await self._engine.similar(request)
-        took = (perf_counter() - began) * 1000
-        return _answered("similar", answer, took=took, fields=request.fields)
+        milliseconds = (perf_counter() - began) * 1000
+        return _answered("similar", answer, milliseconds=milliseconds, fields=request.fields)
 
     async def why(
         self,
@@ -93,26 +94,27 @@ class SearchApi:
         """
         request = SearchRequest(text=query, mode=mode, generation=generation, k=depth, log=False)
         answer, shard = await self._engine.why(request, product_id)
-        place = place_of(answer.ranked, product_id)
-        ranked = answer.ranked[place - 1] if place else None
+        rank = rank_of(answer.ranked, product_id)
+        ranked = answer.ranked[rank - 1] if rank else None
+        reasons = explain(
+            product_id,
+            shard,
+            rank=rank,
+            depth=len(answer.ranked),
+            reranker=ranked.reranker if ranked else None,
+        )
         return _json(
-            {
-                "query": query,
-                "product_id": product_id,
-                "generation": answer.generation,
-                "mode": answer.mode,
-                "partial": answer.partial,
-                "rank": place,
-                "score": ranked.score if ranked else None,
-                "shard": shard,
-                "reasons": explain(
-                    product_id,
-                    shard,
-                    rank=place,
-                    depth=len(answer.ranked),
-                    last_stage=ranked.last_stage if ranked else None,
-                ),
-            }
+            WhyResponse(
+                query=query,
+                product_id=product_id,
+                generation=answer.generation,
+                mode=answer.mode,
+                partial=answer.partial,
+                rank=rank,
+                score=ranked.score if ranked else None,
+                shard=shard,
+                reasons=tuple(reasons),
+            )
         )
 
     async def product(
@@ -126,38 +128,32 @@ class SearchApi:
 
 def mount(api: FastAPI, routes: SearchApi, settings: SearchSettings) -> None:
     """Add the routes, the gate before them, their errors, and `/docs` (which needs no network)."""
-    answers = {status: {"description": text} for status, text in _PROBLEMS.items()}
-    for path, method, route in (
-        ("/search", "POST", routes.search),
-        ("/similar", "POST", routes.similar),
-        ("/why", "GET", routes.why),
-        ("/product/{product_id:path}", "GET", routes.product),
-    ):
+    for name, route in ROUTES.items():
         api.add_api_route(
-            path, route, methods=[method], response_class=Response, response_model=None, responses=answers
+            route.path,
+            getattr(routes, name),
+            methods=[route.method],
+            response_class=Response,
+            response_model=None,  # the routes make their answers themselves, from the same models
+            responses=route.responses(),
         )
+    describe(api)
     page = files(__package__).joinpath("docs.html").read_text("utf-8")
     api.add_api_route("/docs", lambda: HTMLResponse(page), include_in_schema=False)
     api.add_exception_handler(Refusal, on_refusal)
     api.add_exception_handler(RequestValidationError, on_invalid)
     api.add_exception_handler(HTTPException, on_http_error)
+    api.add_exception_handler(Exception, on_failure)
     api.add_middleware(Gate, settings=settings)
 
 
-_PROBLEMS: dict[int | str, str] = {
-    401: "A bearer token is missing",
-    413: "The body is too large",
-    422: "The request does not fit",
-    429: "Too many requests in hand; ask again after `Retry-After` seconds",
-    503: "No shard could answer",
-}
-
-
-def _answered(endpoint: str, answer: Answer, *, took: float, fields: tuple[str, ...] | None) -> Response:
+def _answered(
+    endpoint: str, answer: SearchAnswer, *, milliseconds: float, fields: tuple[str, ...] | None
+) -> Response:
     searches.labels(endpoint, "partial" if answer.partial else "whole").inc()
-    seconds.labels(endpoint).observe(took / 1000)
-    return _json(answer.json(took_ms=took, fields=fields))
+    seconds.labels(endpoint).observe(milliseconds / 1000)
+    return _json(answer.response(took_ms=milliseconds, fields=fields))
 
 
-def _json(body: dict[str, Any]) -> Response:  # Any: JSON
-    return Response(orjson.dumps(body), media_type="application/json")
+def _json(answer: BaseModel) -> Response:
+    return Response(answer.model_dump_json(), media_type="application/json")

@@ -6,24 +6,26 @@ from uuid import uuid4
 from schemas.alerts import Alert
 from services.search.api import SearchApi, mount
 from services.search.embedding import QueryVectors
-from services.search.engine import Parts, SearchEngine
-from services.search.generation import Generations
-from services.search.last_stage import LastStage
+from services.search.engine import SearchDependencies, SearchEngine
+from services.search.generation import ServedGenerations
 from services.search.log import QueryLog
 from services.search.owners import Owners
-from services.search.settings import LastStageSettings, Settings
+from services.search.reranker import Reranker
+from services.search.settings import RerankerSettings, Settings
 from services.search.shards import ShardClient
-from shared.adapters.kafka import KafkaPublisher
-from shared.adapters.redis import Connection, connect
 from shared.clock import SystemClock
-from shared.compacted import CompactedTopic
-from shared.encoder import load
-from shared.generation_parts import GenerationParts
-from shared.generations import Generation
+from shared.encoder.loading import load_encoder
+from shared.generations.rollout_log import RolloutLog
+from shared.generations.settings import generation_settings
+from shared.generations.state import Generation
+from shared.generations.status import GenerationStatusBoard
+from shared.generations.supervisor import GenerationSupervisor
+from shared.kafka.compacted import CompactedTopic
+from shared.kafka.publisher import KafkaPublisher
 from shared.ports import PairModel
-from shared.rollout_log import RolloutLog
-from shared.standing import Standings
-from shared.worker import Worker
+from shared.process.worker import Worker
+from shared.state.redis import Connection, connect
+from shared.streaming.heartbeat import FollowedTopics, ReaderHeartbeat
 
 NAME = "search"
 
@@ -37,30 +39,33 @@ def build(settings: Settings) -> Worker:
     rollouts, alerts = RolloutLog(settings), CompactedTopic(settings, Alert.topic)
 
     def encoder(generation: Generation) -> QueryVectors:
-        model = generation.settings(settings).model
-        return QueryVectors(partial(load, model, generation.model), remember=section.cached_queries)
+        model = generation_settings(settings, generation).model
+        return QueryVectors(partial(load_encoder, model, generation.model), remember=section.cached_queries)
 
-    encoders = GenerationParts(
-        rollouts, encoder, Standings(redis, settings, worker=NAME, clock=SystemClock())
+    clock = SystemClock()
+    encoders = GenerationSupervisor(
+        rollouts, encoder, GenerationStatusBoard(redis, settings, worker=NAME, clock=clock)
     )
-    shards = ShardClient(hedge_after=section.hedge_after)
-    parts = Parts(
-        generations=Generations(rollouts, encoders, alerts.items),
+    shards = ShardClient()
+    dependencies = SearchDependencies(
+        generations=ServedGenerations(rollouts, encoders, alerts.items),
         owners=Owners(redis, settings.namespace, ttl=section.owners_ttl),
         shards=shards,
         new_id=lambda: uuid4().hex,
-        last_stage=_last_stage(section.last_stage),
+        reranker=_reranker(section.reranker),
     )
-    engine = SearchEngine(section, parts)
-    for part in (Connection(redis), publisher, log, shards, rollouts, alerts, encoders, parts.last_stage):
-        if part is not None:
-            worker.add(part)
-    worker.ready("model", parts.generations.missing)
-    mount(worker.api, SearchApi(section, engine, log, clock=SystemClock()), section)
+    engine = SearchEngine(section, dependencies)
+    heartbeat = ReaderHeartbeat(settings, FollowedTopics(NAME, rollouts, alerts), redis=redis, clock=clock)
+    for component in (Connection(redis), publisher, log, shards, rollouts, alerts, encoders, heartbeat):
+        worker.add(component)
+    if dependencies.reranker is not None:
+        worker.add(dependencies.reranker)
+    worker.ready("model", dependencies.generations.missing)
+    mount(worker.api, SearchApi(section, engine, log, clock=clock), section)
     return worker
 
 
-def _last_stage(settings: LastStageSettings) -> LastStage | None:
+def _reranker(settings: RerankerSettings) -> Reranker | None:
     directory = settings.model
     if directory is None:
         return None
@@ -70,4 +75,4 @@ def _last_stage(settings: LastStageSettings) -> LastStage | None:
 
         return pairs.load(directory, remember=settings.remember)
 
-    return LastStage(settings, load_pairs)
+    return Reranker(settings, load_pairs)

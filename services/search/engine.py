@@ -3,46 +3,56 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from services.search.domain.answer import Answer
+from schemas.search_api import (
+    Fusion,
+    Mode,
+    ProductExplanation,
+    ProductResponse,
+    SearchRequest,
+    SimilarRequest,
+)
+from services.search.domain.answer import SearchAnswer
 from services.search.domain.candidate import ShardAnswer, merge
-from services.search.domain.fusion import Ranked, rank
-from services.search.domain.request import Fusion, Mode, SearchRequest, SimilarRequest, clean
+from services.search.domain.fusion import RankedCandidate, rank
+from services.search.domain.query import clean
 from services.search.domain.route import NO_OWNER, Route, route
-from services.search.generation import Fitted, Generations
-from services.search.last_stage import LastStage
+from services.search.generation import FittedParameters, ServedGenerations
 from services.search.owners import Owners
 from services.search.problem import Refusal
+from services.search.reranker import Reranker
+from services.search.scatter import scatter
 from services.search.settings import SearchSettings
 from services.search.shards import ShardClient, ShardFailure, ShardQuery, decode_vector
+from shared.cluster.members import OwnerRecord
 from shared.errors import TransientError
-from shared.partitioning import partition_of
-from shared.registry import OwnerRecord
-
-JsonObject = dict[str, Any]  # Any: JSON
+from shared.kafka.partitioning import partition_of
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class SearchDependencies:
     """What searches are made with."""
 
-    generations: Generations
+    generations: ServedGenerations
     owners: Owners
     shards: ShardClient
     new_id: Callable[[], str]
-    last_stage: LastStage | None = None
+    reranker: Reranker | None = None
 
 
 class SearchEngine:
     """Answers requests; raises `Refusal` when there is no honest answer."""
 
-    def __init__(self, settings: SearchSettings, parts: Parts) -> None:
+    def __init__(self, settings: SearchSettings, dependencies: SearchDependencies) -> None:
         self._settings = settings
-        self._parts = parts
+        self._generations = dependencies.generations
+        self._owners = dependencies.owners
+        self._shards = dependencies.shards
+        self._reranker = dependencies.reranker
+        self._new_id = dependencies.new_id
         self._turn = 0
 
-    async def search(self, request: SearchRequest) -> Answer:
+    async def search(self, request: SearchRequest) -> SearchAnswer:
         """Answer a text query."""
         text = clean(request.text)
         if not text:
@@ -50,18 +60,18 @@ class SearchEngine:
                 422, "query.empty", "an empty query finds nothing", fix="give `text` at least one word"
             )
         query = await self._query(request, text=text, mode=request.mode)
-        fitted = self._parts.generations.fitted(query.generation)
+        fitted = self._generations.fitted(query.generation)
         fusion = request.fusion or self._fusion(fitted)
-        stage = self._parts.last_stage if request.last_stage and request.mode == "hybrid" else None
-        k = request.k if stage is None else max(request.k, stage.depth)
+        reranker = self._reranker if request.reranker and request.mode == "hybrid" else None
+        k = request.k if reranker is None else max(request.k, reranker.depth)
         answer = await self._answer(query, k, mode=request.mode, fusion=fusion)
         answer = replace(answer, threshold=fitted.threshold)
-        if stage is None:
+        if reranker is None:
             return answer
-        ranked, outcome = await stage.order(text, answer.ranked, within=query.remaining())
-        return replace(answer, ranked=ranked[: request.k], last_stage=outcome)
+        ranked, outcome = await reranker.order(text, answer.ranked, within=query.remaining())
+        return replace(answer, ranked=ranked[: request.k], reranker=outcome)
 
-    async def similar(self, request: SimilarRequest) -> Answer:
+    async def similar(self, request: SimilarRequest) -> SearchAnswer:
         """Answer with the products nearest to a product (which is left out itself) or a text."""
         if request.product_id is None:
             query = await self._query(request, text=clean(request.text or ""), mode="dense")
@@ -69,35 +79,36 @@ class SearchEngine:
         query = await self._query(request, text=None, mode="dense")
         owner = await self._owner(query.generation, request.product_id)
         try:
-            found = await self._parts.shards.similar(owner, query, request.product_id)
+            product = await self._shards.similar(owner, query, request.product_id)
         except ShardFailure as error:
             raise _unavailable(str(error)) from error
-        if found is None or not found.get("vector"):
+        if product is None:
             raise _no_product(request.product_id)
-        query = replace(
-            query, vector=decode_vector(found["vector"]), fingerprint=owner.fingerprint, k=query.k + 1
-        )
+        vector = decode_vector(product.vector)
+        query = replace(query, vector=vector, fingerprint=product.fingerprint, k=query.k + 1)
         return await self._answer(query, request.k, mode="dense", fusion=Fusion(), without=request.product_id)
 
-    async def product(self, product_id: str, generation: str | None) -> JsonObject:
+    async def product(self, product_id: str, generation: str | None) -> ProductResponse:
         """Return a product as the index has it."""
         query = await self._query(_plain(generation), text=None, mode="lexical")
         owner = await self._owner(query.generation, product_id)
         try:
-            found = await self._parts.shards.product(owner, query, product_id)
+            product = await self._shards.product(owner, query, product_id)
         except ShardFailure as error:
             raise _unavailable(str(error)) from error
-        if found is None:
+        if product is None:
             raise _no_product(product_id)
-        return {**found, "generation": query.generation, "partition": owner.partition, "epoch": owner.epoch}
+        return ProductResponse(**dict(product), generation=query.generation, epoch=owner.epoch)
 
-    async def why(self, request: SearchRequest, product_id: str) -> tuple[Answer, JsonObject | None]:
+    async def why(
+        self, request: SearchRequest, product_id: str
+    ) -> tuple[SearchAnswer, ProductExplanation | None]:
         """Return the answer to the query, and what the product's shard says of the product."""
         answer = await self.search(request)
         query = await self._query(request, text=clean(request.text), mode=request.mode)
         owner = await self._owner(query.generation, product_id)
         try:
-            return answer, await self._parts.shards.explain(owner, query, product_id)
+            return answer, await self._shards.explain(owner, query, product_id)
         except ShardFailure as error:
             raise _unavailable(str(error)) from error
 
@@ -108,7 +119,7 @@ class SearchEngine:
         limit = request.timeout_ms / 1000 if request.timeout_ms else self._settings.timeout.total_seconds()
         deadline = asyncio.get_running_loop().time() + limit
         query = ShardQuery(
-            generation=self._parts.generations.choose(request.generation),
+            generation=self._generations.choose(request.generation),
             mode=mode,
             k=max(request.k, self._settings.depth),
             deadline=deadline,
@@ -119,14 +130,14 @@ class SearchEngine:
         )
         return query if text is None or mode == "lexical" else await self._embedded(query, text)
 
-    def _fusion(self, fitted: Fitted) -> Fusion:
+    def _fusion(self, fitted: FittedParameters) -> Fusion:
         """Return how hybrid searches are fused when the request does not say."""
         fusion, weight = self._settings.fusion, fitted.dense_weight
         return fusion if weight is None else fusion.model_copy(update={"dense_weight": weight})
 
     async def _embedded(self, query: ShardQuery, text: str) -> ShardQuery:
-        vectors = self._parts.generations.vectors(query.generation)
-        reason = self._parts.generations.missing(query.generation)
+        vectors = self._generations.vectors(query.generation)
+        reason = self._generations.missing(query.generation)
         if vectors is None or reason is not None:
             raise _unavailable(reason or "")
         try:
@@ -144,13 +155,13 @@ class SearchEngine:
 
     async def _answer(
         self, query: ShardQuery, k: int, *, mode: Mode, fusion: Fusion, without: str | None = None
-    ) -> Answer:
+    ) -> SearchAnswer:
         plan = await self._route(query.generation, query.fingerprint)
-        answers = await self._parts.shards.scatter(plan, query)
+        answers = await scatter(self._shards.query, plan, query, hedge_after=self._settings.hedge_after)
         self._must_answer(query.generation, answers)
-        candidates = [each for each in merge(answers) if each.product_id != without]
-        return Answer(
-            query_id=self._parts.new_id(),
+        candidates = [candidate for candidate in merge(answers) if candidate.product_id != without]
+        return SearchAnswer(
+            query_id=self._new_id(),
             generation=query.generation,
             fingerprint=query.fingerprint,
             mode=mode,
@@ -163,15 +174,15 @@ class SearchEngine:
         """Refuse when no shard answered; note that the list of owners may be out of date when one did not."""
         reasons = [answer.report.reason for answer in answers if not answer.report.answered]
         if reasons:
-            self._parts.owners.forget(generation)
+            self._owners.forget(generation)
         if len(reasons) == len(answers):
-            told = "; ".join(sorted({reason or "" for reason in reasons}))
-            raise _unavailable(told or f"generation {generation} has no shards")
+            explanation = "; ".join(sorted({reason or "" for reason in reasons}))
+            raise _unavailable(explanation or f"generation {generation} has no shards")
 
     async def _route(self, generation: str, fingerprint: str | None) -> Route:
         self._turn += 1
         try:
-            owners = await self._parts.owners.of(generation)
+            owners = await self._owners.of(generation)
         except TransientError as error:
             raise _unavailable(str(error)) from error
         return route(owners, fingerprint=fingerprint, turn=self._turn)
@@ -187,9 +198,9 @@ class SearchEngine:
         return plan.choices[number][0]
 
 
-def place_of(ranked: Sequence[Ranked], product_id: str) -> int | None:
+def rank_of(ranked: Sequence[RankedCandidate], product_id: str) -> int | None:
     """Return the product's rank in an answer, from 1; None when it is not there."""
-    places = (place for place, each in enumerate(ranked, 1) if each.candidate.product_id == product_id)
+    places = (place for place, hit in enumerate(ranked, 1) if hit.candidate.product_id == product_id)
     return next(places, None)
 
 

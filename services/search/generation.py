@@ -3,18 +3,17 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from pydantic import ValidationError
-
 from schemas.alerts import Alert
 from services.search.embedding import QueryVectors
-from shared.generation_parts import GenerationParts
-from shared.rollout_log import RolloutLog
+from shared.generations.rollout_log import RolloutLog
+from shared.generations.supervisor import GenerationSupervisor
+from shared.kafka.compacted import read_item
 
 FITTED_ON = ("query-embeddings", "document-embeddings")
 """The drift of which makes void what was fitted with a model."""
 
 
-class Fitted(NamedTuple):
+class FittedParameters(NamedTuple):
     """What was fitted with a generation's model on this shop's queries; None: nothing was, or it is void."""
 
     dense_weight: float | None = None
@@ -23,7 +22,7 @@ class Fitted(NamedTuple):
     """The similarity below which a product is not right."""
 
 
-class Generations:
+class ServedGenerations:
     """Every generation that `rollout.v1` names, each with a query encoder of its own model.
 
     `alerts` are the last ones of `alerts.v1`, by key.
@@ -32,7 +31,7 @@ class Generations:
     def __init__(
         self,
         rollouts: RolloutLog,
-        encoders: GenerationParts[QueryVectors],
+        encoders: GenerationSupervisor[QueryVectors],
         alerts: Mapping[bytes, bytes],
     ) -> None:
         self._rollouts = rollouts
@@ -44,10 +43,10 @@ class Generations:
 
         While the live one's model is still being loaded here, it is the one before, if that can answer.
         """
-        found = self._rollouts.generations
-        live = requested or found.live or ""
-        if requested is None and found.previous and self.missing(live) and not self.missing(found.previous):
-            return found.previous
+        generations = self._rollouts.generations
+        live, previous = requested or generations.live or "", generations.previous
+        if requested is None and previous and self.missing(live) and not self.missing(previous):
+            return previous
         return live
 
     def vectors(self, generation: str) -> QueryVectors | None:
@@ -60,23 +59,17 @@ class Generations:
         encoder = self.vectors(name)
         return encoder.missing() if encoder else f"no model of generation {name} is loaded"
 
-    def fitted(self, generation: str) -> Fitted:
+    def fitted(self, generation: str) -> FittedParameters:
         """Return what was fitted with the generation's model.
 
         It is void while shoppers no longer ask, or the catalogue no longer has, what it was fitted on.
         """
         model = self._rollouts.generations.model(generation)
         if model is None or self._has_drifted(generation):
-            return Fitted()
-        return Fitted(model.dense_weight, model.threshold)
+            return FittedParameters()
+        return FittedParameters(model.dense_weight, model.threshold)
 
     def _has_drifted(self, generation: str) -> bool:
         keys = (f"drift:{generation}:{signal}".encode() for signal in FITTED_ON)
-        return any(_is_open(self._alerts[key]) for key in keys if key in self._alerts)
-
-
-def _is_open(alert: bytes) -> bool:
-    try:
-        return Alert.decode(alert).status != "resolved"
-    except ValidationError:
-        return False  # whoever wrote it, it is no alert
+        alerts = (read_item(Alert, self._alerts.get(key)) for key in keys)
+        return any(alert is not None and alert.status != "resolved" for alert in alerts)

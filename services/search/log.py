@@ -19,7 +19,7 @@ dropped = Counter("headrace_search_log_dropped", "Answers that could not be logg
 BATCH = 256
 PAUSE = timedelta(seconds=0.5)
 DRAIN = timedelta(seconds=10)
-SAY_EVERY = timedelta(seconds=5)
+WARN_EVERY = timedelta(seconds=5)
 
 
 class QueryLog:
@@ -35,7 +35,7 @@ class QueryLog:
         self._wake = asyncio.Event()
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
-        self._said_at = float("-inf")
+        self._warned_at = float("-inf")
         self.dropped = 0
         """How many answers were not logged since the start."""
 
@@ -91,6 +91,6 @@ class QueryLog:
         self.dropped += count
         dropped.labels(reason).inc(count)
         now = asyncio.get_running_loop().time()
-        if now - self._said_at >= SAY_EVERY.total_seconds() or reason == "shutdown":
-            self._said_at = now
+        if now - self._warned_at >= WARN_EVERY.total_seconds() or reason == "shutdown":
+            self._warned_at = now
             log.error("query_log.dropped", reason=reason, dropped=self.dropped, waiting=len(self._waiting))

@@ -1,60 +1,82 @@
 """Who serves the shards, as the registry said a moment ago."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 
 import structlog
 from redis.asyncio import Redis
 
+from shared.cluster.members import OwnerRecord
+from shared.cluster.registry import OwnerRegistry
 from shared.errors import TransientError
-from shared.registry import OwnerRecord, Registry
 
 log = structlog.get_logger()
+
+
+PATIENCE = timedelta(milliseconds=200)
+"""So long a search waits for a newer list than the one there is: a Redis may hang for half a minute."""
 
 
 class Owners:
     """The registered owners of every generation asked for, read again when older than `ttl`.
 
-    One reader at a time. While Redis is away the last list is used: an owner that is gone then simply
-    does not answer.
+    One reading at a time. Search does not stop because Redis does: while it is away or hangs the last list is
+    used, and while it takes no writes, so that every announcement runs out, whoever owned a partition last.
+    An owner that is gone then simply does not answer.
     """
 
     def __init__(self, redis: Redis, namespace: str, *, ttl: timedelta) -> None:
         self._redis = redis
         self._namespace = namespace
         self._ttl = ttl.total_seconds()
-        self._known: dict[str, tuple[float, list[OwnerRecord]]] = {}
-        self._lock = asyncio.Lock()
+        self._lists: dict[str, tuple[float, list[OwnerRecord]]] = {}
+        self._readings: dict[str, asyncio.Task[list[OwnerRecord]]] = {}
 
     async def of(self, generation: str) -> list[OwnerRecord]:
-        """Return the owners; raises `TransientError` when Redis is away and nothing is known yet."""
-        read_at, owners = self._known.get(generation, (float("-inf"), []))
+        """Return the owners; raises `TransientError` when Redis is away and nothing is cached yet."""
+        read_at, owners = self._lists.get(generation, (float("-inf"), []))
         if self._now() - read_at < self._ttl:
             return owners
-        async with self._lock:
-            read_at, owners = self._known.get(generation, (float("-inf"), []))
-            if self._now() - read_at >= self._ttl:
-                owners = await self._read(generation)
-        return owners
+        reading = self._readings.get(generation)
+        if reading is None or reading.done():
+            reading = self._readings[generation] = asyncio.create_task(self._read(generation))
+        if generation in self._lists:
+            await asyncio.wait([reading], timeout=PATIENCE.total_seconds())
+            return reading.result() if reading.done() else self._lists[generation][1]
+        return await asyncio.shield(reading)
 
     def forget(self, generation: str) -> None:
         """Read the list again before its next use: an owner did not do what the list promised."""
-        if generation in self._known:
-            self._known[generation] = (float("-inf"), self._known[generation][1])
+        if generation in self._lists:
+            self._lists[generation] = (float("-inf"), self._lists[generation][1])
 
     async def _read(self, generation: str) -> list[OwnerRecord]:
-        known = self._known.get(generation)
+        cached = self._lists.get(generation)
+        registry = OwnerRegistry(self._redis, self._namespace, generation)
         try:
-            owners = await Registry(self._redis, self._namespace, generation).owners()
+            owners = or_last_known(await registry.owners(), await registry.last_known())
         except TransientError as error:
-            if known is None:
+            if cached is None:
                 raise
             log.warning("owners.stale", generation=generation, error=str(error))
-            owners = known[1]
-        if owners or known:
-            self._known[generation] = (self._now(), owners)
+            owners = cached[1]
+        if not owners and cached is not None:  # Redis was emptied: they announce themselves in a second
+            owners = cached[1]
+        if owners:
+            self._lists[generation] = (self._now(), owners)
         return owners
 
     @staticmethod
     def _now() -> float:
         return asyncio.get_running_loop().time()
+
+
+def or_last_known(living: Sequence[OwnerRecord], last: Sequence[OwnerRecord]) -> list[OwnerRecord]:
+    """Return the living owners, and of each partition that has none the one that it had last.
+
+    Never one that counts the partitions otherwise than the living do: it is of another layout.
+    """
+    served, layouts = {owner.partition for owner in living}, {owner.partitions for owner in living}
+    known = (owner for owner in last if owner.partition not in served)
+    return [*living, *(owner for owner in known if not layouts or owner.partitions in layouts)]

@@ -1,15 +1,17 @@
 """Errors of the API as problem details (RFC 9457), each with a one-line fix."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-import orjson
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-MEDIA_TYPE = "application/problem+json"
+from schemas.search_api import PROBLEM_MEDIA_TYPE, PROBLEM_TYPE, Problem, RequestFault
+
+SHOWN = 5
+"""Faults of a request that `detail` names; `errors` has all."""
+READ_THE_DESCRIPTION = "send what GET /openapi.json describes"
 
 
 class Refusal(Exception):  # noqa: N818  it is the answer, not a failure
@@ -24,17 +26,17 @@ class Refusal(Exception):  # noqa: N818  it is the answer, not a failure
         self.fix = fix
         self.headers = dict(headers or {})
 
-    def response(self, **more: Any) -> Response:  # Any: JSON
-        """Return the HTTP response; `more` are further members of the problem."""
-        body = {
-            "type": f"urn:headrace:problem:{self.code}",
-            "title": self.code,
-            "status": self.status,
-            "detail": str(self),
-            "fix": self.fix,
-            **more,
-        }
-        return Response(orjson.dumps(body), self.status, self.headers, MEDIA_TYPE)
+    def response(self, errors: Sequence[RequestFault] | None = None) -> Response:
+        """Return the HTTP response; `errors` are the faults of a request that does not fit."""
+        problem = Problem(
+            type=PROBLEM_TYPE + self.code,
+            title=self.code,
+            status=self.status,
+            detail=str(self),
+            fix=self.fix,
+            errors=None if errors is None else tuple(errors),
+        )
+        return Response(problem.model_dump_json(), self.status, self.headers, PROBLEM_MEDIA_TYPE)
 
 
 async def on_refusal(_: Request, error: Exception) -> Response:
@@ -45,12 +47,10 @@ async def on_refusal(_: Request, error: Exception) -> Response:
 
 
 async def on_http_error(_: Request, error: Exception) -> Response:
-    """Answer what the framework itself refuses: no such path, no such method, a body that is not JSON."""
+    """Answer what the framework itself refuses: no such path, no such method, a body that is no text."""
     if not isinstance(error, HTTPException):
         raise error
-    refusal = Refusal(
-        error.status_code, "request.refused", str(error.detail), fix="send what GET /openapi.json describes"
-    )
+    refusal = Refusal(error.status_code, "request.refused", str(error.detail), fix=READ_THE_DESCRIPTION)
     return refusal.response()
 
 
@@ -59,10 +59,22 @@ async def on_invalid(_: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     faults = [
-        {"where": ".".join(str(part) for part in fault["loc"][1:]) or "body", "what": fault["msg"]}
+        RequestFault(
+            where=".".join(str(part) for part in fault["loc"][1:]) or "body",
+            what=fault["msg"].removeprefix("Value error, "),
+        )
         for fault in error.errors()
     ]
-    detail = "; ".join(f"{fault['where']}: {fault['what']}" for fault in faults[:5])
-    return Refusal(422, "request.invalid", detail, fix="send what GET /openapi.json describes").response(
-        errors=faults
+    detail = "; ".join(f"{fault.where}: {fault.what}" for fault in faults[:SHOWN])
+    return Refusal(422, "request.invalid", detail, fix=READ_THE_DESCRIPTION).response(faults)
+
+
+async def on_failure(_: Request, error: Exception) -> Response:
+    """Answer when the service itself is broken; the server logs the error after that."""
+    refusal = Refusal(
+        500,
+        "internal",
+        f"the search service failed: {type(error).__name__}",
+        fix="look for the error in the log of the search worker",
     )
+    return refusal.response()

@@ -7,12 +7,13 @@ from typing import Annotated
 from pydantic import Field, SecretStr
 
 import shared.settings
-from services.search.domain.request import Fusion
-from shared.settings import Port, Section
-from shared.texts import TEMPLATES
+from schemas.search_api import Fusion
+from shared.catalogue.texts import TEMPLATES
+from shared.section import Section
+from shared.settings import Port
 
 
-class LastStageSettings(Section):
+class RerankerSettings(Section):
     """A model that reads the best hits of a hybrid search and orders them anew."""
 
     model: Path | None = None
@@ -45,7 +46,7 @@ class SearchSettings(Section):
     """A shard that has not answered by then is asked again at another replica, if it has one."""
     fusion: Fusion = Fusion()
     """How hybrid searches are fused when the request does not say."""
-    last_stage: LastStageSettings = LastStageSettings()
+    reranker: RerankerSettings = RerankerSettings()
     depth: Annotated[int, Field(ge=1, le=1000)] = 25
     """Candidates asked of each shard, by vector and by words, at least."""
     owners_ttl: timedelta = timedelta(milliseconds=500)

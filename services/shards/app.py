@@ -2,17 +2,18 @@
 
 import faiss
 
-from services.shards.api import Answers, Lookup, router
+from services.shards.api import Lookup, ShardQueryService, router
 from services.shards.generation import GenerationShards, remove
 from services.shards.settings import Settings
-from shared.adapters.kafka import KafkaPublisher
-from shared.adapters.redis import Connection, connect
 from shared.clock import SystemClock
-from shared.generation_parts import GenerationParts
-from shared.generations import Generation
-from shared.rollout_log import RolloutLog
-from shared.standing import Standings
-from shared.worker import Worker
+from shared.generations.rollout_log import RolloutLog
+from shared.generations.settings import generation_settings
+from shared.generations.state import Generation
+from shared.generations.status import GenerationStatusBoard
+from shared.generations.supervisor import GenerationSupervisor
+from shared.kafka.publisher import KafkaPublisher
+from shared.process.worker import Worker
+from shared.state.redis import Connection, connect
 
 NAME = "shards"
 
@@ -24,33 +25,37 @@ def build(settings: Settings) -> Worker:
     rollouts, redis, publisher = RolloutLog(settings), connect(settings), KafkaPublisher(settings)
 
     async def clear(generation: Generation) -> None:
-        await remove(generation.settings(settings))
+        await remove(generation_settings(settings, generation))
 
-    generations = GenerationParts(
+    generations = GenerationSupervisor(
         rollouts,
-        lambda each: GenerationShards(each.settings(settings), worker=worker, publisher=publisher),
-        Standings(redis, settings, worker=NAME, clock=SystemClock()),
+        lambda generation: GenerationShards(
+            generation_settings(settings, generation), worker=worker, publisher=publisher
+        ),
+        GenerationStatusBoard(redis, settings, worker=NAME, clock=SystemClock()),
         remove=clear,
     )
 
     def shards_of(generation: str) -> Lookup | None:
-        found = generations.running.get(generation)
-        return found.handler.serving.get if found else None
+        shards = generations.running.get(generation)
+        return shards.handler.serving.get if shards else None
 
     async def snapshot(_: object) -> None:
-        for each in generations.running.values():
-            await each.upkeep.save()
+        for shards in generations.running.values():
+            await shards.maintenance.save()
 
-    answers = Answers(shards_of, partitions=settings.partitions, threads=settings.shards.search_threads)
+    answers = ShardQueryService(
+        shards_of, partitions=settings.partitions, threads=settings.shards.search_threads
+    )
     worker.api.include_router(router(answers))
-    for part in (Connection(redis), publisher, rollouts, generations):
-        worker.add(part)
+    for component in (Connection(redis), publisher, rollouts, generations):
+        worker.add(component)
     worker.ready("shards", lambda: _missing(generations, rollouts))
     worker.command("shards.snapshot", snapshot)
     return worker
 
 
-def _missing(generations: GenerationParts[GenerationShards], rollouts: RolloutLog) -> str | None:
+def _missing(generations: GenerationSupervisor[GenerationShards], rollouts: RolloutLog) -> str | None:
     """Say what of the live generation has not caught up; a new one is none of a load balancer's business."""
     live = generations.running.get(rollouts.generations.live or "")
     return live.missing() if live else "the live generation is opening"

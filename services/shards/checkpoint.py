@@ -8,20 +8,21 @@ from pathlib import Path
 import orjson
 
 from services.shards.contents import Contents
-from services.shards.domain.apply import Origin
+from services.shards.domain.apply import RecordOrigin
 from services.shards.domain.bitmap import pack
-from services.shards.domain.manifest import Manifest, Recovery, SegmentEntry, StoredFile
-from services.shards.rows import Part
+from services.shards.domain.manifest import RecoveryCriteria, SegmentEntry, ShardManifest, StoredFile
+from services.shards.rows import SegmentView
 from services.shards.store import (
     DELETED,
     LEXICAL,
     SEGMENTS,
     SNAPSHOTS,
-    Store,
+    ShardStore,
     live_products,
     load_parts,
     read_deleted,
 )
+from shared.errors import LogReplacedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,13 +34,13 @@ class Frozen:
     fingerprint: str | None
     dimensions: int | None
     topics: tuple[str, ...]
-    parts: Sequence[Part]
-    deleted: Mapping[str, Origin]
+    parts: Sequence[SegmentView]
+    deleted: Mapping[str, RecordOrigin]
     pinned: Sequence[Path]
     """The text index's files, held against removal."""
 
 
-def save(store: Store, frozen: Frozen, *, previous: Manifest, now: datetime) -> Manifest:
+def save(store: ShardStore, frozen: Frozen, *, previous: ShardManifest, now: datetime) -> ShardManifest:
     """Write everything that is not on disk yet, then publish the manifest that names it all.
 
     Files that the previous manifest has (they are immutable) are linked and keep their checksums.
@@ -48,9 +49,10 @@ def save(store: Store, frozen: Frozen, *, previous: Manifest, now: datetime) -> 
     directory = store.files.directory(store.path(SNAPSHOTS, frozen.snapshot) / LEXICAL)
     lexical = tuple(_bring(store, path, directory / path.name, previous=previous) for path in frozen.pinned)
     deleted = directory.parent / DELETED
-    store.files.write(deleted, orjson.dumps({each: tuple(origin) for each, origin in frozen.deleted.items()}))
-    for each in (directory, directory.parent, directory.parent.parent):
-        store.files.sync(each)
+    origins = {product_id: tuple(origin) for product_id, origin in frozen.deleted.items()}
+    store.files.write(deleted, orjson.dumps(origins))
+    for folder in (directory, directory.parent, directory.parent.parent):
+        store.files.sync(folder)
     manifest = previous.model_copy(
         update={
             "snapshot": frozen.snapshot,
@@ -68,7 +70,7 @@ def save(store: Store, frozen: Frozen, *, previous: Manifest, now: datetime) -> 
     return manifest
 
 
-def _bring(store: Store, path: Path, target: Path, *, previous: Manifest) -> StoredFile:
+def _bring(store: ShardStore, path: Path, target: Path, *, previous: ShardManifest) -> StoredFile:
     """Link the text index's file from the previous checkpoint, else bring it from where it is pinned."""
     for file in previous.lexical:
         if Path(file.path).name == path.name and path.suffix != ".json":
@@ -78,7 +80,7 @@ def _bring(store: Store, path: Path, target: Path, *, previous: Manifest) -> Sto
     return store.stored(target)
 
 
-def _segment(store: Store, part: Part, known: Mapping[str, StoredFile]) -> SegmentEntry:
+def _segment(store: ShardStore, part: SegmentView, known: Mapping[str, StoredFile]) -> SegmentEntry:
     directory = store.path(SEGMENTS, part.unit.name)
     paths = sorted(directory.iterdir())
     files = [known.get(path.relative_to(store.root).as_posix()) or store.stored(path) for path in paths]
@@ -86,9 +88,16 @@ def _segment(store: Store, part: Part, known: Mapping[str, StoredFile]) -> Segme
     return SegmentEntry(name=part.unit.name, rows=len(part.live), live=live, files=tuple(files))
 
 
-def load(store: Store, name: str, recovery: Recovery) -> tuple[Manifest, Contents]:
-    """Return a state that verifies, in memory; raises `RefusedError` with the reason when it does not."""
+def load(store: ShardStore, name: str, recovery: RecoveryCriteria) -> tuple[ShardManifest, Contents]:
+    """Return a state that verifies, in memory; raises `RefusedError` with the reason when it does not.
+
+    Raises `LogReplacedError` when it is of another log than the one that is read, and what that replaces.
+    """
     manifest = store.verified(name, recovery)
+    if recovery.of_another_log(manifest):
+        if manifest.log != recovery.log.replaces:
+            raise LogReplacedError(store.root, identity=manifest.log, offset=manifest.next_offset or 0)
+        manifest = manifest.model_copy(update={"next_offset": None})
     contents = Contents()
     contents.next_offset = manifest.next_offset
     contents.fingerprint, contents.dimensions = manifest.fingerprint, manifest.dimensions
@@ -102,6 +111,6 @@ def load(store: Store, name: str, recovery: Recovery) -> tuple[Manifest, Content
     return manifest, contents
 
 
-def lexical_directory(store: Store, manifest: Manifest) -> Path | None:
+def lexical_directory(store: ShardStore, manifest: ShardManifest) -> Path | None:
     """Return where the snapshot of the text index lies; None: there is none."""
     return store.path(SNAPSHOTS, manifest.snapshot) / LEXICAL if manifest.snapshot else None

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from services.shards.domain.apply import Origin
+from services.shards.domain.apply import RecordOrigin
 from services.shards.domain.bitmap import spans
 from services.shards.head import NAME as HEAD
 from services.shards.head import Head
-from services.shards.records import Entry
-from services.shards.rows import ROW, Integers, Part, Rows
+from services.shards.records import LogEntry
+from services.shards.rows import ROW, Integers, Rows, SegmentView
 from services.shards.segment import Segment
 from shared.errors import FatalError, PoisonError
 
@@ -25,9 +25,9 @@ class Contents:
     """Parts (segments, then the head), origins of all products ever seen, offsets of the living."""
 
     def __init__(self) -> None:
-        self.parts: list[Part] = []
+        self.parts: list[SegmentView] = []
         self.topics: list[str] = []
-        self.origins: dict[str, Origin] = {}
+        self.origins: dict[str, RecordOrigin] = {}
         self.offsets: dict[str, int] = {}
         self.next_offset: int | None = None
         self.fingerprint: str | None = None
@@ -40,11 +40,11 @@ class Contents:
         return len(self._head) if self._head is not None else 0
 
     @property
-    def segments(self) -> dict[str, Part]:
+    def segments(self) -> dict[str, SegmentView]:
         """The immutable parts by name."""
         return {part.unit.name: part for part in self.parts if part.unit.name != HEAD}
 
-    def check(self, entries: Sequence[Entry]) -> None:
+    def check(self, entries: Sequence[LogEntry]) -> None:
         """Raise `FingerprintError` for another model's record, `PoisonError` for other dimensions."""
         for entry in entries:
             record = entry.record
@@ -58,12 +58,13 @@ class Contents:
                     f"{record.fingerprint}, this shard holds {self.fingerprint}"
                 )
             if record.dimensions != self.dimensions:
-                found = f"{record.dimensions} dimensions, the shard has {self.dimensions}"
-                raise PoisonError("vectors.dimensions", found)
+                explanation = f"{record.dimensions} dimensions, the shard has {self.dimensions}"
+                raise PoisonError("vectors.dimensions", explanation)
 
-    def replace(self, entries: Sequence[Entry]) -> None:
+    def replace(self, entries: Sequence[LogEntry]) -> None:
         """Take the old rows of these products out, and put the new ones of those that live in."""
-        old = sorted(self.offsets.pop(each.product_id) for each in entries if each.product_id in self.offsets)
+        known = (entry.product_id for entry in entries if entry.product_id in self.offsets)
+        old = sorted(map(self.offsets.pop, known))
         self._kill(np.array(old, np.int64))
         self._append(self._rows([entry for entry in entries if not entry.deleted]))
         for entry in entries:
@@ -84,10 +85,10 @@ class Contents:
         self.parts.pop()
         self._head = None
         if segment is not None:
-            self.parts.append(Part.of(segment, np.ones(len(rows.ids), np.bool_)))
+            self.parts.append(SegmentView.of(segment, np.ones(len(rows.ids), np.bool_)))
         return segment
 
-    def swap(self, before: dict[str, Part], merged: Segment | None) -> None:
+    def swap(self, before: dict[str, SegmentView], merged: Segment | None) -> None:
         """Put the merged segment in the place of its sources, less what died while it was written."""
         now = self.segments
         died = [part.unit.offsets[part.live & ~now[name].live] for name, part in before.items()]
@@ -95,11 +96,12 @@ class Contents:
         if merged is not None:
             live = np.ones(len(merged.ids), np.bool_)
             live[spans(merged.offsets, np.unique(np.concatenate(died)))] = False
-            self.parts.insert(0, Part.of(merged, live))
+            self.parts.insert(0, SegmentView.of(merged, live))
 
-    def deleted(self) -> dict[str, Origin]:
+    def deleted(self) -> dict[str, RecordOrigin]:
         """Return the origins of the products that do not live."""
-        return {each: origin for each, origin in self.origins.items() if each not in self.offsets}
+        gone = self.origins.keys() - self.offsets.keys()
+        return {product_id: self.origins[product_id] for product_id in sorted(gone)}
 
     def _kill(self, offsets: Integers) -> None:
         for position, part in enumerate(self.parts):
@@ -107,7 +109,7 @@ class Contents:
             if rows.size:
                 live = part.live.copy()
                 live[rows] = False
-                self.parts[position] = Part.of(part.unit, live)
+                self.parts[position] = SegmentView.of(part.unit, live)
 
     def _append(self, rows: Rows) -> None:
         if not len(rows.ids):
@@ -116,9 +118,9 @@ class Contents:
         self._head = self._head or Head(rows.vectors.shape[1])
         self._head.append(rows)
         live = np.concatenate([before, np.ones(len(rows.ids), np.bool_)])
-        self.parts.append(Part.of(self._head.view(), live))
+        self.parts.append(SegmentView.of(self._head.view(), live))
 
-    def _rows(self, entries: Sequence[Entry]) -> Rows:
+    def _rows(self, entries: Sequence[LogEntry]) -> Rows:
         """Return a row a passage; a product without a vector has one row, which is never searched."""
         dimensions = self.dimensions or 1
         described = [row for entry in entries for row in self._described(entry)]
@@ -128,7 +130,7 @@ class Contents:
         stacked = np.concatenate([nothing[:0], *vectors])
         return Rows(np.array(ids, "S128"), np.array(described, ROW), stacked)
 
-    def _described(self, entry: Entry) -> Iterator[tuple[int, ...]]:
+    def _described(self, entry: LogEntry) -> Iterator[tuple[int, ...]]:
         origin = entry.origin()
         if origin is None:
             raise FatalError("a tombstone has no rows")
@@ -139,12 +141,12 @@ class Contents:
             yield entry.offset, passage, topic, origin.partition, origin.epoch, origin.offset
 
 
-def merged_rows(parts: Sequence[Part]) -> Rows:
+def merged_rows(parts: Sequence[SegmentView]) -> Rows:
     """Return the live rows of these parts as one, in the order of the log."""
     taken = [part.unit.rows().take(part.live) for part in parts]
-    width = max(each.ids.dtype.itemsize for each in taken)
-    ids = np.concatenate([each.ids.astype(f"S{width}") for each in taken])
-    table = np.concatenate([each.table for each in taken])
-    vectors = np.concatenate([each.vectors for each in taken])
+    width = max(rows.ids.dtype.itemsize for rows in taken)
+    ids = np.concatenate([rows.ids.astype(f"S{width}") for rows in taken])
+    table = np.concatenate([rows.table for rows in taken])
+    vectors = np.concatenate([rows.vectors for rows in taken])
     order = np.argsort(table["offset"], kind="stable")
     return Rows(ids[order], table[order], vectors[order])

@@ -5,29 +5,30 @@ import shutil
 
 from schemas.topics import index_records
 from services.shards.handler import ShardHandler
-from services.shards.records import Entry
+from services.shards.maintenance import ANNOUNCED_FOR, MERGE_EVERY, ShardMaintenance, ShardOwnerStatus
+from services.shards.records import LogEntry
 from services.shards.settings import Settings
-from services.shards.upkeep import ANNOUNCED_FOR, MERGE_EVERY, Standing, Upkeep
-from shared.adapters.broker_log import BrokerLog
-from shared.adapters.kafka import KafkaPublisher, wait_for_broker
-from shared.adapters.redis import Connection, connect
-from shared.alerts import BusAlerts
 from shared.clock import SystemClock
-from shared.loop import PartitionLoop, Reading
-from shared.ownership import Claim, Ownership
-from shared.part_group import PartGroup
-from shared.partition_reader import BatchLimits
-from shared.periodic import Every
+from shared.cluster.assignment import AssignmentSpec, PartitionAssignment
+from shared.cluster.registry import HeartbeatPublisher, OwnerRegistry
+from shared.kafka.client import wait_for_broker
+from shared.kafka.offsets import BrokerLog
+from shared.kafka.publisher import KafkaPublisher
+from shared.process.components import ComponentGroup
+from shared.process.periodic import Every
+from shared.process.worker import Worker
 from shared.records import Partition
-from shared.registry import Announcer, Registry
-from shared.worker import Worker
+from shared.state.redis import Connection, connect
+from shared.streaming.alerts import BusAlerts
+from shared.streaming.context import BatchLimits
+from shared.streaming.loop import PartitionLoop, Subscription
 
 BATCH = BatchLimits(messages=1000)
 """A commit of the text index costs tens of milliseconds, however little is in it."""
 
 
 class Topic:
-    """The part that waits until this generation's topic is there."""
+    """The component that waits until this generation's topic is there."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -43,7 +44,7 @@ class Topic:
 class LoopHolder:
     """Lets leases steer the loop."""
 
-    def __init__(self, loop: PartitionLoop[Entry], handler: ShardHandler, topic: str) -> None:
+    def __init__(self, loop: PartitionLoop[LogEntry], handler: ShardHandler, topic: str) -> None:
         self._loop = loop
         self._handler = handler
         self._topic = topic
@@ -62,40 +63,59 @@ class LoopHolder:
         await self._loop.release(Partition(self._topic, partition))
 
 
-class GenerationShards(PartGroup):
+class GenerationShards:
     """Owns shards of `settings.generation`; `handler.serving` has those that are open."""
 
     def __init__(self, settings: Settings, *, worker: Worker, publisher: KafkaPublisher) -> None:
         clock, log_edges = SystemClock(), BrokerLog(settings)
         self.handler = ShardHandler(settings, alerts=BusAlerts(publisher), edges=log_edges, clock=clock)
-        reading = Reading(name="shards", limits=BATCH)
-        loop = PartitionLoop(settings, self.handler, reading=reading, publisher=publisher, clock=clock)
+        subscription = Subscription(name="shards", limits=BATCH)
+        loop = PartitionLoop(
+            settings, self.handler, subscription=subscription, publisher=publisher, clock=clock
+        )
         redis = connect(settings)
         holder = LoopHolder(loop, self.handler, index_records(settings.generation).name)
-        ownership = Ownership(redis, _claim(settings), holder)
-        self.upkeep = Upkeep(self.handler, clock=clock, drop=ownership.let_go)
-        announcer = Announcer(
-            Registry(redis, settings.namespace, settings.generation),
-            Standing(self.handler, log_edges, worker=worker, clock=clock),
+        ownership = PartitionAssignment(redis, _claim(settings), holder)
+        loop.led_by(ownership.let_go)
+        self.maintenance = ShardMaintenance(self.handler, clock=clock, drop=ownership.let_go)
+        announcer = HeartbeatPublisher(
+            OwnerRegistry(redis, settings.namespace, settings.generation),
+            ShardOwnerStatus(self.handler, log_edges, worker=worker, clock=clock),
             ttl=ANNOUNCED_FOR,
         )
-        super().__init__(
+        self._components = ComponentGroup(
             (
                 Connection(redis),
                 Topic(settings),
                 log_edges,
                 loop,
                 announcer,
-                Every("checkpoint", settings.shards.checkpoint_every, self.upkeep.save),
-                Every("merge", MERGE_EVERY, self.upkeep.merge),
+                Every("checkpoint", settings.shards.checkpoint_every, self.maintenance.save),
+                Every("merge", MERGE_EVERY, self.maintenance.merge),
                 ownership,
             )
         )
 
+    async def start(self) -> None:
+        """Begin to take shards."""
+        await self._components.start()
+
+    def cease(self) -> None:
+        """Read no further."""
+        self._components.cease()
+
+    async def stop(self) -> None:
+        """Save and let go of every shard."""
+        await self._components.stop()
+
+    async def wait(self) -> None:
+        """Raise what made a component fail."""
+        await self._components.wait()
+
     def missing(self) -> str | None:
         """Say which owned shards have not caught up."""
         handler = self.handler
-        reasons = [reason for each in handler.serving.values() if (reason := each.waiting_for)]
+        reasons = [reason for shard in handler.serving.values() if (reason := shard.waiting_for)]
         opening = sorted(handler.epochs.keys() - handler.serving.keys())
         return "; ".join(reasons + [f"shard {number} is opening" for number in opening]) or None
 
@@ -106,8 +126,8 @@ async def remove(settings: Settings) -> None:
     await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
 
 
-def _claim(settings: Settings) -> Claim:
-    return Claim(
+def _claim(settings: Settings) -> AssignmentSpec:
+    return AssignmentSpec(
         base=f"{settings.namespace}:shards:{settings.generation}",
         member=settings.member,
         partitions=settings.partitions,

@@ -9,16 +9,17 @@ import structlog
 
 from schemas.alerts import Alert
 from services.shards.contents import FingerprintError
-from services.shards.domain.manifest import Recovery
+from services.shards.domain.manifest import RecoveryCriteria
 from services.shards.files import Files
-from services.shards.records import Entry, entry
+from services.shards.records import LogEntry, entry
 from services.shards.serving import Serving
 from services.shards.settings import Settings
 from services.shards.shard import Identity, Shard
 from services.shards.store import highest_epoch
+from shared.disk import writing
 from shared.errors import FatalError, FencedError, TransientError
 from shared.ports import AlertSink, Clock
-from shared.records import Applied, Batch, Partition, Record
+from shared.records import UNKNOWN_LOG, Applied, Batch, Log, Partition, Record
 
 log = structlog.get_logger()
 
@@ -51,13 +52,20 @@ class ShardHandler:
         """Return the highest epoch that the shard's state on this disk knows of."""
         return highest_epoch(self.root(partition))
 
-    async def assigned(self, partition: Partition) -> int | None:
+    async def assigned(self, partition: Partition, source: Log = UNKNOWN_LOG) -> int | None:
         """Open the shard under our lease; a state that the log no longer continues is left behind."""
         epoch = self.epochs.get(partition.number)
         if epoch is None:
             raise TransientError(f"no lease for {partition}")
         begin, end = await self._edges.edges(partition)
-        shard = await asyncio.to_thread(self._open, partition.number, epoch, (begin, end))
+        criteria = RecoveryCriteria(
+            now=self._clock.now(),
+            oldest=self._settings.shards.oldest_snapshot,
+            edges=(begin, end),
+            log=source,
+        )
+        with writing(self.root(partition.number)):
+            shard = await asyncio.to_thread(self._open, partition.number, epoch, criteria)
         stored = shard.view.next_offset
         start = max(stored or 0, begin)
         self.serving[partition.number] = Serving(
@@ -68,23 +76,24 @@ class ShardHandler:
             await self._say_refused(partition.number, shard.refusals)
         return stored
 
-    def decode(self, record: Record) -> Entry:
+    def decode(self, record: Record) -> LogEntry:
         """Decode and check one index record."""
         return entry(record)
 
-    async def handle(self, partition: Partition, batch: Batch[Entry]) -> Applied:
+    async def handle(self, partition: Partition, batch: Batch[LogEntry]) -> Applied:
         """Apply the batch; on return it is searchable, and `next_offset` is in the same state."""
         serving = self.serving.get(partition.number)
         if serving is None:
             raise FatalError(f"{partition} is not open here")
-        entries = [each for _, each in batch.messages]
+        entries = [entry for _, entry in batch.messages]
         try:
-            done = await asyncio.to_thread(serving.shard.apply, entries, batch.next_offset)
+            with writing(self.root(partition.number)):
+                done = await asyncio.to_thread(serving.shard.apply, entries, batch.next_offset)
         except FingerprintError as error:
             await self._alerts.raise_alert(self._alert("fingerprint", partition.number, str(error)))
             raise
-        times = [each.record.event_time for each in entries if each.record and not each.replayed]
-        await serving.moved(times, self._clock.now())
+        records = [entry.record for entry in entries if entry.record and not entry.replayed]
+        await serving.moved(records, self._clock.now())
         return done
 
     async def revoked(self, partition: Partition) -> None:
@@ -94,17 +103,18 @@ class ShardHandler:
         if serving is None:
             return
         try:
-            await asyncio.to_thread(serving.shard.checkpoint, self._clock.now())
+            with writing(self.root(partition.number)):
+                await asyncio.to_thread(serving.shard.checkpoint, self._clock.now())
         except (FencedError, TransientError) as error:
             log.warning("shard.not_saved", shard=partition.number, reason=str(error))
         await asyncio.to_thread(serving.shard.close)
         log.info("shard.closed", shard=partition.number, epoch=serving.epoch)
 
-    def _open(self, number: int, epoch: int, edges: tuple[int, int]) -> Shard:
-        shards, now = self._settings.shards, self._clock.now()
+    def _open(self, number: int, epoch: int, recovery: RecoveryCriteria) -> Shard:
         identity = Identity(generation=self._settings.generation, partition=number, epoch=epoch)
-        recovery = Recovery(now=now, oldest=shards.oldest_snapshot, edges=edges)
-        return Shard.open(self.root(number), identity, settings=shards, recovery=recovery, files=Files())
+        return Shard.open(
+            self.root(number), identity, settings=self._settings.shards, recovery=recovery, files=Files()
+        )
 
     async def _say_refused(self, number: int, refusals: tuple[str, ...]) -> None:
         log.error("shard.snapshots_refused", shard=number, reasons=refusals)

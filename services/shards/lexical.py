@@ -6,6 +6,7 @@ so each value is one term that sorts as the value does (`domain.filters`), and a
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from services.shards.domain.filters import FLAG, NUMBER, STRING, kind, prefix, s
 from services.shards.files import Files
 from services.shards.rows import Integers
 from services.shards.settings import LexicalSettings
+from shared.disk import pause_of
 from shared.errors import FatalError
 
 ENGINE = f"tantivy-{tantivy.__version__}/1"
@@ -52,13 +54,13 @@ def _schema() -> Any:  # Any: tantivy's module is not typed for mypy
 
 def _analyzer() -> Any:  # Any: as above
     chain = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
-    for each in (
+    for step in (
         TokenFilter.remove_long(64),
         TokenFilter.lowercase(),
         TokenFilter.ascii_fold(),
         TokenFilter.stemmer("english"),
     ):
-        chain = chain.filter(each)
+        chain = chain.filter(step)
     return chain.build()
 
 
@@ -66,7 +68,7 @@ SCHEMA = _schema()
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class LexicalReader:
     """The index as one commit left it; any number of threads may search it."""
 
     index: Any  # Any: tantivy has no types for mypy
@@ -90,15 +92,15 @@ class Reader:
         if offsets is not None:
             among = Query.term_set_query(SCHEMA, "offset", offsets.tolist())
             clauses.append((Occur.Must, Query.const_score_query(among, 0.0)))
-        found = self.searcher.search(Query.boolean_query(clauses), max(1, k), count=False).hits
-        places = self.searcher.fast_field_values("offset", [address for _, address in found])
-        return [(int(offset), float(score)) for offset, (score, _) in zip(places, found, strict=True)]
+        hits = self.searcher.search(Query.boolean_query(clauses), max(1, k), count=False).hits
+        places = self.searcher.fast_field_values("offset", [address for _, address in hits])
+        return [(int(offset), float(score)) for offset, (score, _) in zip(places, hits, strict=True)]
 
     def matching(self, filters: Sequence[Filter]) -> Integers:
         """Return the record offsets of all products that pass every filter, ascending."""
         query = Query.boolean_query([(Occur.Must, Query.all_query()), *self._clauses(filters)])
-        found = self.searcher.search(query, max(1, self.documents), count=False).hits
-        values = self.searcher.fast_field_values("offset", [address for _, address in found])
+        hits = self.searcher.search(query, max(1, self.documents), count=False).hits
+        values = self.searcher.fast_field_values("offset", [address for _, address in hits])
         return np.sort(np.array(values, np.int64))
 
     def stored(self, offsets: Integers) -> dict[int, bytes]:
@@ -117,8 +119,8 @@ class Reader:
         return next(self._fetch(Query.term_query(SCHEMA, "id", product_id), 1), None)
 
     def _fetch(self, query: Any, limit: int) -> Iterator[tuple[int, bytes]]:
-        found = self.searcher.search(query, max(1, limit), count=False).hits
-        addresses = [address for _, address in found]
+        hits = self.searcher.search(query, max(1, limit), count=False).hits
+        addresses = [address for _, address in hits]
         places = self.searcher.fast_field_values("offset", addresses)
         for offset, address in zip(places, addresses, strict=True):
             yield int(offset), bytes(self.searcher.doc(address).get_first("stored"))
@@ -137,15 +139,16 @@ class Reader:
         return Query.boolean_query(clauses)
 
     def _clauses(self, filters: Sequence[Filter]) -> list[tuple[Any, Any]]:
-        queries = [query for each in filters for query in self._conditions(each)]
+        queries = [query for condition in filters for query in self._conditions(condition)]
         return [(Occur.Must, Query.const_score_query(query, 0.0)) for query in queries]
 
     def _conditions(self, condition: Filter) -> list[Any]:
         if isinstance(condition, RangeFilter):
             return self._range(condition)
         wanted = (condition.value,) if isinstance(condition, TermFilter) else condition.values
-        found = [each for each in (term(condition.field, value) for value in wanted) if each is not None]
-        return [Query.term_set_query(SCHEMA, "attributes", found) if found else Query.empty_query()]
+        wanted_terms = [term(condition.field, value) for value in wanted]
+        possible = [wanted_term for wanted_term in wanted_terms if wanted_term is not None]
+        return [Query.term_set_query(SCHEMA, "attributes", possible) if possible else Query.empty_query()]
 
     def _range(self, condition: RangeFilter) -> list[Any]:
         """One range of terms; the bounds are hexadecimal words, so the parser meets no syntax of a user's."""
@@ -184,23 +187,40 @@ class LexicalIndex:
         self._analyzer = _analyzer()
         self._index.register_tokenizer("product", self._analyzer)
         self._writer = self._index.writer(settings.heap_mib << 20, 1)
+        self._failed = False
         self._reader = self._read()
 
-    def reader(self) -> Reader:
+    def reader(self) -> LexicalReader:
         """Return the last commit."""
         return self._reader
 
     def replace(self, gone: Iterable[str], products: Iterable[Text]) -> None:
-        """Take out every product of `gone`, add `products`, commit: all or (when it raises) nothing."""
-        try:
+        """Take out every product of `gone`, add `products`, commit: all or (when it raises) nothing.
+
+        Raises `TransientError` when the disk takes no more.
+        """
+        with self._committing():
             for product_id in gone:
                 self._writer.delete_documents_by_term("id", product_id)
             for product in products:
                 self._writer.add_document(self._document(product))
             self._writer.commit()
-        except (ValueError, OSError) as error:
-            raise FatalError(f"the text index in {self.directory} refused a commit: {error}") from error
         self._reader = self._read()
+
+    @contextmanager
+    def _committing(self) -> Iterator[None]:
+        """Commit, or roll back: after a failed commit Tantivy takes more, calls it done, and drops it."""
+        try:
+            if self._failed:
+                self._writer.rollback()
+                self._failed = False
+            yield
+        except (ValueError, OSError) as error:
+            self._failed = True
+            pause = pause_of(error, self.directory)
+            if pause is None:
+                raise FatalError(f"the text index in {self.directory} refused a commit: {error}") from error
+            raise pause from error
 
     def pin(self, target: Path) -> list[Path]:
         """Link the files of the last commit into `target`, where no background merge removes them.
@@ -225,9 +245,9 @@ class LexicalIndex:
         """Wait for background merges and let go of the directory; views read on."""
         self._writer.wait_merging_threads()
 
-    def _read(self) -> Reader:
+    def _read(self) -> LexicalReader:
         self._index.reload()
-        return Reader(self._index, self._index.searcher(), self._analyzer, self._settings.title_boost)
+        return LexicalReader(self._index, self._index.searcher(), self._analyzer, self._settings.title_boost)
 
     def _document(self, product: Text) -> Any:
         document = tantivy.Document()
@@ -235,11 +255,11 @@ class LexicalIndex:
         document.add_unsigned("offset", product.offset)
         for name, value in product.fields.items():
             field = "title" if name in self._settings.title_fields else "body"
-            for each in scalars(value):
-                if isinstance(each, str):
-                    document.add_text(field, each)
-        for each in terms(product.fields):
-            document.add_text("attributes", each)
+            for text in scalars(value):
+                if isinstance(text, str):
+                    document.add_text(field, text)
+        for index_term in terms(product.fields):
+            document.add_text("attributes", index_term)
         document.add_bytes("stored", product.stored)
         return document
 
@@ -248,10 +268,10 @@ class LexicalIndex:
             name = segment["segment_id"].replace("-", "")
             deletes = segment["deletes"]
             current = f"{name}.{deletes['opstamp']}.del" if deletes else None
-            found = sorted(self.directory.glob(f"{name}.*"))
-            if (current and self.directory / current not in found) or len(found) < 2:
+            files = sorted(self.directory.glob(f"{name}.*"))
+            if (current and self.directory / current not in files) or len(files) < 2:
                 raise FileNotFoundError(name)
-            yield from (path for path in found if path.suffix != ".del" or path.name == current)
+            yield from (path for path in files if path.suffix != ".del" or path.name == current)
 
 
 def restore(snapshot: Path, directory: Path, files: Files) -> None:

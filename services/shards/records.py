@@ -9,18 +9,19 @@ import orjson
 from pydantic import ValidationError
 
 from schemas.index import IndexRecord
-from services.shards.domain.apply import Change, Origin
+from services.shards.domain.apply import RecordOrigin, ShardChange
 from services.shards.lexical import Text
 from services.shards.rows import Halves
+from shared.catalogue.documents import summaries
 from shared.errors import FatalError, PoisonError
+from shared.generations.replay import REPLAYED
 from shared.records import Record
-from shared.replay import REPLAYED
 
 NORM_TOLERANCE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LogEntry:
     """One record of the shard's log, checked; `record` None is a raw tombstone."""
 
     product_id: str
@@ -35,16 +36,16 @@ class Entry:
         """Whether the product is gone after this."""
         return self.record is None or self.record.deleted
 
-    def change(self) -> Change:
+    def change(self) -> ShardChange:
         """Return what the apply rule looks at."""
-        return Change(self.product_id, self.offset, self.origin(), self.deleted)
+        return ShardChange(self.product_id, self.offset, self.origin(), self.deleted)
 
-    def origin(self) -> Origin | None:
+    def origin(self) -> RecordOrigin | None:
         """Return where the record's last change came from; None for a raw tombstone."""
         if self.record is None:
             return None
         source = self.record.source
-        return Origin(source.topic, source.partition, self.record.epoch, source.offset)
+        return RecordOrigin(source.topic, source.partition, self.record.epoch, source.offset)
 
     def text(self) -> Text:
         """Return the product for the text index, with everything that is stored beside it."""
@@ -54,7 +55,7 @@ class Entry:
         return Text(self.product_id, self.offset, fields, orjson.dumps(_stored(self.record, fields)))
 
 
-def entry(record: Record) -> Entry:
+def entry(record: Record) -> LogEntry:
     """Decode and check one record; raises `PoisonError` with what is wrong."""
     if record.value is None:
         return _tombstone(record)
@@ -63,15 +64,15 @@ def entry(record: Record) -> Entry:
     except ValidationError as error:
         raise PoisonError("record.invalid", str(error)) from error
     replayed = record.header(REPLAYED) is not None
-    return Entry(decoded.product_id, record.offset, decoded, _vectors(decoded), replayed)
+    return LogEntry(decoded.product_id, record.offset, decoded, _vectors(decoded), replayed)
 
 
-def _tombstone(record: Record) -> Entry:
+def _tombstone(record: Record) -> LogEntry:
     try:
-        product_id = (record.key or b"").decode("ascii")
+        product_id = (record.key or b"").decode()
     except UnicodeDecodeError as error:
         raise PoisonError("key.invalid", "the key of a tombstone is not a product id") from error
-    return Entry(product_id, record.offset, None, np.empty((0, 1), np.float16))
+    return LogEntry(product_id, record.offset, None, np.empty((0, 1), np.float16))
 
 
 def _vectors(record: IndexRecord) -> Halves:
@@ -98,9 +99,7 @@ def _stored(record: IndexRecord, fields: dict[str, Any]) -> dict[str, Any]:  # A
     return {
         "product_id": record.product_id,
         "fields": fields,
-        "versions": dict(document.versions),
-        "upserted": document.upserted,
-        "deleted": document.deleted,
+        "revisions": summaries(document),
         "content_hash": record.content_hash,
         "vectors_sha256": hashlib.sha256(record.vectors).hexdigest(),
         "passages": [[passage.start, passage.end] for passage in record.passages],

@@ -78,7 +78,7 @@ class Unit(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SegmentView:
     """A unit and the rows of it that count in one view."""
 
     unit: Unit
@@ -89,7 +89,7 @@ class Part:
     """How many of them."""
 
     @classmethod
-    def of(cls, unit: Unit, live: Mask) -> "Part":
+    def of(cls, unit: Unit, live: Mask) -> "SegmentView":
         """Return the part with its derived masks."""
         searchable = live & (unit.table["passage"] >= 0)
         return cls(unit, live, searchable, int(searchable.sum()))

@@ -48,9 +48,9 @@ class Segment:
         parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]  # added by faiss' wrapper
         scores, rows = self.index.search(query[None, :], min(k, len(self.ids)), params=parameters)
         real = (rows[0] >= 0) & np.isfinite(scores[0])
-        found, values = rows[0][real], scores[0][real]
-        order = np.lexsort((found, -values))
-        return found[order], values[order]
+        nearest, values = rows[0][real], scores[0][real]
+        order = np.lexsort((nearest, -values))
+        return nearest[order], values[order]
 
     def scan(self, query: Floats, k: int, mask: Mask) -> tuple[Integers, Floats]:
         """Compare with every kept vector inside the mask, some thousand at a time."""
@@ -96,7 +96,7 @@ def open_segment(directory: Path) -> Segment:
 
 
 def _narrow(ids: NDArray[np.bytes_]) -> NDArray[np.bytes_]:
-    longest = max((len(each) for each in ids), default=1)
+    longest = max((len(product_id) for product_id in ids), default=1)
     return ids.astype(f"S{max(longest, 1)}")
 
 

@@ -5,6 +5,10 @@ from collections import deque
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from prometheus_client import Histogram
+
+from schemas.index import IndexRecord
+from schemas.shard_api import ShardRefusal
 from services.shards.shard import Shard
 from shared import metrics
 from shared.errors import TransientError
@@ -13,11 +17,45 @@ RECENT = 1000
 
 
 class RefusedQueryError(TransientError):
-    """A shard does not answer this query; `reason` is a stable code, the rest says how far it is."""
+    """A shard does not answer this query; the refusal is what it says instead."""
 
-    def __init__(self, reason: str, explanation: str, **evidence: int | str | None) -> None:
+    def __init__(
+        self,
+        reason: str,
+        explanation: str,
+        *,
+        partition: int | None = None,
+        next_offset: int | None = None,
+        wanted: int | None = None,
+    ) -> None:
         super().__init__(f"{reason}: {explanation}")
-        self.body = {"reason": reason, "explanation": explanation, **evidence}
+        self.refusal = ShardRefusal(
+            reason=reason,
+            explanation=explanation,
+            partition=partition,
+            next_offset=next_offset,
+            wanted=wanted,
+        )
+
+
+class RecentAges:
+    """The recent ages at which records became searchable, by one clock; all of them go into the metric."""
+
+    def __init__(self, metric: Histogram) -> None:
+        self._metric = metric
+        self._seconds: deque[float] = deque(maxlen=RECENT)
+
+    def measure(self, age: timedelta, *, counts: bool) -> None:
+        """Take one; what does not count (of what was there before its shard was ready) is measured only."""
+        seconds = max(0.0, age.total_seconds())
+        self._metric.observe(seconds)
+        if counts:
+            self._seconds.append(seconds)
+
+    def quantile(self, share: float) -> float | None:
+        """Return that quantile in seconds; None: there is none yet."""
+        ages = sorted(self._seconds)
+        return ages[min(len(ages) - 1, int(share * len(ages)))] if ages else None
 
 
 class Serving:
@@ -32,7 +70,10 @@ class Serving:
         self._target = target
         self._moved = asyncio.Condition()
         self._ready = start >= target
-        self._freshness: deque[float] = deque(maxlen=RECENT)
+        self.freshness = RecentAges(metrics.freshness)
+        """Since the changes were made, as their producers say."""
+        self.ingestion = RecentAges(metrics.ingestion)
+        """Since the broker appended them."""
 
     @property
     def next_offset(self) -> int:
@@ -45,14 +86,13 @@ class Serving:
         self._ready = self._ready or self.next_offset >= self._target
         return None if self._ready else f"shard {self.partition} is at {self.next_offset} of {self._target}"
 
-    async def moved(self, event_times: Iterable[datetime], now: datetime) -> None:
+    async def moved(self, records: Iterable[IndexRecord], now: datetime) -> None:
         """Note that records were applied, and wake whoever waits for them."""
         caught_up = self.waiting_for is None
-        for event_time in event_times:
-            age = max(0.0, (now - event_time).total_seconds())
-            metrics.freshness.observe(age)
-            if caught_up:
-                self._freshness.append(age)
+        for record in records:
+            self.freshness.measure(now - record.event_time, counts=caught_up)
+            if (appended_at := record.appended_at) is not None:
+                self.ingestion.measure(now - appended_at, counts=caught_up)
         async with self._moved:
             self._moved.notify_all()
 
@@ -69,8 +109,3 @@ class Serving:
                 next_offset=self.next_offset,
                 wanted=offset,
             ) from None
-
-    def freshness(self, share: float) -> float | None:
-        """Return that quantile of the recent ages at which records became searchable, in seconds."""
-        ages = sorted(self._freshness)
-        return ages[min(len(ages) - 1, int(share * len(ages)))] if ages else None

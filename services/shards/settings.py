@@ -8,7 +8,8 @@ from pydantic import Field
 
 import shared.settings
 from schemas.topics import TOMBSTONES
-from shared.settings import Port, Section
+from shared.section import Section
+from shared.settings import Port
 
 
 class LexicalSettings(Section):

@@ -4,6 +4,8 @@ One thread applies, one (maintenance) checkpoints and merges, any number search.
 `View` and never wait: every change makes a new view and puts it in place of the old one.
 """
 
+import errno
+import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,17 +18,18 @@ from services.shards.checkpoint import Frozen, lexical_directory, load, save
 from services.shards.contents import Contents, merged_rows
 from services.shards.domain import compaction
 from services.shards.domain.apply import decide
-from services.shards.domain.manifest import Manifest, Recovery
+from services.shards.domain.manifest import RecoveryCriteria, ShardManifest
 from services.shards.files import Files
 from services.shards.head import NAME as HEAD
 from services.shards.lexical import ENGINE, LexicalIndex, restore
-from services.shards.records import Entry
+from services.shards.records import LogEntry
 from services.shards.rows import Rows
 from services.shards.segment import Segment, write_segment
 from services.shards.settings import ShardsSettings
-from services.shards.store import SEGMENTS, RefusedError, Store
+from services.shards.store import SEGMENTS, SNAPSHOTS, RefusedError, ShardStore
 from services.shards.view import View
 from services.shards.workspace import Workspace
+from shared.disk import pause_of
 from shared.errors import FatalError
 from shared.records import Applied
 
@@ -46,7 +49,7 @@ class Shard:
     """Apply records, search views, checkpoint, merge. Made by `Shard.open`."""
 
     def __init__(
-        self, store: Store, contents: Contents, manifest: Manifest, *, settings: ShardsSettings
+        self, store: ShardStore, contents: Contents, manifest: ShardManifest, *, settings: ShardsSettings
     ) -> None:
         self.refusals: tuple[str, ...] = ()
         self._store = store
@@ -54,7 +57,7 @@ class Shard:
         self._saved = manifest
         self._work = _workspace(store, manifest, settings)
         self._lexical = _lexical(self._work.path, settings)
-        self._policy = compaction.Policy(seal_rows=settings.seal_rows)
+        self._policy = compaction.CompactionPolicy(seal_rows=settings.seal_rows)
         self._writing = threading.Lock()
         self._maintaining = threading.Lock()
         self._merged = False
@@ -63,13 +66,20 @@ class Shard:
 
     @classmethod
     def open(
-        cls, root: Path, identity: Identity, *, settings: ShardsSettings, recovery: Recovery, files: Files
+        cls,
+        root: Path,
+        identity: Identity,
+        *,
+        settings: ShardsSettings,
+        recovery: RecoveryCriteria,
+        files: Files,
     ) -> "Shard":
         """Take the shard over: the newest state that verifies, claimed for our epoch, else an empty one.
 
-        Raises `FencedError` when a newer epoch has claimed it. `refusals` says which states were not used.
+        Raises `FencedError` when a newer epoch has claimed it, and `LogReplacedError` when its log is another
+        one. `refusals` says which states were not used.
         """
-        store = Store(root, epoch=identity.epoch, files=files)
+        store = ShardStore(root, epoch=identity.epoch, files=files)
         store.refuse_if_fenced()
         refused: dict[str, str] = {}
         manifest, contents = _empty(identity, recovery.now), Contents()
@@ -80,7 +90,9 @@ class Shard:
             except RefusedError as error:
                 refused[name] = str(error)
                 log.warning("snapshot.refused", root=str(root), manifest=name, reason=str(error))
-        claimed = manifest.model_copy(update={"epoch": identity.epoch})
+        claimed = manifest.model_copy(
+            update={"epoch": identity.epoch, "log": recovery.log.identity or manifest.log}
+        )
         store.publish(claimed)
         for name in refused:
             store.discard(name)
@@ -98,7 +110,7 @@ class Shard:
         """Whether a checkpoint would store something new."""
         return self._merged or self._saved.next_offset != self._view.next_offset
 
-    def apply(self, entries: Sequence[Entry], next_offset: int) -> Applied:
+    def apply(self, entries: Sequence[LogEntry], next_offset: int) -> Applied:
         """Apply a batch in log order; on return every search sees all of it and `next_offset` with it.
 
         Raises `FingerprintError` for another model's record and `PoisonError` for one of other dimensions,
@@ -125,9 +137,15 @@ class Shard:
             if self._closed or not self.unsaved:
                 return False
             self._store.files.remove(self._work.pins)
+            if self._work.pins.exists():
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(self._work.pins))
             with self._writing:
                 frozen = self._freeze()
-            self._saved = save(self._store, frozen, previous=self._saved, now=now)
+            try:
+                self._saved = save(self._store, frozen, previous=self._saved, now=now)
+            except OSError:  # half a snapshot would keep the disk full
+                self._store.files.remove(self._store.path(SNAPSHOTS, frozen.snapshot))
+                raise
             self._merged = False
             self._store.files.remove(self._work.pins)
             with self._writing:
@@ -163,7 +181,7 @@ class Shard:
             self._lexical.close()
             self._work.close()
 
-    def _change(self, entries: Sequence[Entry]) -> None:
+    def _change(self, entries: Sequence[LogEntry]) -> None:
         """Replace these products: text index first (it can fail), then memory (it cannot)."""
         gone = [entry.product_id for entry in entries if entry.product_id in self._contents.offsets]
         alive = [entry.text() for entry in entries if not entry.deleted]
@@ -191,7 +209,12 @@ class Shard:
 
     def _write(self, rows: Rows) -> Segment:
         name = self._store.new_name("s")
-        segment = write_segment(self._store.path(SEGMENTS, name), rows, self._store.files)
+        directory = self._store.path(SEGMENTS, name)
+        try:
+            segment = write_segment(directory, rows, self._store.files)
+        except OSError:  # as above
+            self._store.files.remove(directory)
+            raise
         log.info("segment.written", root=str(self._store.root), segment=name, rows=len(rows.ids))
         return segment
 
@@ -206,8 +229,8 @@ class Shard:
         )
 
 
-def _empty(identity: Identity, now: datetime) -> Manifest:
-    return Manifest(
+def _empty(identity: Identity, now: datetime) -> ShardManifest:
+    return ShardManifest(
         engine=ENGINE,
         generation=identity.generation,
         partition=identity.partition,
@@ -216,7 +239,7 @@ def _empty(identity: Identity, now: datetime) -> Manifest:
     )
 
 
-def _workspace(store: Store, manifest: Manifest, settings: ShardsSettings) -> Workspace:
+def _workspace(store: ShardStore, manifest: ShardManifest, settings: ShardsSettings) -> Workspace:
     """Return a working directory with the text index of the manifest's snapshot, when it has one."""
     configured = settings.lexical.work_dir
     work = Workspace(store.root, epoch=manifest.epoch, configured=configured, files=store.files)
@@ -230,4 +253,6 @@ def _lexical(directory: Path, settings: ShardsSettings) -> LexicalIndex:
     try:
         return LexicalIndex(directory, settings.lexical)
     except (ValueError, OSError) as error:
+        if (pause := pause_of(error, directory)) is not None:
+            raise pause from error
         raise FatalError(f"the text index was verified, yet does not open: {error}") from error

@@ -2,8 +2,10 @@
 
     lock  manifests/m<epoch>-<n>.json  segments/s<epoch>-<n>/...  snapshots/c<epoch>-<n>/...
 
-Every name carries the epoch that wrote it, so two owners never write the same file; the one with the
-older epoch is refused before it publishes and before it removes anything.
+This is fenced state (`shared.state.fenced`) in files: a manifest holds the epoch of its owner and the next
+offset of the log, and is replaced whole. Every name carries the epoch that wrote it, so two owners never
+write the same file; the one with the older epoch is refused before it publishes and before it removes
+anything.
 """
 
 import hashlib
@@ -16,12 +18,20 @@ import orjson
 import structlog
 from pydantic import ValidationError
 
-from services.shards.domain.apply import Origin
+from services.shards.domain.apply import RecordOrigin
 from services.shards.domain.bitmap import unpack
-from services.shards.domain.manifest import Manifest, Recovery, StoredFile, kept, name, parsed, refusal
+from services.shards.domain.manifest import (
+    RecoveryCriteria,
+    ShardManifest,
+    StoredFile,
+    kept,
+    name,
+    parsed,
+    refusal,
+)
 from services.shards.files import Files, described, exclusive, fault
 from services.shards.lexical import ENGINE
-from services.shards.rows import Part
+from services.shards.rows import SegmentView
 from services.shards.segment import open_segment
 from shared.errors import FencedError
 
@@ -35,22 +45,22 @@ class RefusedError(ValueError):
     """A stored state must not be used; the message says why."""
 
 
-class Store:
-    """Reads and publishes the states of one shard; `epoch` is the caller's lease."""
+class ShardStore:
+    """Reads and publishes the states of one shard; `epoch` is the fencing token of the caller's lease."""
 
     def __init__(self, root: Path, *, epoch: int, files: Files) -> None:
         self.root = root
         self.files = files
         self._epoch = epoch
-        for each in (MANIFESTS, SEGMENTS, SNAPSHOTS):
-            files.directory(root / each)
+        for kind in (MANIFESTS, SEGMENTS, SNAPSHOTS):
+            files.directory(root / kind)
         self._naming = threading.Lock()
-        self.sequence = max((parsed(each)[1] for each in self._names()), default=0)
+        self.sequence = max((parsed(stored_name)[1] for stored_name in self._names()), default=0)
         """Number in the last name given."""
 
-    def path(self, kind: str, each: str) -> Path:
+    def path(self, kind: str, stored_name: str) -> Path:
         """Return where a segment or snapshot lies."""
-        return self.root / kind / each
+        return self.root / kind / stored_name
 
     def new_name(self, letter: str) -> str:
         """Return a name that was never used (sealing and merging may ask at once)."""
@@ -64,26 +74,26 @@ class Store:
 
     def manifests(self) -> list[str]:
         """Return the names of all published manifests, newest first."""
-        found = [path.stem for path in (self.root / MANIFESTS).glob("m*.json")]
-        return sorted(found, key=parsed, reverse=True)
+        names = [path.stem for path in (self.root / MANIFESTS).glob("m*.json")]
+        return sorted(names, key=parsed, reverse=True)
 
-    def read(self, each: str) -> Manifest:
+    def read(self, manifest_name: str) -> ShardManifest:
         """Return a manifest; raises `RefusedError` when it is not what was written."""
-        data = (self.root / MANIFESTS / f"{each}.json").read_bytes()
+        data = (self.root / MANIFESTS / f"{manifest_name}.json").read_bytes()
         digest, _, body = data.partition(b"\n")
         if hashlib.sha256(body).hexdigest().encode() != digest:
-            raise RefusedError(f"manifest {each} is not what was written (SHA-256 differs)")
+            raise RefusedError(f"manifest {manifest_name} is not what was written (SHA-256 differs)")
         try:
-            return Manifest.model_validate_json(body)
+            return ShardManifest.model_validate_json(body)
         except ValidationError as error:
-            raise RefusedError(f"manifest {each} cannot be read: {error}") from error
+            raise RefusedError(f"manifest {manifest_name} cannot be read: {error}") from error
 
-    def verified(self, each: str, recovery: Recovery) -> Manifest:
+    def verified(self, manifest_name: str, recovery: RecoveryCriteria) -> ShardManifest:
         """Return a manifest whose every file is what was written; raises `RefusedError` with the reason."""
-        manifest = self.read(each)
+        manifest = self.read(manifest_name)
         reason = refusal(manifest, engine=ENGINE, recovery=recovery)
         faults = (fault(self.root, file) for file in manifest.files())
-        reason = reason or next((each for each in faults if each is not None), None)
+        reason = reason or next((problem for problem in faults if problem is not None), None)
         if reason is not None:
             raise RefusedError(reason)
         return manifest
@@ -92,15 +102,15 @@ class Store:
         """Raise `FencedError` when a newer epoch has claimed this shard."""
         newest = highest_epoch(self.root)
         if newest > self._epoch:
-            raise FencedError(f"{self.root} belongs to epoch {newest}, we hold {self._epoch}")
+            raise FencedError.of(self.root, stored=newest, ours=self._epoch)
 
-    def publish(self, manifest: Manifest) -> None:
+    def publish(self, manifest: ShardManifest) -> None:
         """Make this the newest state: written, synced, renamed, directory synced; fenced under the lock."""
         body = manifest.model_dump_json().encode()
         with exclusive(self.root):
             self.refuse_if_fenced()
-            each = self.new_name("m")
-            temporary = self.root / MANIFESTS / f"{each}.tmp"
+            manifest_name = self.new_name("m")
+            temporary = self.root / MANIFESTS / f"{manifest_name}.tmp"
             self.files.write(temporary, hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
             self.files.replace(temporary, temporary.with_suffix(".json"))
 
@@ -109,73 +119,89 @@ class Store:
 
         Never what a newer epoch wrote, nor what is being written now.
         """
+        # The lock keeps a newer owner from publishing between the look at the epochs and the removal of files
+        # that its manifest may have begun to name.
         with exclusive(self.root):
             self.refuse_if_fenced()
             readable = list(self._readable())
             stay = kept(readable)
-            named = set(in_use)
-            for each, manifest in readable:
-                if each in stay:
-                    named |= {segment.name for segment in manifest.segments} | {manifest.snapshot or ""}
+            # Manifests go before the files they name: a crash in between leaves unnamed files, which
+            # the next sweep finds; the other way round it would leave a manifest whose files are gone.
             for path in sorted((self.root / MANIFESTS).iterdir()):
                 if path.stem not in stay or path.suffix != ".json":
                     self.files.remove(path)
-            for kind in (SEGMENTS, SNAPSHOTS):
-                for path in sorted((self.root / kind).iterdir()):
-                    epoch, number = parsed(path.name)
-                    ours = epoch < self._epoch or (epoch == self._epoch and number <= made)
-                    if ours and path.name not in named:
-                        self.files.remove(path)
+            self._remove_unnamed(in_use | _named(readable, stay), made=made)
 
-    def discard(self, each: str) -> None:
+    def _remove_unnamed(self, named: set[str], *, made: int) -> None:
+        """Remove segments and snapshots that are not named: of older epochs, and ours up to number `made`."""
+        for kind in (SEGMENTS, SNAPSHOTS):
+            for path in sorted((self.root / kind).iterdir()):
+                epoch, number = parsed(path.name)
+                # What has a higher number was begun after `made` was read: it is being written now, and its
+                # manifest is yet to come.
+                finished = epoch < self._epoch or (epoch == self._epoch and number <= made)
+                if finished and path.name not in named:
+                    self.files.remove(path)
+
+    def discard(self, manifest_name: str) -> None:
         """Remove a manifest that was refused, so that it does not count as a state to fall back to."""
-        self.files.remove(self.root / MANIFESTS / f"{each}.json")
+        self.files.remove(self.root / MANIFESTS / f"{manifest_name}.json")
 
-    def _readable(self) -> Iterator[tuple[str, Manifest]]:
-        for each in self.manifests():
+    def _readable(self) -> Iterator[tuple[str, ShardManifest]]:
+        for manifest_name in self.manifests():
             try:
-                yield each, self.read(each)
+                yield manifest_name, self.read(manifest_name)
             except RefusedError as error:
-                log.warning("manifest.refused", manifest=each, reason=str(error))
+                log.warning("manifest.refused", manifest=manifest_name, reason=str(error))
 
     def _names(self) -> Iterator[str]:
         for kind in (MANIFESTS, SEGMENTS, SNAPSHOTS):
             yield from (path.stem for path in (self.root / kind).iterdir())
 
 
+def _named(readable: list[tuple[str, ShardManifest]], stay: set[str]) -> set[str]:
+    """Return the segments and snapshots that the manifests to be kept need."""
+    names: set[str] = set()
+    for manifest_name, manifest in readable:
+        if manifest_name in stay:
+            names |= {segment.name for segment in manifest.segments} | {manifest.snapshot or ""}
+    return names
+
+
 def highest_epoch(root: Path) -> int:
     """Return the highest epoch that ever claimed the shard in this directory; 0: none."""
-    found = (root / MANIFESTS).glob("m*.json")
-    return max((parsed(path.stem)[0] for path in found), default=0)
+    manifests = (root / MANIFESTS).glob("m*.json")
+    return max((parsed(path.stem)[0] for path in manifests), default=0)
 
 
-def load_parts(store: Store, manifest: Manifest) -> list[Part]:
+def load_parts(store: ShardStore, manifest: ShardManifest) -> list[SegmentView]:
     """Open the segments with the rows that live; raises `RefusedError` when they do not fit together."""
     parts = []
-    for each in manifest.segments:
+    for entry in manifest.segments:
         try:
-            segment = open_segment(store.path(SEGMENTS, each.name))
-            live = unpack(each.live, each.rows)
+            segment = open_segment(store.path(SEGMENTS, entry.name))
+            live = unpack(entry.live, entry.rows)
         except (ValueError, RuntimeError, OSError) as error:
-            raise RefusedError(f"segment {each.name}: {error}") from error
-        if len(segment.ids) != each.rows:
-            raise RefusedError(f"segment {each.name} has {len(segment.ids)} rows, not {each.rows}")
-        parts.append(Part.of(segment, live))
+            raise RefusedError(f"segment {entry.name}: {error}") from error
+        if len(segment.ids) != entry.rows:
+            raise RefusedError(f"segment {entry.name} has {len(segment.ids)} rows, not {entry.rows}")
+        parts.append(SegmentView.of(segment, live))
     return parts
 
 
-def live_products(parts: list[Part], topics: tuple[str, ...]) -> dict[str, tuple[int, Origin]]:
+def live_products(parts: list[SegmentView], topics: tuple[str, ...]) -> dict[str, tuple[int, RecordOrigin]]:
     """Return {product: (record offset, origin)} of everything that lives in these parts."""
-    found: dict[str, tuple[int, Origin]] = {}
+    products: dict[str, tuple[int, RecordOrigin]] = {}
     for part in parts:
         table = part.unit.table[part.live]
-        columns = [table[each].tolist() for each in ("offset", "topic", "partition", "epoch", "source")]
-        ids = np.char.decode(part.unit.ids[part.live], "ascii").tolist()
+        columns = [table[column].tolist() for column in ("offset", "topic", "partition", "epoch", "source")]
+        ids = np.char.decode(part.unit.ids[part.live], "utf-8").tolist()
         for product_id, offset, topic, partition, epoch, source in zip(ids, *columns, strict=True):
-            found[product_id] = (offset, Origin(topics[topic], partition, epoch, source))
-    return found
+            products[product_id] = (offset, RecordOrigin(topics[topic], partition, epoch, source))
+    return products
 
 
-def read_deleted(path: Path) -> dict[str, Origin]:
+def read_deleted(path: Path) -> dict[str, RecordOrigin]:
     """Return the origins of deleted products."""
-    return {each: Origin(*origin) for each, origin in orjson.loads(path.read_bytes()).items()}
+    origins = orjson.loads(path.read_bytes())
+    return {product_id: RecordOrigin(*origin) for product_id, origin in origins.items()}

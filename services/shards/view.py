@@ -2,22 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 
 from schemas.filters import Filter
+from schemas.search_api import Mode, ScoreAndRank
+from schemas.shard_api import ShardHit
 from services.shards.domain.bitmap import Mask, member, spans
 from services.shards.domain.filters import excluded_by
-from services.shards.lexical import Reader
-from services.shards.rows import Floats, Integers, Part
-
-Mode = Literal["dense", "lexical", "hybrid"]
+from services.shards.lexical import LexicalReader
+from services.shards.rows import Floats, Integers, SegmentView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+class ViewQuery:
     """What a shard is asked; `vector` is a unit float32 row of the shard's dimensions, or None."""
 
     vector: Floats | None = None
@@ -38,53 +38,34 @@ class Query:
         return bool(self.text) and self.mode != "dense"
 
 
-class Hit(NamedTuple):
-    """A candidate with its scores (None: not found that way) and where it lies."""
-
-    dense: float | None
-    passage: int
-    lexical: float | None
-    product_id: str
-    segment: str
-    offset: int
-    fields: dict[str, Any]  # Any: attribute values
-
-
-class Rank(NamedTuple):
-    """Where a product stands in one kind of search; ranks count from 1, None: not found."""
-
-    score: float | None
-    rank: int | None
-
-
 class Explanation(NamedTuple):
     """Why a product is where it is in this shard."""
 
-    dense: Rank
-    lexical: Rank
+    dense: ScoreAndRank
+    lexical: ScoreAndRank
     excluded_by: list[Filter]
     segment: str
     offset: int
 
 
-class Place(NamedTuple):
+class RowLocation(NamedTuple):
     """The rows of one record: in which part, and which."""
 
-    part: Part
+    part: SegmentView
     rows: Integers
 
     @property
     def product_id(self) -> str:
         """Whose they are."""
-        return bytes(self.part.unit.ids[self.rows[0]]).decode("ascii")
+        return bytes(self.part.unit.ids[self.rows[0]]).decode()
 
 
 @dataclass(frozen=True, slots=True)
 class View:
     """A shard after one batch; never changes, so any number of threads may search it."""
 
-    parts: tuple[Part, ...]
-    reader: Reader
+    parts: tuple[SegmentView, ...]
+    reader: LexicalReader
     next_offset: int | None
     fingerprint: str | None
     dimensions: int | None
@@ -94,7 +75,7 @@ class View:
         """How many products live here."""
         return self.reader.documents
 
-    def search(self, query: Query) -> list[Hit]:
+    def search(self, query: ViewQuery) -> list[ShardHit]:
         """Return the union of the top k by vector and the top k by words, best dense score first.
 
         In hybrid mode every candidate has both scores where it has them at all; a candidate without any of
@@ -110,45 +91,46 @@ class View:
                 lexical |= dict(self.reader.search(query.text, missing.size, offsets=missing))
         offsets = _integers(dense.keys() | lexical.keys())
         places, stored = self.locate(offsets), self.reader.stored(offsets)
-        return sorted(
-            (
-                Hit(
-                    *self._dense(place, query),
-                    lexical=lexical.get(offset),
+        hits = []
+        for offset, place in places.items():
+            score, passage = self._dense(place, query)
+            hits.append(
+                ShardHit(
                     product_id=place.product_id,
+                    dense=score,
+                    lexical=lexical.get(offset),
+                    passage=passage,
                     segment=place.part.unit.name,
                     offset=offset,
                     fields=orjson.loads(stored[offset])["fields"],
                 )
-                for offset, place in places.items()
-            ),
-            key=_best_first,
-        )
+            )
+        return sorted(hits, key=_best_first)
 
-    def nearest(self, query: Query, allowed: Integers | None = None) -> dict[int, float]:
+    def nearest(self, query: ViewQuery, allowed: Integers | None = None) -> dict[int, float]:
         """Return {record offset: score} of the k products whose best passage is nearest."""
         if query.vector is None or query.vector.shape != (self.dimensions,):
             return {}
-        found: list[tuple[float, int]] = []
+        nearest: list[tuple[float, int]] = []
         for part in self.parts:
-            found += _best_products(part, query, self._mask(part, allowed))
-        found.sort(key=lambda pair: (-pair[0], pair[1]))
-        return {offset: score for score, offset in found[: query.k]}
+            nearest += _best_products(part, query, self._mask(part, allowed))
+        nearest.sort(key=lambda pair: (-pair[0], pair[1]))
+        return {offset: score for score, offset in nearest[: query.k]}
 
-    def locate(self, offsets: Integers) -> dict[int, Place]:
+    def locate(self, offsets: Integers) -> dict[int, RowLocation]:
         """Return the living rows of the records at these offsets."""
-        places: dict[int, Place] = {}
+        places: dict[int, RowLocation] = {}
         for part in self.parts:
             rows = spans(part.unit.offsets, offsets)
             rows = rows[part.live[rows]]
             for offset in np.unique(part.unit.offsets[rows]).tolist():
-                places[offset] = Place(part, rows[part.unit.offsets[rows] == offset])
+                places[offset] = RowLocation(part, rows[part.unit.offsets[rows] == offset])
         return places
 
     def vector(self, product_id: str) -> Floats | None:
         """Return the product's vector (of several passages: their direction); None when it has none."""
-        found = self.reader.product(product_id)
-        place = self.locate(_integers([found[0]])).get(found[0]) if found else None
+        document = self.reader.product(product_id)
+        place = self.locate(_integers([document[0]])).get(document[0]) if document else None
         if place is None:
             return None
         rows = place.rows[place.part.searchable[place.rows]]
@@ -156,12 +138,12 @@ class View:
         norm = float(np.linalg.norm(mean))
         return (mean / norm).astype(np.float32) if norm > 0 else None
 
-    def explain(self, product_id: str, query: Query) -> Explanation | None:
+    def explain(self, product_id: str, query: ViewQuery) -> Explanation | None:
         """Return scores, ranks among all products that pass the filters, and what excludes this one."""
-        found = self.reader.product(product_id)
-        if found is None:
+        document = self.reader.product(product_id)
+        if document is None:
             return None
-        offset, stored = found
+        offset, stored = document
         place = self.locate(_integers([offset]))[offset]
         others = replace(query, k=self.documents, exact=True)
         allowed = self.reader.matching(query.filters) if query.filters else None
@@ -180,12 +162,12 @@ class View:
             offset,
         )
 
-    def _mask(self, part: Part, allowed: Integers | None) -> Mask:
+    def _mask(self, part: SegmentView, allowed: Integers | None) -> Mask:
         if allowed is None:
             return part.searchable
         return part.searchable & member(part.unit.offsets, allowed)
 
-    def _dense(self, place: Place, query: Query) -> tuple[float | None, int]:
+    def _dense(self, place: RowLocation, query: ViewQuery) -> tuple[float | None, int]:
         """Return the best passage's score and its number."""
         part, rows = place
         rows_with = rows[part.searchable[rows]]
@@ -196,14 +178,17 @@ class View:
         return float(scores[first]), int(part.unit.table["passage"][rows_with[first]])
 
 
-def _best_products(part: Part, query: Query, mask: Mask) -> list[tuple[float, int]]:
+def _best_products(part: SegmentView, query: ViewQuery, mask: Mask) -> list[tuple[float, int]]:
     """Return (score, record offset) of up to k products; reads on until k products are among the rows."""
+    # Without filters the mask is the view's own: counting it again would cost a pass over all rows.
     total = part.rows if mask is part.searchable else int(mask.sum())
     if query.vector is None or not total or query.k <= 0:
         return []
     look = part.unit.scan if query.exact else part.unit.search
     fetch = min(total, query.k)
     while True:
+        # Rows are passages, and a product counts once: when the best k rows are of fewer than k products,
+        # look four times as deep. `return_index` is the first, so the best, row of each product.
         rows, scores = look(query.vector, fetch, mask)
         offsets, first = np.unique(part.unit.offsets[rows], return_index=True)
         if len(offsets) >= query.k or fetch >= total:
@@ -212,25 +197,17 @@ def _best_products(part: Part, query: Query, mask: Mask) -> list[tuple[float, in
     return list(zip(scores[first].tolist(), offsets.tolist(), strict=True))
 
 
-def _best_first(hit: Hit) -> tuple[float, float, int]:
+def _best_first(hit: ShardHit) -> tuple[float, float, int]:
     dense = hit.dense if hit.dense is not None else -np.inf
     return -dense, -(hit.lexical or 0.0), hit.offset
 
 
-def _rank(scores: dict[int, float], offset: int, score: float | None) -> Rank:
+def _rank(scores: dict[int, float], offset: int, score: float | None) -> ScoreAndRank:
     if offset not in scores:
-        return Rank(score, None)
-    return Rank(scores[offset], 1 + sum(other > scores[offset] for other in scores.values()))
+        return ScoreAndRank(score=score, rank=None)
+    better = sum(other > scores[offset] for other in scores.values())
+    return ScoreAndRank(score=scores[offset], rank=1 + better)
 
 
 def _integers(values: Any) -> Integers:  # Any: anything that can be listed
     return np.array(sorted(values), np.int64)
-
-
-def checked(vector: Floats, dimensions: int | None) -> Floats:
-    """Return the query vector when it can be compared; raises ValueError otherwise."""
-    if dimensions is not None and vector.shape != (dimensions,):
-        raise ValueError(f"the query has {vector.size} dimensions, the index {dimensions}")
-    if not np.isfinite(vector).all():
-        raise ValueError("the query vector has a NaN or an infinity")
-    return vector

@@ -41,8 +41,8 @@ class Workspace:
 
     def close(self) -> None:
         """Remove it."""
-        for each in (self.path, self.pins, self.path.with_suffix(".lock")):
-            self._files.remove(each)
+        for leftover in (self.path, self.pins, self.path.with_suffix(".lock")):
+            self._files.remove(leftover)
         if self._lock is not None:
             self._lock.close()
         with suppress(OSError):  # another epoch's is still there
@@ -64,8 +64,8 @@ def _remove_if_abandoned(lock: Path, files: Files) -> None:
     held = _locked(lock)
     if held is None:
         return
-    for each in (lock.with_suffix(""), lock.with_name(f"{lock.stem}-pins"), lock):
-        files.remove(each)
+    for leftover in (lock.with_suffix(""), lock.with_name(f"{lock.stem}-pins"), lock):
+        files.remove(leftover)
     held.close()
 
 

@@ -5,8 +5,8 @@ core waits for another. Requests go by earliest deadline, and a request is due t
 a query or a single change overtakes an import, and an import that has waited goes before newer small ones.
 A pass has texts of like length: the longest that are left of the first request, filled up from the next.
 
-Several models share the cores by sharing `Passes`. What is asked in the background (a backfill) is due much
-later, and one core is always left to the others.
+Several models share the cores by sharing `EncoderThreads`. What is asked in the background (a backfill) is
+due much later, and one core is always left to the others.
 """
 
 import asyncio
@@ -67,7 +67,7 @@ class _Request:
         return [(self, index) for index in taken]
 
 
-class Passes:
+class EncoderThreads:
     """Threads that embed pass after pass, for one model or for several that share the cores."""
 
     def __init__(self) -> None:
@@ -101,7 +101,7 @@ class Passes:
     def add(self, request: _Request) -> None:
         """Have its texts embedded."""
         with self._changed:
-            bisect.insort(self._requests, request, key=lambda each: each.due)
+            bisect.insort(self._requests, request, key=lambda waiting: waiting.due)
             self._changed.notify(len(request.texts))
 
     def drop(self, request: _Request) -> None:
@@ -139,11 +139,15 @@ class Passes:
     def _first(self) -> _Request | None:
         """Return the request that is due first and may go: background ones leave a core to the others."""
         full = self._background >= max(1, len(self._threads) - 1)
-        return next((each for each in self._requests if not (each.background and full)), None)
+        return next((request for request in self._requests if not (request.background and full)), None)
 
     def _take(self, first: _Request) -> list[tuple[_Request, int]]:
         """Take a pass: this idle thread's share of what waits, within the budget, all of one kind."""
-        alike = [each for each in self._requests if each.encode == first.encode and each.due >= first.due]
+        alike = [
+            request
+            for request in self._requests
+            if request.encode == first.encode and request.due >= first.due
+        ]
         longest = first.length(first.order[0])
         waiting = sum(len(request.order) for request in self._requests)
         budget = first.pass_characters
@@ -166,7 +170,7 @@ class CoalescingEncoder:
         self,
         encoder: Encoder,
         *,
-        passes: Passes | None = None,
+        passes: EncoderThreads | None = None,
         waiting_texts: int = WAITING_TEXTS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -176,7 +180,7 @@ class CoalescingEncoder:
         """Whether what is asked from now on goes after what others ask of the same `passes`."""
         self._encoder = encoder
         self._pass_characters = encoder.pass_tokens * CHARACTERS_A_TOKEN
-        self._passes = passes or Passes()
+        self._passes = passes or EncoderThreads()
         self._own = passes is None
         self._waiting_texts = waiting_texts
         self._clock = clock

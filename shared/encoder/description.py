@@ -35,16 +35,17 @@ def check_model(settings: ModelSettings, model: Model) -> None:
     compare(describe(settings.path, settings), model)
 
 
-def compare(found: Description, model: Model) -> None:
+def compare(description: Description, model: Model) -> None:
     """Raise `ConfigurationError` when a directory's description is not what the model's record says."""
-    if found.dimensions != model.dimensions:
+    dimensions, own = description.dimensions, description.fingerprint
+    if dimensions != model.dimensions:
         raise ConfigurationError(
-            f"model {model.model_id}: {found.dimensions} dimensions in {model.location}, its record says "
+            f"model {model.model_id}: {dimensions} dimensions in {model.location}, its record says "
             f"{model.dimensions}"
         )
-    if found.fingerprint != model.fingerprint:
+    if own != model.fingerprint:
         raise ConfigurationError(
-            f"model {model.model_id}: {model.location} has fingerprint {found.fingerprint}, its record says "
+            f"model {model.model_id}: {model.location} has fingerprint {own}, its record says "
             f"{model.fingerprint}: the files, the prompts or model.max_tokens are not those it was made with"
         )
 
@@ -70,8 +71,8 @@ def prompts(directory: Path) -> dict[str, str]:
 
 def model_type(directory: Path) -> str | None:
     """Return which class of sentence-transformers the model was saved by, if it says so."""
-    found = _json(directory / DESCRIPTION).get("model_type")
-    return found if isinstance(found, str) else None
+    kind = _json(directory / DESCRIPTION).get("model_type")
+    return kind if isinstance(kind, str) else None
 
 
 def _longest(directory: Path) -> int | None:
@@ -82,25 +83,25 @@ def _longest(directory: Path) -> int | None:
             _json(directory / "tokenizer_config.json").get("model_max_length"),
             _json(directory / "config.json").get("max_position_embeddings"),
         )
-        known = [each for each in limits if isinstance(each, int) and 0 < each < NO_LIMIT]
-        limit = min(known, default=None)
+        lengths = [most for most in limits if isinstance(most, int) and 0 < most < NO_LIMIT]
+        limit = min(lengths, default=None)
     return limit if isinstance(limit, int) else None
 
 
 def _dimensions(directory: Path) -> int:
     """Return what the last module that says so puts out; else the width of the transformer."""
-    found = _json(directory / "config.json").get("hidden_size")
+    width = _json(directory / "config.json").get("hidden_size")
     for module in json.loads((directory / "modules.json").read_bytes()):
         config = _json(directory / str(module.get("path", "")) / "config.json")
         kind = str(module.get("type", "")).rsplit(".", 1)[-1]
         if kind == "Pooling":
-            found = config.get("embedding_dimension") or _pooled(config) or found
+            width = config.get("embedding_dimension") or _pooled(config) or width
         elif kind == "Dense":
-            found = config.get("out_features") or found
-    found = _json(directory / DESCRIPTION).get("truncate_dim") or found
-    if not isinstance(found, int) or found < 1:
+            width = config.get("out_features") or width
+    width = _json(directory / DESCRIPTION).get("truncate_dim") or width
+    if not isinstance(width, int) or width < 1:
         raise ConfigurationError(f"{directory} does not say how many dimensions its vectors have")
-    return found
+    return width
 
 
 def _pooled(config: JsonObject) -> Any:  # Any: JSON from outside
@@ -112,5 +113,5 @@ def _pooled(config: JsonObject) -> Any:  # Any: JSON from outside
 def _json(file: Path) -> JsonObject:
     if not file.is_file():
         return {}
-    found = json.loads(file.read_bytes())
-    return found if isinstance(found, dict) else {}
+    content = json.loads(file.read_bytes())
+    return content if isinstance(content, dict) else {}

@@ -61,9 +61,9 @@ def check_directory(directory: Path) -> None:
 def sha256_of(file: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal; remembered until its size or time changes."""
     status = file.stat()
-    known = _HASHES.get(file.resolve())
-    if known is not None and known[:2] == (status.st_size, status.st_mtime_ns):
-        return known[2]
+    remembered = _HASHES.get(file.resolve())
+    if remembered is not None and remembered[:2] == (status.st_size, status.st_mtime_ns):
+        return remembered[2]
     digest = sha256()
     with file.open("rb") as stream:
         while block := stream.read(1 << 20):

@@ -63,17 +63,19 @@ class LateInteraction:
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
         """Return the mean over the query's tokens of the best cosine in each text."""
-        asked = np.asarray(
+        tokens = np.asarray(
             self._model.encode_query([query], convert_to_numpy=True, show_progress_bar=False)[0]
         )
         rows = self._vectors(texts)
-        return [float((asked @ row.T).max(axis=1).mean()) if len(row) else 0.0 for row in rows]
+        return [float((tokens @ row.T).max(axis=1).mean()) if len(row) else 0.0 for row in rows]
 
     def _vectors(self, texts: Sequence[str]) -> list[Vectors]:
         missing = [text for text in dict.fromkeys(texts) if text not in self._known]
         if missing:
-            found = self._model.encode_document(missing, convert_to_numpy=True, show_progress_bar=False)
-            self._known |= {text: np.asarray(it, np.float16) for text, it in zip(missing, found, strict=True)}
+            encoded = self._model.encode_document(missing, convert_to_numpy=True, show_progress_bar=False)
+            self._known |= {
+                text: np.asarray(row, np.float16) for text, row in zip(missing, encoded, strict=True)
+            }
         rows = [self._known[text].astype(np.float32) for text in texts]
         for text in texts:
             self._known.move_to_end(text)

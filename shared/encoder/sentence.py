@@ -12,16 +12,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub.constants
 import numpy as np
 import torch
-import transformers
 from sentence_transformers import SentenceTransformer
 
 from shared.encoder.description import prompts
 from shared.encoder.directory import model_directory
 from shared.encoder.fingerprint import fingerprint
-from shared.encoder.libraries import loading
+from shared.encoder.libraries import loading, quiet
 from shared.encoder.packing import pack
 from shared.errors import ConfigurationError, FatalError
 from shared.ports import Vectors
@@ -46,9 +44,9 @@ class SentenceEncoder:
         self._model = _load(directory, self._device, _precision(settings, self._device))
         self._tokenizer = self._model.tokenizer
         self._tokenizing = threading.Lock()
-        named = prompts(directory)
-        self._query_prompt = settings.query_prompt or named.get("query", "")
-        self._document_prompt = settings.document_prompt or named.get("document", "")
+        configured = prompts(directory)
+        self._query_prompt = settings.query_prompt or configured.get("query", "")
+        self._document_prompt = settings.document_prompt or configured.get("document", "")
         self._longest = min(settings.max_tokens, self._model.max_seq_length or settings.max_tokens)
         self.dimensions = int(self._model.get_embedding_dimension() or 0)
         self.fingerprint = fingerprint(
@@ -109,8 +107,7 @@ def _unit(rows: Vectors) -> Vectors:
 
 
 def _load(directory: Path, device: str, precision: torch.dtype) -> SentenceTransformer:
-    huggingface_hub.constants.HF_HUB_OFFLINE = True
-    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # it is
+    quiet()
     return SentenceTransformer(str(directory), **loading(device, precision)).eval()
 
 

@@ -1,9 +1,11 @@
 """Kafka brokers that we start ourselves: the embedded one, and an Apache Kafka installation."""
 
+import base64
 import importlib.util
 import os
 import re
 import subprocess
+import uuid
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -41,6 +43,13 @@ def answers_kafka(address: str) -> bool:
     return answer[4:8] == b"\0\0\0\1" and answer[8:10] == b"\0\0"
 
 
+def new_cluster() -> str:
+    """Return an identity for a new cluster, as Kafka makes them: 16 bytes, 22 characters of base64."""
+    first, *others = uuid.uuid4().bytes
+    # Not with a dash in front: Kafka's tools would take it for an option.
+    return base64.urlsafe_b64encode(bytes([first & 0x7F, *others])).decode().rstrip("=")
+
+
 class EmbeddedBroker:
     """The `noida-db` wheel: one process, ready in a second.
 
@@ -58,6 +67,14 @@ class EmbeddedBroker:
             ],
             log=self._directory.path / "broker.log",
         )
+
+    @property
+    def cluster(self) -> str:
+        """The identity of its data: kept beside them, because all embedded brokers give the same one."""
+        file = self._directory.path / "cluster"
+        if not file.exists():
+            file.write_text(new_cluster())
+        return file.read_text()
 
     @property
     def running(self) -> bool:
@@ -132,13 +149,13 @@ class KafkaHomeBroker:
 
     def _known_controller(self) -> int | None:
         # The quorum remembers its voters by their port: keep the one that the directory was formatted with.
-        known = re.search(r"127\.0\.0\.1:(\d+)", self._file.read_text()) if self._file.exists() else None
-        return int(known[1]) if known else None
+        listener = re.search(r"127\.0\.0\.1:(\d+)", self._file.read_text()) if self._file.exists() else None
+        return int(listener[1]) if listener else None
 
     def _format(self) -> None:
         command = [str(self._home / "bin" / "kafka-storage.sh"), "format", "--standalone", "--config"]
         done = subprocess.run(
-            [*command, str(self._file), "--cluster-id", "headraceheadraceheadra"],
+            [*command, str(self._file), "--cluster-id", new_cluster()],
             env=self._environment,
             capture_output=True,
             text=True,

@@ -10,10 +10,13 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
-from shared.settings import Section, Settings
+from shared.section import Section
+from shared.settings import Settings
 
 S = TypeVar("S", bound=Settings)
 FILE = "running.json"
+FACTS = frozenset({"partitions"})
+"""What an installation has, whatever is set: how many homes its products have is decided once."""
 
 
 class Running(BaseModel):
@@ -24,6 +27,8 @@ class Running(BaseModel):
     pid: int
     """Process that supervises it; the file is stale when that process is gone."""
     kafka: str
+    kafka_embedded: bool = False
+    kafka_cluster: str = ""
     redis: str
     namespace: str
     topic_prefix: str
@@ -67,13 +72,14 @@ def alive(pid: int) -> bool:
 
 
 def discover(settings: S) -> S:
-    """Fill what neither flag nor environment nor file sets from the installation that runs here."""
+    """Fill what neither flag nor environment nor file sets, and all `FACTS`, from the installation here."""
     running = read(settings.data_dir)
     if running is None:
         return settings
-    found: dict[str, Any] = running.model_dump(exclude={"pid", "ports"})  # Any: of several types
-    found["redis"] = SecretStr(running.redis)
-    update = {name: value for name, value in found.items() if name not in settings.model_fields_set}
+    common: dict[str, Any] = running.model_dump(exclude={"pid", "ports"})  # Any: of several types
+    common["redis"] = SecretStr(running.redis)
+    stated = settings.model_fields_set - FACTS
+    update = {name: value for name, value in common.items() if name not in stated}
     for worker, port in running.ports.items():
         section = getattr(settings, worker, None)
         if isinstance(section, Section) and "port" not in section.model_fields_set:

@@ -20,9 +20,11 @@ from pydantic import SecretStr
 
 from shared.errors import ConfigurationError, FatalError, TransientError
 from shared.infrastructure import running, topics
+from shared.infrastructure.broker import EmbeddedBroker
 from shared.infrastructure.process import Process, free_port
 from shared.infrastructure.server import Server
-from shared.infrastructure.supervision import Backoff, Verdict, decide
+from shared.infrastructure.supervision import Backoff, RestartVerdict, decide
+from shared.process.installation import enter
 from shared.settings import Settings, environment
 
 log = structlog.get_logger()
@@ -121,11 +123,12 @@ class Stack:
     def start_servers(self) -> None:
         """Start broker and Redis, make the topics, and write down where everything is."""
         kafka, redis = self.broker.start(), self.redis.start()
-        self.settings = self.settings.model_copy(update={"kafka": kafka, "redis": SecretStr(redis)})
-        changes = asyncio.run(topics.apply(self.settings, wait_seconds=10))
-        for change in changes:
-            if change.action == "refuse":
-                raise ConfigurationError(f"topic {change.wanted.name}: {change.why}")
+        servers = {"kafka": kafka, "redis": SecretStr(redis)}
+        if isinstance(self.broker, EmbeddedBroker):
+            servers |= {"kafka_embedded": True, "kafka_cluster": self.broker.cluster}
+        self.settings = self.settings.model_copy(update=servers)
+        asyncio.run(topics.apply(self.settings, wait_seconds=10))
+        self.settings = asyncio.run(enter(self.settings))
         self._write()
 
     def _take(self) -> None:
@@ -136,8 +139,8 @@ class Stack:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            other = running.read(directory)
-            by = f" (process {other.pid})" if other else ""
+            owner = running.read(directory)
+            by = f" (process {owner.pid})" if owner else ""
             lock.close()
             raise ConfigurationError(
                 f"something already runs on {directory}{by}: stop it, or give another HEADRACE_DATA_DIR"
@@ -148,6 +151,8 @@ class Stack:
         running.Running(
             pid=os.getpid(),
             kafka=self.settings.kafka,
+            kafka_embedded=self.settings.kafka_embedded,
+            kafka_cluster=self.settings.kafka_cluster,
             redis=self.settings.redis.get_secret_value(),
             namespace=self.settings.namespace,
             topic_prefix=self.settings.topic_prefix,
@@ -160,6 +165,8 @@ class Stack:
         """Return the environment of one worker: ours, the addresses, and its own port."""
         shared = {
             "HEADRACE_KAFKA": self.settings.kafka,
+            "HEADRACE_KAFKA_EMBEDDED": str(self.settings.kafka_embedded),
+            "HEADRACE_KAFKA_CLUSTER": self.settings.kafka_cluster,
             "HEADRACE_REDIS": self.settings.redis.get_secret_value(),
             "HEADRACE_DATA_DIR": str(self.settings.data_dir.resolve()),
             "HEADRACE_NAMESPACE": self.settings.namespace,
@@ -210,11 +217,6 @@ class Stack:
         """End one worker at once (`kill -9`)."""
         self._members[name].process.kill()
 
-    def restart(self, name: str) -> None:
-        """Stop one worker cleanly and start it again."""
-        self.stop_worker(name)
-        self.start_worker(name)
-
     def pid(self, name: str) -> int | None:
         """Return a worker's process id."""
         return self._members[name].process.pid
@@ -259,7 +261,7 @@ class Stack:
                 raise TransientError(f"not ready after {within.total_seconds():.0f} s: {waiting}")
             time.sleep(_POLL_SECONDS)
 
-    def tend(self, backoff: Backoff | None = None) -> None:
+    def supervise_once(self, backoff: Backoff | None = None) -> None:
         """Look once after everything: restart what failed and is due; raises `FatalError` when hopeless."""
         for server in (self.broker, self.redis):
             if not server.running:
@@ -277,9 +279,9 @@ class Stack:
         uptime = timedelta(seconds=time.monotonic() - member.started)
         decision = decide(code, uptime=uptime, failures=member.failures, backoff=backoff)
         member.failures = decision.failures
-        if decision.verdict is Verdict.GIVE_UP:
+        if decision.verdict is RestartVerdict.GIVE_UP:
             raise FatalError(f"{name} cannot start; the end of its log:\n{member.process.tail(4)}")
-        if decision.verdict is Verdict.LEAVE:
+        if decision.verdict is RestartVerdict.LEAVE:
             member.wanted = False
             log.warning("worker.ended", worker=name, code=code)
             return

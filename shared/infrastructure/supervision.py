@@ -8,7 +8,7 @@ CONFIGURATION = 2
 """Exit code of a worker whose configuration is wrong: another start cannot help."""
 
 
-class Verdict(StrEnum):
+class RestartVerdict(StrEnum):
     """What to do."""
 
     LEAVE = "leave"
@@ -31,20 +31,22 @@ class Backoff:
 
 
 @dataclass(frozen=True)
-class Decision:
+class RestartDecision:
     """What to do, after which wait, and how many failures in a row that makes."""
 
-    verdict: Verdict
+    verdict: RestartVerdict
     delay: timedelta = timedelta(0)
     failures: int = 0
 
 
-def decide(exit_code: int, *, uptime: timedelta, failures: int, backoff: Backoff | None = None) -> Decision:
+def decide(
+    exit_code: int, *, uptime: timedelta, failures: int, backoff: Backoff | None = None
+) -> RestartDecision:
     """Decide about a process that ended after `uptime`, having failed `failures` times in a row before."""
     backoff = backoff or Backoff()
     if exit_code == 0:
-        return Decision(Verdict.LEAVE)
+        return RestartDecision(RestartVerdict.LEAVE)
     if exit_code == CONFIGURATION:
-        return Decision(Verdict.GIVE_UP)
+        return RestartDecision(RestartVerdict.GIVE_UP)
     in_a_row = 1 if uptime >= backoff.calm else failures + 1
-    return Decision(Verdict.RESTART, backoff.delay(in_a_row), in_a_row)
+    return RestartDecision(RestartVerdict.RESTART, backoff.delay(in_a_row), in_a_row)

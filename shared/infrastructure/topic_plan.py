@@ -1,26 +1,27 @@
 """Topics as they should be against topics as they are: the difference, and what to do about it.
 
-Nothing is lost without `force`: a topic is never deleted, its partitions never become fewer, and a topic
-with messages in it gets no more partitions, because that moves keys away from their earlier messages.
+Nothing is ever lost or moved: no topic is deleted, and what is there keeps its partitions, whatever is
+configured. Their number counts when the topics of an installation are made. What others write gets more
+while it is empty; what only we write gets them when somebody made it too small, since we name the partition
+of every message there.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from schemas.topics import TopicSpec, all_topics
+from schemas.topics import TopicSpec, all_topics, sharded
 from shared.settings import Settings
+from shared.state.installation import shards_of
 
 
-class Action(StrEnum):
+class TopicAction(StrEnum):
     """What has to be done to a topic."""
 
     UNCHANGED = "unchanged"
     CREATE = "create"
     CONFIGURE = "change configuration"
     GROW = "add partitions"
-    RECREATE = "delete and create"
-    REFUSE = "refuse"
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Wanted:
     name: str
     partitions: int
     config: Mapping[str, str] = field(default_factory=dict)
+    external: bool = False
+    """Others write it too, and say themselves where a key belongs."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,11 @@ class Existing:
 
 
 @dataclass(frozen=True)
-class Difference:
+class TopicDifference:
     """What distinguishes a topic from what it should be, and what to do about it."""
 
     wanted: Wanted
-    action: Action
+    action: TopicAction
     before: int | None = None
     """Partitions it has; None: there is no such topic."""
     config: Mapping[str, tuple[str | None, str]] = field(default_factory=dict)
@@ -56,9 +59,20 @@ class Difference:
     why: str = ""
 
 
-def wanted_topics(settings: Settings) -> list[Wanted]:
-    """Return every topic of the installation that `settings` describe."""
-    return [wanted_topic(spec, settings) for spec in all_topics(settings.generation)]
+def wanted_topics(settings: Settings, counts: Mapping[str, int] | None = None) -> list[Wanted]:
+    """Return every topic of the installation that `settings` describe.
+
+    `counts` are the partitions of topics that are there: what is shared out among shards has as many as most
+    of its kind.
+    """
+    prefix, counts = settings.topic_prefix, counts or {}
+    ours = sharded(settings.generation)
+    shards = shards_of(counts.get(prefix + name, 0) for name in ours) or settings.partitions
+    as_made = settings.model_copy(update={"partitions": shards})
+    return [
+        wanted_topic(spec, as_made if spec.name in ours else settings)
+        for spec in all_topics(settings.generation)
+    ]
 
 
 def wanted_topic(spec: TopicSpec, settings: Settings) -> Wanted:
@@ -66,38 +80,36 @@ def wanted_topic(spec: TopicSpec, settings: Settings) -> Wanted:
     config = spec.configuration()
     if settings.replication >= 3:  # acks=all then means: on two machines at least
         config.setdefault("min.insync.replicas", "2")
-    return Wanted(settings.topic_prefix + spec.name, spec.partitions or settings.partitions, config)
+    partitions = spec.partitions or settings.partitions
+    return Wanted(settings.topic_prefix + spec.name, partitions, config, external=spec.external)
 
 
-def difference(wanted: Wanted, existing: Existing | None, *, force: bool = False) -> Difference:
+def difference(wanted: Wanted, existing: Existing | None) -> TopicDifference:
     """Decide what to do about one topic."""
     if existing is None:
-        return Difference(wanted, Action.CREATE, config={k: (None, v) for k, v in wanted.config.items()})
+        return TopicDifference(
+            wanted, TopicAction.CREATE, config={k: (None, v) for k, v in wanted.config.items()}
+        )
     changed = {
         name: (existing.effective.get(name), value)
         for name, value in wanted.config.items()
         if existing.effective.get(name) != value
     }
-    action, why = _partitions(wanted, existing, force=force)
-    if action is Action.UNCHANGED and changed:
-        action = Action.CONFIGURE
-    return Difference(wanted, action, before=existing.partitions, config=changed, why=why)
+    grows = wanted.partitions > existing.partitions and (existing.empty or not wanted.external)
+    action = TopicAction.CONFIGURE if changed else TopicAction.UNCHANGED
+    return TopicDifference(
+        wanted if grows else replace(wanted, partitions=existing.partitions),
+        TopicAction.GROW if grows else action,
+        before=existing.partitions,
+        config=changed,
+        why="" if grows or wanted.partitions == existing.partitions else _kept(wanted, existing),
+    )
 
 
-def _partitions(wanted: Wanted, existing: Existing, *, force: bool) -> tuple[Action, str]:
-    if wanted.partitions < existing.partitions:
-        if force:
-            return Action.RECREATE, "its messages are lost"
-        return Action.REFUSE, "partitions cannot become fewer; --force deletes the topic and its messages"
-    if wanted.partitions > existing.partitions:
-        if existing.empty or force:
-            return Action.GROW, "" if existing.empty else "keys move to other partitions"
-        return Action.REFUSE, "it has messages, and keys would move to other partitions; --force does it"
-    return Action.UNCHANGED, ""
+def _kept(wanted: Wanted, existing: Existing) -> str:
+    return f"keeps its {existing.partitions} partitions: {wanted.partitions} count only for a new topic"
 
 
-def compare(
-    wanted: Sequence[Wanted], existing: Mapping[str, Existing], *, force: bool = False
-) -> list[Difference]:
+def compare(wanted: Sequence[Wanted], existing: Mapping[str, Existing]) -> list[TopicDifference]:
     """Decide what to do about every topic."""
-    return [difference(topic, existing.get(topic.name), force=force) for topic in wanted]
+    return [difference(topic, existing.get(topic.name)) for topic in wanted]

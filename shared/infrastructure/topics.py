@@ -6,14 +6,22 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 
-from shared.adapters.kafka import connection
 from shared.errors import ConfigurationError, TransientError
-from shared.infrastructure.topic_plan import Action, Difference, Existing, Wanted, compare, wanted_topics
+from shared.infrastructure.topic_plan import (
+    Existing,
+    TopicAction,
+    TopicDifference,
+    Wanted,
+    compare,
+    wanted_topics,
+)
+from shared.kafka.connection import connection, unreachable
+from shared.kafka.consumer import RecordConsumer
+from shared.records import Partition
 from shared.settings import Settings
 
 _DYNAMIC_TOPIC_CONFIG = 1
@@ -28,15 +36,22 @@ class Administration:
         self._client = client
         self._settings = settings
 
+    async def wanted_and_existing(self) -> tuple[list[Wanted], dict[str, Existing]]:
+        """Return the topics as they should be, given those that are there, and these."""
+        names = [topic.name for topic in wanted_topics(self._settings)]
+        existing = await self.existing(names)
+        counts = {name: topic.partitions for name, topic in existing.items()}
+        return wanted_topics(self._settings, counts), existing
+
     async def existing(self, names: Sequence[str]) -> dict[str, Existing]:
         """Return those of the topics that exist."""
         # Describing an unknown topic creates it on brokers that create topics by themselves: list first.
-        there = sorted(set(names) & set(await self._client.list_topics()))
-        if not there:
+        present = sorted(set(names) & set(await self._client.list_topics()))
+        if not present:
             return {}
-        described = await self._client.describe_topics(there)
+        described = await self._client.describe_topics(present)
         partitions = {topic["topic"]: len(topic["partitions"]) for topic in described}
-        configs = await self._configs(there)
+        configs = await self._configs(present)
         filled = await self._with_messages(partitions)
         return {
             name: Existing(
@@ -45,7 +60,7 @@ class Administration:
                 effective=configs[name][1],
                 empty=name not in filled,
             )
-            for name in there
+            for name in present
         }
 
     async def _configs(self, names: Sequence[str]) -> dict[str, tuple[dict[str, str], dict[str, str]]]:
@@ -59,28 +74,29 @@ class Administration:
         return configs
 
     async def _with_messages(self, partitions: Mapping[str, int]) -> set[str]:
+        prefix = self._settings.topic_prefix
         every = [
-            TopicPartition(name, number) for name, count in partitions.items() for number in range(count)
+            Partition(name.removeprefix(prefix), number)
+            for name, count in partitions.items()
+            for number in range(count)
         ]
-        consumer = AIOKafkaConsumer(**connection(self._settings))
+        consumer = RecordConsumer(self._settings)
         await consumer.start()
         try:
-            first, end = await consumer.beginning_offsets(every), await consumer.end_offsets(every)
-            return {partition.topic for partition in every if end[partition] > first[partition]}
+            edges = await consumer.edges(every)
         finally:
             await consumer.stop()
+        return {prefix + partition.topic for partition, (first, end) in edges.items() if end > first}
 
-    async def carry_out(self, change: Difference, existing: Existing | None) -> None:
+    async def carry_out(self, change: TopicDifference, existing: Existing | None) -> None:
         """Make one difference disappear; raises `ConfigurationError` when the broker refuses."""
-        if change.action is Action.RECREATE:
-            await self.delete(change.wanted.name)
-        if change.action in {Action.CREATE, Action.RECREATE}:
+        if change.action is TopicAction.CREATE:
             await self._create(change.wanted)
             return
-        if change.action is Action.GROW:
+        if change.action is TopicAction.GROW:
             grown = {change.wanted.name: NewPartitions(change.wanted.partitions)}
             _check(await self._client.create_partitions(grown), f"add partitions to {change.wanted.name}")
-        if change.config and existing and change.action is not Action.REFUSE:
+        if change.config and existing:
             await self._configure(change.wanted, existing)
 
     async def _create(self, wanted: Wanted) -> None:
@@ -141,9 +157,7 @@ async def connect(settings: Settings, *, wait_seconds: float = 0.0) -> AsyncIter
         except (KafkaError, OSError) as error:
             await client.close()
             if time.monotonic() >= deadline:
-                raise TransientError(
-                    f"no broker answers at {settings.kafka}: start one (`headrace up`), or set HEADRACE_KAFKA"
-                ) from error
+                raise await unreachable(settings) from error
             await asyncio.sleep(_POLL_SECONDS)
     try:
         yield Administration(client, settings)
@@ -151,23 +165,20 @@ async def connect(settings: Settings, *, wait_seconds: float = 0.0) -> AsyncIter
         await client.close()
 
 
-async def diff(settings: Settings, *, force: bool = False, wait_seconds: float = 0.0) -> list[Difference]:
+async def diff(settings: Settings, *, wait_seconds: float = 0.0) -> list[TopicDifference]:
     """Return what distinguishes the broker's topics from the wanted ones; changes nothing."""
-    wanted = wanted_topics(settings)
     async with connect(settings, wait_seconds=wait_seconds) as administration:
-        existing = await administration.existing([topic.name for topic in wanted])
-    return compare(wanted, existing, force=force)
+        return compare(*await administration.wanted_and_existing())
 
 
-async def apply(settings: Settings, *, force: bool = False, wait_seconds: float = 0.0) -> list[Difference]:
-    """Create and change topics until they are as wanted; return what was done, and what was refused.
+async def apply(settings: Settings, *, wait_seconds: float = 0.0) -> list[TopicDifference]:
+    """Create and change topics until they are as wanted; return what was done.
 
     Applying twice changes nothing the second time. When this returns, every created topic is visible.
     """
-    wanted = wanted_topics(settings)
     async with connect(settings, wait_seconds=wait_seconds) as administration:
-        existing = await administration.existing([topic.name for topic in wanted])
-        changes = compare(wanted, existing, force=force)
+        wanted, existing = await administration.wanted_and_existing()
+        changes = compare(wanted, existing)
         for change in changes:
             await administration.carry_out(change, existing.get(change.wanted.name))
         names = {topic.name for topic in wanted}

@@ -2,6 +2,7 @@
 
 import importlib.util
 import platform
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -19,24 +20,24 @@ def answers_redis(address: str) -> bool:
 
 
 class EmbeddedValkey:
-    """Valkey with an append-only file: a `kill -9` of the server loses nothing that it acknowledged."""
+    """Valkey with an append-only file: a `kill -9` of the server loses nothing that it acknowledged.
 
-    def __init__(self, data_dir: Path | None = None, *, port: int = 0) -> None:
+    Without that file it has what was last saved, as a restored backup does.
+    """
+
+    def __init__(self, data_dir: Path | None = None, *, port: int = 0, append_only: bool = True) -> None:
         self._directory = DataDirectory(data_dir)
         self._port = port or free_port()
         options = {
             "port": str(self._port),
             "bind": "127.0.0.1",
             "dir": str(self._directory.path),
-            "appendonly": "yes",
+            "appendonly": "yes" if append_only else "no",
             "appendfsync": "everysec",
             "save": "",
             "maxmemory-policy": "noeviction",
         }
-        self._process = Process(
-            [str(_binary()), *(part for name, value in options.items() for part in (f"--{name}", value))],
-            log=self._directory.path / "valkey.log",
-        )
+        self._process = Process(valkey_command(options), log=self._directory.path / "valkey.log")
 
     @property
     def address(self) -> str:
@@ -61,6 +62,11 @@ class EmbeddedValkey:
     def kill(self) -> None:
         """End it at once."""
         self._process.kill()
+
+
+def valkey_command(options: Mapping[str, str]) -> list[str]:
+    """Return what runs a server with these options; raises `ConfigurationError` when it is not installed."""
+    return [str(_binary()), *(part for name, value in options.items() for part in (f"--{name}", value))]
 
 
 def _binary() -> Path:

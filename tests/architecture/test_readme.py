@@ -1,21 +1,29 @@
-"""What the README shows is what the contracts accept, and the commands it names exist."""
+"""What the pages show is what the contracts accept."""
 
 import json
 import re
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from schemas.alerts import Alert
-from schemas.control import Command
-from schemas.judgements import Canary, Judgement
+from schemas.catalogue import Acceptance
+from schemas.control import Command, Model, Rollout, TrainingJob
+from schemas.findings import CatalogueFindings
+from schemas.judgements import Canary, Judgement, Negative
 from schemas.topics import all_topics
 from schemas.wire import decode_event, decode_query, read_change
-from services.cli.main import COMMANDS
+from schemas.wire.change import Form
+from services.judgements.domain.judgement import follows
+from services.judgements.domain.statistics import BusinessObjective
+from tests.architecture.pages import PAGES, ROOT
 
-README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-ROWS = dict(re.findall(r"^\| `([a-z.]+v1)` \|.*\| `(\{.*\})` \|$", README, re.MULTILINE))
+README = (ROOT / "README.md").read_text("utf-8")
+WRITTEN = "\n".join(page.read_text("utf-8") for page in PAGES)
+TOPICS = (ROOT / "docs" / "search-engineer.md").read_text("utf-8")
+DERIVED = (".dlq", ".repartition")
+ROWS = dict(re.findall(r"^\| `([a-z.]+v1)` \|.*\| `(\{.*\})`.*\|$", TOPICS, re.MULTILINE))
 
 
 def change(value):
@@ -29,7 +37,13 @@ READERS = {
     "canaries.v1": Canary.decode,
     "search.judgements.v1": Judgement.decode,
     "alerts.v1": Alert.decode,
+    "catalogue.findings.v1": CatalogueFindings.decode,
     "control.commands.v1": Command.decode,
+    "training.negatives.v1": Negative.decode,
+    "training.jobs.v1": TrainingJob.decode,
+    "models.v1": Model.decode,
+    "rollout.v1": Rollout.decode,
+    "catalogue.acceptances.v1": Acceptance.decode,
 }
 
 
@@ -38,14 +52,34 @@ def test_the_example_of_a_topic_is_a_message_of_that_topic(topic):
     assert READERS[topic](ROWS[topic].encode()) is not None
 
 
+def test_the_figures_of_the_judgement_follow_from_its_counts():
+    assert follows(Judgement.decode(ROWS[Judgement.topic].encode()), BusinessObjective())
+
+
+def test_every_example_of_a_topic_is_checked():
+    assert ROWS.keys() == READERS.keys()
+
+
 def test_every_topic_has_its_row():
-    named = {topic.name for topic in all_topics("g1")}
+    shown = set(re.findall(r"^\| `([^`]+)` \|", TOPICS, re.MULTILINE))
     missing = {
-        name
-        for name in named
-        if f"`{name}`" not in README and not name.startswith("index.") and not name.endswith(".dlq")
+        topic.name
+        for topic in all_topics("g1")
+        if topic.name not in shown
+        and not topic.name.startswith("index.")
+        and not topic.name.endswith(DERIVED)
     }
     assert missing == set()
+    assert {"index.records.<generation>", "<topic>.repartition", "<topic>.dlq"} <= shown
+
+
+def test_every_form_of_a_change_is_named():
+    [section] = re.findall(r"^## Catalogue changes\n(.*?)^## ", TOPICS, re.MULTILINE | re.DOTALL)
+    assert {form for form in get_args(Form) if form not in section.lower()} == set()
+
+
+def test_the_first_page_stays_a_page():
+    assert len(README.encode()) <= 9_000
 
 
 def test_what_is_published_by_hand_is_accepted():
@@ -53,10 +87,6 @@ def test_what_is_published_by_hand_is_accepted():
     [clicked] = re.findall(r"echo '(\{\"action_name.*\})'", README)
     assert change(published.encode()).fields["price"] == 99.5
     assert decode_event(clicked.encode()).action_name == "click"
-    [asked] = re.findall(r"-d '(\{.*\})'", README)
-    assert json.loads(asked)["filters"][0]["op"] == "range"
-
-
-def test_every_command_it_names_exists():
-    named = set(re.findall(r"(?:`|^|&& |run --rm )headrace ([a-z]+)", README, re.MULTILINE))
-    assert named - set(COMMANDS) == set()
+    requests = re.findall(r"-d '(\{.*\})'", WRITTEN)
+    assert requests
+    assert all(json.loads(request)["filters"][0]["op"] == "range" for request in requests)

@@ -17,8 +17,13 @@ from pathlib import Path
 
 import pytest
 
+from shared.infrastructure.broker import EmbeddedBroker
 from shared.infrastructure.ladder import Rung, choose_broker, choose_redis
 from shared.infrastructure.server import Server
+from tests.connected.faults import observed, traffic
+from tests.connected.worker_logs import pytest_runtest_makereport
+
+__all__ = ["observed", "pytest_runtest_makereport", "traffic"]
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +31,8 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Run the session's broker; its `address` is `host:port`."""
     server = choose_broker(os.environ, data_dir=tmp_path_factory.mktemp("broker"))
     server.start()
+    if isinstance(server, EmbeddedBroker):
+        os.environ["HEADRACE_KAFKA_EMBEDDED"] = "true"  # as `headrace up` says to workers
     yield server
     server.stop()
 

@@ -28,15 +28,26 @@ def installation(
     kinds: Sequence[str] = ALL,
     *,
     broker: Server | None = None,
+    redis: Server | None = None,
+    common: Mapping[str, object] | None = None,
     settings: Mapping[str, str] | None = None,
+    of_kind: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Iterator[Stack]:
-    """Run it until the block ends; `settings` are more of the workers' environment."""
+    """Run it until the block ends.
+
+    `common` are settings that all share, the servers' among them; `settings` are more of the workers'
+    environment, `of_kind` of some's.
+    """
+    more = of_kind or {}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
     stack = Stack(
-        Settings(data_dir=directory, partitions=PARTITIONS),
+        Settings.model_validate({"data_dir": directory, "partitions": PARTITIONS, **(common or {})}),
         broker=broker or choose_broker(environment, data_dir=directory / "broker"),
-        redis=choose_redis({}, rung=Rung.EMBEDDED, data_dir=directory / "valkey"),
-        workers=[WorkerSpec(kind, environment={**QUICK, **(settings or {})}) for kind in kinds],
+        redis=redis or choose_redis({}, rung=Rung.EMBEDDED, data_dir=directory / "valkey"),
+        workers=[
+            WorkerSpec(kind, environment={**QUICK, **(settings or {}), **more.get(kind, {})})
+            for kind in kinds
+        ],
     )
     with stack:
         yield stack

@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from services.cli.dead_letters import Letter, Selection, count, read, replay, topic_of
-from shared.adapters.kafka import KafkaPublisher
-from shared.dead_letters import DeadLetters
 from shared.errors import ConfigurationError, PoisonError
 from shared.infrastructure.topics import apply
-from shared.records import Partition, Record
+from shared.kafka.publisher import KafkaPublisher
+from shared.records import HEAD_BYTES, Partition, Record
 from shared.settings import Settings
+from shared.streaming.dead_letter_topic import Letter, LetterSelection, count, read, replay, topic_of
+from shared.streaming.dead_letters import DeadLetters
 
 pytestmark = pytest.mark.connected
 TOPIC = "catalogue.changes.v1"
@@ -45,8 +45,8 @@ async def settings(kafka: str, topic_prefix: str) -> AsyncIterator[Settings]:
     await publisher.stop()
 
 
-async def letters_of(settings: Settings, selection: Selection | None = None) -> list[Letter]:
-    selection = selection or Selection()
+async def letters_of(settings: Settings, selection: LetterSelection | None = None) -> list[Letter]:
+    selection = selection or LetterSelection()
     return await read(settings, [f"{TOPIC}.dlq"], wanted=selection, limit=selection.limit)
 
 
@@ -59,10 +59,12 @@ async def test_letters_are_counted_by_topic_and_reason(settings: Settings) -> No
 
 
 async def test_a_selection_is_by_offset_reason_and_limit(settings: Settings) -> None:
-    invalid = await letters_of(settings, Selection(reason="json.invalid"))
+    invalid = await letters_of(settings, LetterSelection(reason="json.invalid"))
     assert [letter.record.key for letter in invalid] == [b"a", b"\x00\xff"]
-    assert [letter.record.offset for letter in await letters_of(settings, Selection(frozenset({3})))] == [3]
-    assert len(await letters_of(settings, Selection(limit=2))) == 2
+    assert [
+        letter.record.offset for letter in await letters_of(settings, LetterSelection(frozenset({3})))
+    ] == [3]
+    assert len(await letters_of(settings, LetterSelection(limit=2))) == 2
 
 
 async def test_a_replayed_letter_is_the_message_as_it_was(settings: Settings) -> None:
@@ -115,3 +117,24 @@ async def test_a_replay_without_a_selection_is_refused(settings: Settings) -> No
 def test_a_topic_without_dead_letters_is_an_error_that_names_those_that_have() -> None:
     with pytest.raises(ConfigurationError, match=r"catalogue\.changes\.v1\.dlq"):
         topic_of("alerts.v1", Settings())
+
+
+async def test_a_letter_that_has_only_a_part_of_its_message_is_shown_and_not_written_back(
+    settings: Settings,
+) -> None:
+    publisher = KafkaPublisher(settings)
+    await publisher.start()
+    large = Record(Partition(TOPIC, 0), 99, b"big", os.urandom(5_000_000), datetime.now(UTC))
+    await DeadLetters(publisher, reader="embedder-g1", by=Record).write(
+        large, PoisonError("too.large", "why")
+    )
+    await publisher.stop()
+    shown = json.loads((await headrace(settings, "dlq", "show", TOPIC, "--json")).stdout)["dead_letters"]
+    [cut] = [letter for letter in shown if letter["cut"]]
+    assert cut["cut"]["value"]["bytes"] == 5_000_000
+    assert large.value is not None
+    assert bytes.fromhex(cut["value_hex"]) == large.value[:HEAD_BYTES]
+    assert "not to be replayed" in (await headrace(settings, "dlq", "show", TOPIC)).stdout
+    replayed = await headrace(settings, "dlq", "replay", TOPIC, "--all")
+    assert replayed.returncode == 2
+    assert f"{len(POISON)} written back, but not {cut['offset']} ({TOPIC}-0 @ 99)" in replayed.stderr

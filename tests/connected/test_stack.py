@@ -38,7 +38,7 @@ def make_stack(directory: Path, *specs: WorkerSpec, seen: list[tuple[str, str]] 
 
 @pytest.fixture(autouse=True)
 def _nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HEADRACE_KAFKA", "HEADRACE_REDIS", "HEADRACE_CONFIG"):
+    for name in ("HEADRACE_KAFKA", "HEADRACE_KAFKA_EMBEDDED", "HEADRACE_REDIS", "HEADRACE_CONFIG"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -54,7 +54,7 @@ def until(holds: Callable[[], bool], stack: Stack | None = None) -> None:
     while not holds():
         assert time.monotonic() < deadline
         if stack:
-            stack.tend(QUICK)
+            stack.supervise_once(QUICK)
         os.sched_yield()
 
 
@@ -69,6 +69,11 @@ def test_workers_get_the_addresses_and_other_commands_find_them(stack: Stack) ->
     assert found.kafka == stack.broker.address
     assert found.kafka in answer
     assert running.read(stack.settings.data_dir).ports == stack.ports  # type: ignore[union-attr]  it is there
+
+
+def test_workers_and_commands_are_told_that_the_broker_is_the_embedded_one(stack: Stack) -> None:
+    assert stack.environment(WorkerSpec("dummy", name="one"))["HEADRACE_KAFKA_EMBEDDED"] == "True"
+    assert running.discover(Settings(data_dir=stack.settings.data_dir)).kafka_embedded
 
 
 def test_a_second_one_on_the_same_directory_is_refused_in_one_line(stack: Stack) -> None:

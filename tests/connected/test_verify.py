@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -15,17 +15,20 @@ from schemas.catalogue import Document, ProductChange
 from schemas.judgements import Judgement
 from schemas.search import SearchQuery
 from schemas.topics import index_records
-from services.cli.verification.index import verify_index
-from services.cli.verification.judgements import verify_judgements
 from services.embedder.domain.plan import hash_content
 from services.embedder.settings import Settings as EmbedderSettings
 from services.judgements.settings import Settings as JudgementSettings
+from services.lab.verification.catalogue import ExpectedCatalogue
+from services.lab.verification.index import verify_index
+from services.lab.verification.judgements import verify_judgements
 from services.shards.app import build
 from services.shards.settings import LexicalSettings, Settings, ShardsSettings
-from shared.adapters.kafka import KafkaPublisher
 from shared.infrastructure.topics import apply
+from shared.kafka.publisher import KafkaPublisher
+from shared.kafka.topic_reader import TopicReader
 from shared.ports import outgoing
 from shared.records import Outgoing
+from tests.stamped import written
 from tests.unit.shards.builders import NORTH, message
 
 pytestmark = pytest.mark.connected
@@ -60,9 +63,9 @@ async def publisher(settings) -> AsyncIterator[KafkaPublisher]:
 async def shards(settings) -> AsyncIterator[None]:
     worker = build(settings)
     worker.server.bind()
-    await worker.start_parts()
+    await worker.start()
     yield
-    await worker.stop_parts()
+    await worker.stop()
 
 
 def common(settings: Settings, kind):
@@ -74,10 +77,18 @@ def upsert(product_id: str, title: str) -> Outgoing:
     return Outgoing(ProductChange.topic, product_id.encode(), orjson.dumps(change))
 
 
-def indexed(product_id: str, title: str) -> Outgoing:
+async def documents(settings: EmbedderSettings) -> Mapping[str, Document]:
+    """Return what the changes on the broker amount to, with the places that they were given there."""
+    catalogue = ExpectedCatalogue(settings.embedder)
+    async with TopicReader(settings, [ProductChange.topic]) as reader:
+        async for record in reader.news():
+            catalogue.take(record)
+    return catalogue.documents
+
+
+def indexed(product_id: str, document: Document) -> Outgoing:
     """Return the index record that an embedder would write."""
-    cut = EmbedderSettings().embedder.cut
-    document = Document(fields={"title": title}, versions={"title": 1}, upserted=1)
+    cut, title = EmbedderSettings().embedder.cut, str(document.fields["title"])
     record = message(
         product_id, NORTH, document=document, event_time=NOW, content_hash=hash_content(title, cut)
     )
@@ -87,12 +98,16 @@ def indexed(product_id: str, title: str) -> Outgoing:
 async def test_an_index_is_equal_or_each_difference_is_said(settings, publisher, shards):
     checked = common(settings, EmbedderSettings)
     names = [f"p{number}" for number in range(8)]
-    await publisher.publish([each for name in names for each in (upsert(name, name), indexed(name, name))])
+    await publisher.publish([upsert(name, name) for name in names])
+    merged = await documents(checked)
+    await publisher.publish([indexed(name, merged[name]) for name in names])
     verdict = await verify_index(checked, LONG)
     assert verdict.differences == []
     assert (verdict.figures["products"], verdict.figures["shards"]) == (8, 2)
 
-    await publisher.publish([upsert("lost", "x"), indexed("phantom", "x"), indexed("p3", "forged")])
+    phantom = indexed("phantom", written({"title": "x"}))
+    forged = indexed("p3", merged["p3"].model_copy(update={"fields": {"title": "forged"}}))
+    await publisher.publish([upsert("lost", "x"), phantom, forged])
     bad = Outgoing(ProductChange.topic, b"p1", b"{")
     await publisher.publish([bad])
     async with asyncio.timeout(60):

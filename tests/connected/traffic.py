@@ -1,42 +1,41 @@
 """A stream of catalogue changes and shoppers for a running installation, reproducible by its seed."""
 
-import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from typing import Generic, TypeVar
 
 from schemas.catalogue import ProductChange
-from services.cli.simulation import shop
-from services.cli.simulation.catalogue import Product
-from services.cli.simulation.shoppers import ClickModel
-from services.cli.simulation.traffic import Ranker, Simulation, stream
-from services.cli.simulation.traffic import Traffic as Shopping
-from shared.adapters.kafka import KafkaPublisher
+from services.lab.simulation import shop
+from services.lab.simulation.catalogue import ShopProduct
+from services.lab.simulation.shoppers import ClickModel
+from services.lab.simulation.traffic import Ranker, Simulation, stream
+from services.lab.simulation.traffic import Traffic as Shopping
 from shared.ports import outgoing
 from shared.records import Outgoing
 from shared.settings import Settings
+from tests.connected.publishing import publish
 from tests.data.poison import poison
 
+T = TypeVar("T")
 PRODUCTS = 120
 DUPLICATES, DISORDER, POISON = 0.1, 0.2, 0.02
 
 
-class Changes:
-    """Products written, patched, repriced, deleted and written again; some twice, some late, some poison."""
+class Disorder(Generic[T]):
+    """Messages as networks deliver what `make` makes: some twice, some late."""
 
-    def __init__(self, products: Sequence[Product], rng: random.Random) -> None:
-        self._products = products
+    def __init__(self, make: Callable[[], T], rng: random.Random) -> None:
+        self._make = make
         self._rng = rng
-        self._versions = dict.fromkeys((product.id for product in products), 0)
-        self._held: list[Outgoing] = []
-        self._poison = poison()
+        self._held: list[T] = []
 
-    def take(self, count: int) -> list[Outgoing]:
+    def take(self, count: int) -> list[T]:
         """Return the next messages."""
-        messages: list[Outgoing] = []
+        messages: list[T] = []
         while len(messages) < count:
-            message = self._message()
+            message = self._make()
             if self._rng.random() < DISORDER:
                 self._held.append(message)
             else:
@@ -45,12 +44,23 @@ class Changes:
                 messages.append(self._held.pop(self._rng.randrange(len(self._held))))
         return messages
 
-    def rest(self) -> list[Outgoing]:
+    def rest(self) -> list[T]:
         """Return what was held up."""
         held, self._held = self._held, []
         return held
 
-    def _message(self) -> Outgoing:
+
+class Changes:
+    """Products written, patched, repriced, deleted and written again, and some poison."""
+
+    def __init__(self, products: Sequence[ShopProduct], rng: random.Random) -> None:
+        self._products = products
+        self._rng = rng
+        self._versions = dict.fromkeys((product.id for product in products), 0)
+        self._poison = poison()
+
+    def next(self) -> Outgoing:
+        """Return the next message, as it would come in order."""
         if self._rng.random() < POISON:
             bad = self._rng.choice(self._poison)
             return Outgoing(ProductChange.topic, bad.key, bad.value, bad.headers)
@@ -58,7 +68,7 @@ class Changes:
         self._versions[product.id] += 1
         return outgoing(self._change(product, self._versions[product.id]))
 
-    def _change(self, product: Product, version: int) -> ProductChange:
+    def _change(self, product: ShopProduct, version: int) -> ProductChange:
         now = datetime.now(UTC)
         what = (
             "write"
@@ -83,7 +93,8 @@ class Traffic:
     def __init__(self, settings: Settings, seed: int, *, sessions: int = 200) -> None:
         self._settings = settings
         catalogue = shop.sample()
-        self.changes = Changes(catalogue.products[:PRODUCTS], random.Random(f"changes {seed}"))
+        rng = random.Random(f"changes {seed}")
+        self.changes = Disorder(Changes(catalogue.products[:PRODUCTS], rng).next, rng)
         visits = Shopping(sessions=sessions, until=datetime.now(UTC), span=timedelta(days=3), seed=seed)
         arrivals = stream(Simulation(catalogue, ClickModel(), visits), Ranker.blurred(catalogue, seed=seed))
         self._shoppers = (outgoing(arrival.message) for arrival in arrivals)
@@ -98,13 +109,5 @@ class Traffic:
         self._publish([*self.changes.rest(), *self._shoppers])
 
     def _publish(self, messages: Sequence[Outgoing]) -> None:
-        async def publish() -> None:
-            publisher = KafkaPublisher(self._settings)
-            await publisher.start()
-            try:
-                await publisher.publish(messages)
-            finally:
-                await publisher.stop()
-
-        asyncio.run(publish())
+        publish(self._settings, messages)
         self.sent += len(messages)

@@ -29,12 +29,16 @@ class Wire(NamedTuple):
 def forms(change: ProductChange) -> dict[str, Wire]:
     """Return the change in each form by name; its time must be whole milliseconds.
 
-    OpenSearch and a tombstone have no event time: it is the record's timestamp.
+    OpenSearch and a tombstone have no event time: it is the record's timestamp. A table's row comes whole.
     """
-    written = {
-        "plain": Wire(change.key(), change.encode()),
+    rows = {
         "debezium": _debezium(change),
         "debezium_wrapped": _wrapped(change),
+        "flattened": _flattened(change),
+    }
+    written = {
+        "plain": Wire(change.key(), change.encode()),
+        **({} if change.op == "patch" else rows),
         "opensearch": _opensearch(change),
         "cloudevents_binary": _binary(change),
         "cloudevents_structured": _structured(change),
@@ -50,13 +54,11 @@ def _json(value: object) -> bytes:
 
 
 def _row_change(change: ProductChange) -> dict[str, Any]:
-    row: dict[str, FieldValue] = {"sku": change.product_id, **change.fields}
-    if change.op == "patch":
-        row["left_alone"] = UNAVAILABLE
+    row: dict[str, FieldValue] = {"product_id": change.product_id, **change.fields}
     deleted = change.op == "delete"
     milliseconds = (change.event_time - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
     return {
-        "before": {"sku": change.product_id} if deleted else None,
+        "before": {"product_id": change.product_id} if deleted else None,
         "after": None if deleted else row,
         "source": {
             "connector": "postgresql",
@@ -64,20 +66,33 @@ def _row_change(change: ProductChange) -> dict[str, Any]:
             "lsn": change.version,
             "snapshot": "false",
         },
-        "op": {"upsert": "c", "patch": "u", "delete": "d"}[change.op],
+        "op": {"upsert": "c", "delete": "d"}.get(change.op),
         "ts_ms": milliseconds + 17,
     }
 
 
 def _debezium(change: ProductChange) -> Wire:
-    return Wire(_json({"sku": change.product_id}), _json(_row_change(change)))
+    return Wire(_json({"product_id": change.product_id}), _json(_row_change(change)))
 
 
 def _wrapped(change: ProductChange) -> Wire:
-    column = {"type": "string", "optional": False, "field": "sku"}
+    column = {"type": "string", "optional": False, "field": "product_id"}
     schema = {"type": "struct", "fields": [{"type": "struct", "fields": [column], "field": "after"}]}
-    key = {"schema": {"type": "struct", "fields": [column]}, "payload": {"sku": change.product_id}}
+    key = {"schema": {"type": "struct", "fields": [column]}, "payload": {"product_id": change.product_id}}
     return Wire(_json(key), _json({"schema": schema, "payload": _row_change(change)}))
+
+
+def _flattened(change: ProductChange) -> Wire:
+    event = _row_change(change)
+    added = {
+        "__op": event["op"],
+        "__deleted": "true" if change.op == "delete" else "false",
+        "__lsn": change.version,
+        "__source_ts_ms": event["source"]["ts_ms"],
+    }
+    return Wire(
+        _json({"product_id": change.product_id}), _json({**(event["after"] or event["before"]), **added})
+    )
 
 
 def _opensearch(change: ProductChange) -> Wire:

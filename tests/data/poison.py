@@ -40,11 +40,6 @@ def poison() -> list[Poison]:
     return [
         *(Poison(f"json: {name}", b"P-1", value, (), reason) for name, value, reason in _JSON),
         *(Poison(f"plain: {name}", b"P-1", _json(value), (), reason) for name, value, reason in _PLAIN),
-        *(Poison(f"field: {name}", b"P-1", _upsert(fields), (), reason) for name, fields, reason in _FIELDS),
-        *(
-            Poison(f"number: {number}", b"P-1", _with_number(number), (), reason)
-            for number, reason in _NUMBERS
-        ),
         *(Poison(f"id: {name}", key, value, (), reason) for name, key, value, reason in _IDS),
         *(
             Poison(f"debezium: {name}", b'{"id":"P-1"}', _json(value), (), why)
@@ -119,15 +114,9 @@ _JSON: list[tuple[str, bytes, str]] = [
     ("text", b'"P-1"', "json.not_object"),
     ("number", b"42", "json.not_object"),
     ("boolean", b"true", "json.not_object"),
-    ("33 levels", _nested(33), "json.too_deep"),
-    ("150 levels", _nested(150), "json.too_deep"),
+    ("300 levels", _nested(300), "json.too_deep"),
     ("1,000 levels", _nested(1000), "json.too_deep"),
     ("100,000 brackets", b"[" * 100_000, "json.too_deep"),
-    (
-        "deep where nobody looks",
-        b'{"product_id":"P-1","op":"delete","x":' + b"[" * 40 + b"]" * 40 + b"}",
-        "json.too_deep",
-    ),
     ("300 KiB", _upsert({"title": "x" * 300_000}), "message.too_large"),
     ("300 KiB of blanks", b'{"product_id":"P-1","op":"delete"}' + b" " * 300_000, "message.too_large"),
     ("300 KiB of garbage", b"\xff" * 300_000, "message.too_large"),
@@ -158,7 +147,7 @@ _PLAIN: list[tuple[str, object, str]] = [
         {"product_id": "P-1", "op": "delete", "version": str(2**63)},
         "version.invalid",
     ),
-    ("version of 2^70", {"product_id": "P-1", "op": "delete", "version": 2**70}, "field.number_too_large"),
+    ("version of 2^70", {"product_id": "P-1", "op": "delete", "version": 2**70}, "version.invalid"),
     (
         "time without offset",
         {"product_id": "P-1", "op": "delete", "event_time": "2026-01-01T00:00:00"},
@@ -180,39 +169,18 @@ _PLAIN: list[tuple[str, object, str]] = [
     ("time as list", {"product_id": "P-1", "op": "delete", "event_time": [2026, 1, 1]}, "time.invalid"),
 ]
 
-_FIELDS: list[tuple[str, object, str]] = [
-    ("101 attributes", {f"a{number}": number for number in range(101)}, "field.too_many"),
-    ("101 nested attributes", {"a": {f"b{number}": 1 for number in range(101)}}, "field.too_many"),
-    (
-        "101 attributes of listed objects",
-        {"a": [{f"b{number}": 1} for number in range(101)]},
-        "field.too_many",
-    ),
-    ("empty name", {"": 1}, "field.name_invalid"),
-    ("NUL in name", {"ti\x00tle": 1}, "field.name_invalid"),
-    ("line break in name", {"title\n": 1}, "field.name_invalid"),
-    ("name of 300 characters", {"n" * 300: 1}, "field.name_invalid"),
-    ("empty nested name", {"brand": {"": 1}}, "field.name_invalid"),
-    ("empty name in a list", {"brand": [{"": 1}]}, "field.name_invalid"),
-]
-
-_NUMBERS: list[tuple[str, str]] = [
-    ("1e999", "field.number_not_finite"),
-    ("-1e999", "field.number_not_finite"),
-    ("[1, 1e400]", "field.number_not_finite"),
-    ('{"net": 1e309}', "field.number_not_finite"),
-    ("9223372036854775808", "field.number_too_large"),
-    ("-9223372036854775809", "field.number_too_large"),
-    (str(2**70), "field.number_too_large"),
-]
-
 _IDS: list[tuple[str, bytes | None, bytes | None, str]] = [
     ("nowhere", None, b'{"op":"delete"}', "id.missing"),
     ("empty text", None, b'{"product_id":"","op":"delete"}', "id.missing"),
-    ("with a blank", None, b'{"product_id":"P 1","op":"delete"}', "id.invalid"),
     ("with NUL", None, rb'{"product_id":"P\u00001","op":"delete"}', "id.invalid"),
     ("with a line break", None, rb'{"product_id":"P-1\n","op":"delete"}', "id.invalid"),
-    ("not ASCII", None, '{"product_id":"Käse","op":"delete"}'.encode(), "id.invalid"),
+    (
+        "of 130 bytes",
+        None,
+        '{"product_id":"%s","op":"delete"}'.replace("%s", "ä" * 65).encode(),
+        "id.invalid",
+    ),
+    ("with a control character", None, '{"product_id":"P\x851","op":"delete"}'.encode(), "id.invalid"),
     ("of 129 characters", None, b'{"product_id":"%s","op":"delete"}' % (b"P" * 129), "id.invalid"),
     ("a fraction", None, b'{"product_id":1.5,"op":"delete"}', "id.invalid"),
     ("a boolean", None, b'{"product_id":true,"op":"delete"}', "id.invalid"),
@@ -229,41 +197,16 @@ _IDS: list[tuple[str, bytes | None, bytes | None, str]] = [
 ]
 
 _SOURCE = {"ts_ms": 1763631000250, "lsn": 26733736}
-_DECIMAL = {"type": "bytes", "name": "org.apache.kafka.connect.data.Decimal", "field": "price"}
-_DATE = {"type": "int32", "name": "io.debezium.time.Date", "field": "price"}
-
-
-def _row(**columns: object) -> dict[str, object]:
-    return {"op": "c", "source": _SOURCE, "before": None, "after": {"id": "P-1", **columns}}
-
-
-def _wrapped(payload: object, column: object) -> dict[str, object]:
-    after = {"type": "struct", "field": "after", "fields": [column]}
-    return {"schema": {"type": "struct", "fields": [after]}, "payload": payload}
 
 
 _DEBEZIUM: list[tuple[str, object, str]] = [
-    ("truncate", {"op": "t", "source": _SOURCE, "before": None, "after": None}, "op.truncate"),
-    ("logical message", {"op": "m", "source": _SOURCE, "message": {}}, "op.unknown"),
     ("null operation", {"op": None, "source": _SOURCE, "after": {"id": "P-1"}}, "op.missing"),
     ("create without row", {"op": "c", "source": _SOURCE, "after": None}, "debezium.invalid"),
     ("row as text", {"op": "u", "source": _SOURCE, "after": "P-1"}, "debezium.invalid"),
     ("row as list", {"op": "u", "source": _SOURCE, "after": ["P-1"]}, "debezium.invalid"),
-    ("negative position", {"op": "d", "source": {"lsn": -5}, "before": {"id": "P-1"}}, "version.invalid"),
-    ("position as object", {"op": "d", "source": {"lsn": {}}, "before": {"id": "P-1"}}, "version.invalid"),
     ("time as text", {"op": "d", "source": {"ts_ms": "now"}, "before": {"id": "P-1"}}, "time.invalid"),
-    ("time beyond the calendar", {"op": "d", "source": {"lsn": 1, "ts_ms": 10**18}}, "time.invalid"),
     ("wrapped text", {"schema": {"type": "string"}, "payload": "P-1"}, "form.unknown"),
     ("wrapped list", {"schema": None, "payload": []}, "form.unknown"),
-    (
-        "decimal not base64",
-        _wrapped(_row(price="12.5"), {**_DECIMAL, "parameters": {"scale": "2"}}),
-        "connect.invalid",
-    ),
-    ("decimal without scale", _wrapped(_row(price="MDk="), _DECIMAL), "connect.invalid"),
-    ("date as text", _wrapped(_row(price="2026-01-01"), _DATE), "connect.invalid"),
-    ("date beyond the calendar", _wrapped(_row(price=10**9), _DATE), "connect.invalid"),
-    ("101 columns", _row(**{f"c{number}": 1 for number in range(101)}), "field.too_many"),
 ]
 
 _OPENSEARCH: list[tuple[str, object, str]] = [
@@ -273,7 +216,7 @@ _OPENSEARCH: list[tuple[str, object, str]] = [
     ("source as text", {"_id": "1", "_source": "title"}, "fields.invalid"),
     ("version as word", {"_id": "1", "_version": "latest", "_op_type": "delete"}, "version.invalid"),
     ("negative version", {"_id": "1", "_version": "-3", "_op_type": "delete"}, "version.invalid"),
-    ("id with a blank", {"_id": "1 2", "_op_type": "delete"}, "id.invalid"),
+    ("id with a tab", {"_id": "1\t2", "_op_type": "delete"}, "id.invalid"),
 ]
 
 
@@ -299,7 +242,7 @@ def _cloud_events() -> list[Poison]:
         structured("data_base64 of no JSON", {**EVENT, "data_base64": "AAAA"}, "json.invalid"),
         structured("time in words", {**EVENT, "time": "noon", "data": {"title": "Shoe"}}, "time.invalid"),
         structured(
-            "subject with blanks", {**EVENT, "subject": "a b", "data": {"title": "Shoe"}}, "id.invalid"
+            "subject with tabs", {**EVENT, "subject": "a\tb", "data": {"title": "Shoe"}}, "id.invalid"
         ),
         structured(
             "version as word", {**EVENT, "version": "new", "data": {"title": "Shoe"}}, "version.invalid"

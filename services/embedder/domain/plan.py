@@ -1,23 +1,27 @@
 """From a batch of changes to what must be embedded, published and stored."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
 from schemas.base import Coordinates
-from schemas.catalogue import Document, ProductChange
+from schemas.catalogue import Document, StampedChange
 from schemas.index import IndexRecord
-from services.embedder.domain.state import NOTHING, UNKNOWN, Embedding, Product, passages_of
-from shared.documents import admit
+from services.embedder.domain.state import NOTHING, UNKNOWN, Embedding, StoredProduct, passages_of
+from shared.catalogue.acceptances import NONE, Acceptances
+from shared.catalogue.documents import admit, on_timelines
+from shared.catalogue.older import MergedChange
+from shared.catalogue.texts import build_text
 from shared.encoder.passages import Cut, cut
-from shared.texts import build_text
+from shared.records import Applied
 
 HASH_DIGITS = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
+class EmbeddingRecipe:
     """How a product becomes vectors; with the text it makes the content hash."""
 
     templates: tuple[str, ...]
@@ -36,14 +40,25 @@ class Touched:
     source: Coordinates
     event_time: datetime
 
+    @property
+    def is_written(self) -> bool:
+        """Whether anybody wrote or deleted the product: of patches alone nothing is published."""
+        return self.document.base >= 0
+
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """A batch merged with what was stored; `no_op` changes changed nothing."""
+    """A batch merged with what was stored: what it touched, and what became of each change."""
 
     touched: tuple[Touched, ...]
-    applied: int
-    no_op: int
+    changes: tuple[MergedChange, ...] = ()
+
+    @property
+    def applied(self) -> Applied:
+        """How many changed their product, did nothing, and did nothing because they were older."""
+        tally = Counter(merged.outcome for merged in self.changes)
+        no_op = tally["repeated"] + tally["older"]
+        return Applied(tally["applied"], no_op, older=tally["older"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,29 +78,31 @@ class Planned:
 
 
 def merge_batch(
-    changes: Sequence[tuple[Coordinates, ProductChange]], stored: Mapping[str, Product]
+    changes: Sequence[tuple[Coordinates, StampedChange]],
+    stored: Mapping[str, StoredProduct],
+    acceptances: Acceptances = NONE,
 ) -> Merged:
-    """Merge the changes into the stored products, in order.
+    """Merge the changes into the stored products, in order; both are put on the timelines that there are.
 
     Raises `PoisonError` when a change makes its product larger than a message may be.
     """
     touched: dict[str, Touched] = {}
-    no_op = 0
+    results = []
     for source, change in changes:
         before = stored.get(change.product_id, UNKNOWN)
         known = touched.get(change.product_id)
-        document = before.document if known is None else known.document
-        merged = admit(document, change)
-        if merged is document:
-            no_op += 1
+        document = on_timelines(before.document, acceptances) if known is None else known.document
+        merged, outcome = admit(document, change)
+        results.append(MergedChange(source, change, outcome))
+        if outcome != "applied" and (known is not None or merged is before.document):
             continue
         touched[change.product_id] = Touched(
             change.product_id, merged, before.embedding, source, change.event_time
         )
-    return Merged(tuple(touched.values()), len(changes) - no_op, no_op)
+    return Merged(tuple(touched.values()), tuple(results))
 
 
-def plan(touched: Touched, recipe: Recipe) -> Planned:
+def plan(touched: Touched, recipe: EmbeddingRecipe) -> Planned:
     """Say what is embedded; nothing when the text is as before (a price changed) or there is none."""
     if not touched.document.exists:
         return Planned(touched, "", "", (), NOTHING)
@@ -110,7 +127,9 @@ def embedding_of(planned: Planned, vectors: bytes, fingerprint: str) -> Embeddin
     return Embedding(planned.content_hash, fingerprint, passages_of(list(planned.spans)), vectors)
 
 
-def index_record(planned: Planned, embedding: Embedding, recipe: Recipe, *, epoch: int) -> IndexRecord:
+def index_record(
+    planned: Planned, embedding: Embedding, recipe: EmbeddingRecipe, *, epoch: int
+) -> IndexRecord:
     """Return the record that says everything about the product as it is now."""
     touched = planned.touched
     return IndexRecord.model_construct(

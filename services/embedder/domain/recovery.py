@@ -1,57 +1,126 @@
-"""The state of one input partition, recovered from the index records that it produced.
+"""The state of one home, recovered from the index records of its products.
 
-What the records prove: each carries (in a header) the offset below which everything was applied *and
-published* when its batch began. The highest of them is where reading resumes: at most one batch is read
-again, which changes nothing, and nothing is jumped over, even if the last batch was published in part.
+All records of a home's products lie in one partition of the index. Each carries (in a header) what was
+applied *and published* when its batch began: an offset for each of the logs that feed the home. The highest
+of them is where reading resumes: at most one batch is read again, which changes nothing, and nothing is
+jumped over, even if the last batch was published in part.
+
+A record may know less than those before it: a former owner wrote it after its successor, or it is of an
+earlier version, which kept a product in several states. What any of them knows is joined, and a product that
+its last record does not say whole is published again.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from typing import NamedTuple
 
 import orjson
 from pydantic import ValidationError
 
+from schemas.base import Coordinates
 from schemas.index import IndexRecord
-from services.embedder.domain.state import Embedding, Product
+from services.embedder.domain.state import Embedding, StoredProduct
+from shared.catalogue.documents import absorb
 from shared.errors import FatalError
 
-BATCH_START = "headrace.batch_start"
+APPLIED = "headrace.applied"
+"""By log, the offset below which everything was applied and published, and the topic's identity; as JSON."""
+
+
+class Proven(NamedTuple):
+    """An offset below which everything was applied and published, and the identity of the topic it is of."""
+
+    offset: int
+    identity: str = ""
+    """Of two topics of one name the offsets are others; empty: not known."""
+
+
+class Published(NamedTuple):
+    """An index record as it lies in its partition, and what its headers say of its batch."""
+
+    value: bytes
+    applied: bytes | None = None
+    offset: int = 0
+
+    @property
+    def offsets(self) -> dict[str, Proven]:
+        """What the record proves of the logs that feed its home.
+
+        One of an earlier version proves nothing, for what that merged cannot be told from its changes: they
+        are read again, from their beginning, which costs no inference.
+        """
+        if self.applied is None:
+            return {}
+        return {topic: Proven(*proven) for topic, proven in orjson.loads(self.applied).items()}
+
+
+class Last(NamedTuple):
+    """What is remembered of a product's records while they are read."""
+
+    epoch: int
+    whole: bool
+    """Whether the record that counts for the shards says all that any of them does."""
+    origin: tuple[Coordinates, datetime]
+    """The last change that was merged in, and when that was made."""
 
 
 @dataclass(slots=True)
-class Recovery:
-    """Takes records in log order; `latest` is in `take`'s answers, the rest in its attributes."""
+class StateRecovery:
+    """Takes the records of a home's partition in log order; what they prove is in its attributes."""
 
-    topic: str
-    partition: int
     epoch: int = 0
     """The highest epoch seen; a new one must be higher."""
-    next_offset: int | None = None
-    """Where to resume; None: no record of ours."""
-    _applied: dict[str, tuple[int, int]] = field(default_factory=dict)
+    offsets: dict[str, Proven] = field(default_factory=dict)
+    """Where to resume each log; one that is not there was never read."""
+    records: int = 0
+    _last: dict[str, Last] = field(default_factory=dict)
 
-    def take(self, value: bytes, batch_start: int | None) -> tuple[str, Product] | None:
-        """Return the product as this record has it; None when it is not ours, or older than one seen."""
-        raw = orjson.loads(value)
-        if not is_of(raw, self.topic, self.partition):
-            return None
+    def take(self, published: Published) -> IndexRecord:
+        """Take note of a record; returns it."""
         try:
-            record = IndexRecord.decode(value)
+            record = IndexRecord.decode(published.value)
         except ValidationError as error:
             raise FatalError(f"an index record cannot be read: {error}") from error
+        self.records += 1
         self.epoch = max(self.epoch, record.epoch)
-        # A record without the header proves nothing: read from the start, which is slow and harmless.
-        self.next_offset = max(self.next_offset or 0, batch_start or 0)
-        order = record.epoch, record.source.offset
-        if order < self._applied.get(record.product_id, (-1, -1)):
-            return None
-        self._applied[record.product_id] = order
+        raise_to(self.offsets, published.offsets)
+        return record
+
+    def join(self, record: IndexRecord, known: StoredProduct | None) -> StoredProduct:
+        """Return the product as all its records so far have it."""
+        last = self._last.get(record.product_id)
+        if last is not None and known is not None and record.epoch < last.epoch:  # the shards' own rule
+            document = absorb(known.document, record.document)
+            whole = last.whole and document is known.document
+            self._last[record.product_id] = last._replace(whole=whole)
+            return StoredProduct(document, known.embedding)
+        document = record.document if known is None else absorb(record.document, known.document)
+        whole = document is record.document
         embedding = Embedding(record.content_hash, record.fingerprint, record.passages, record.vectors)
-        return record.product_id, Product(record.document, embedding)
+        self._last[record.product_id] = Last(record.epoch, whole, (record.source, record.event_time))
+        return StoredProduct(document, embedding)
+
+    @property
+    def incomplete(self) -> dict[str, Last]:
+        """The products of which the record that counts does not say all that is known."""
+        return {product_id: last for product_id, last in self._last.items() if not last.whole}
+
+    def unsettled(self, epoch: int) -> dict[str, Last]:
+        """Return the products of which no record of this epoch says all that is known.
+
+        One of an older epoch may be of a former owner, whom the shards no longer heard.
+        """
+        return {
+            product_id: last
+            for product_id, last in self._last.items()
+            if not last.whole or last.epoch < epoch
+        }
 
 
-def is_of(raw: Mapping[str, Any], topic: str, partition: int) -> bool:  # Any: JSON
-    """Whether an index record comes from that input partition."""
-    source = raw.get("source", {})
-    return bool(source.get("topic") == topic and source.get("partition") == partition)
+def raise_to(offsets: dict[str, Proven], proven: Mapping[str, Proven]) -> None:
+    """Raise each log's offset to what was proven later, if that is more, or is of a topic made anew."""
+    for topic, later in proven.items():
+        known = offsets.get(topic)
+        if known is None or known.identity != later.identity or known.offset < later.offset:
+            offsets[topic] = later

@@ -1,15 +1,14 @@
 """What is remembered of a product, and how it is written down."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 import orjson
 
-from schemas.catalogue import Document
+from schemas.catalogue import Appended, Document, Revision
 from schemas.index import Passage
-from shared.documents import EMPTY
+from shared.catalogue.documents import EMPTY
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,40 +29,66 @@ NOTHING = Embedding()
 
 
 @dataclass(frozen=True, slots=True)
-class Product:
+class StoredProduct:
     """A product as stored: its document and its vectors."""
 
     document: Document = EMPTY
     embedding: Embedding = field(default=NOTHING)
 
 
-UNKNOWN = Product()
+UNKNOWN = StoredProduct()
 
 
 def pack_document(document: Document) -> bytes:
     """Return the document as compact JSON."""
-    moment = document.event_time
-    values = [
-        {name: [document.versions[name], value] for name, value in document.fields.items()},
-        document.upserted,
-        document.deleted,
-        None if moment is None else moment.isoformat(),
+    revisions = [
+        [
+            revision.line,
+            revision.version,
+            tuple(revision.appended),
+            revision.digest,
+            revision.partial,
+            revision.op,
+            revision.fields,
+            revision.replaces,
+            revision.kept,
+            *((revision.timeline,) if revision.timeline else ()),  # as it was before there were any
+        ]
+        for revision in document.revisions
     ]
-    return orjson.dumps(values)
+    return orjson.dumps([document.fields, revisions, document.base, document.owners])
 
 
 def unpack_document(packed: bytes | None) -> Document:
     """Return what `pack_document` was given; `EMPTY` for nothing."""
     if packed is None:
         return EMPTY
-    entries, upserted, deleted, moment = orjson.loads(packed)
+    fields, revisions, base, owners = orjson.loads(packed)
     return Document.model_construct(
-        fields={name: _value(value) for name, (_, value) in entries.items()},
-        versions={name: version for name, (version, _) in entries.items()},
-        upserted=upserted,
-        deleted=deleted,
-        event_time=None if moment is None else datetime.fromisoformat(moment),
+        fields=_fields(fields), revisions=tuple(map(_revision, revisions)), base=base, owners=owners
     )
+
+
+def _revision(packed: list[Any]) -> Revision:  # Any: JSON
+    line, version, appended, digest, partial, op, fields, replaces, kept, *timeline = packed
+    return Revision.model_construct(
+        line=line,
+        version=tuple(version),
+        appended=Appended(*appended),
+        digest=digest,
+        partial=partial,
+        timeline=timeline[0] if timeline else 0,
+        op=op,
+        fields=_fields(fields),
+        replaces=tuple(replaces),
+        kept=tuple(kept),
+    )
+
+
+def _fields(
+    fields: dict[str, Any],
+) -> dict[str, Any]:  # Any: JSON; lists became tuples when they were decoded
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
 
 
 def pack_embedding(embedding: Embedding) -> bytes:
@@ -93,7 +118,3 @@ def passages_of(spans: list[list[int]] | list[tuple[int, int]]) -> tuple[Passage
 @lru_cache(maxsize=8192)  # frozen, and most are among a few lengths
 def _passage(start: int, end: int) -> Passage:
     return Passage.model_construct(start=start, end=end)
-
-
-def _value(value: Any) -> Any:  # Any: JSON to a field value; lists became tuples when they were decoded
-    return tuple(value) if isinstance(value, list) else value

@@ -6,21 +6,20 @@ replay (and the offline recount) decides as the first reading did.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import NamedTuple
 
+from schemas.base import MILLISECOND, milliseconds
 from schemas.search import SearchEvent, SearchQuery
-from services.judgements.domain.query import normalise
-from services.judgements.domain.rules import Rules
+from services.judgements.domain.rules import JoinRules
+from shared.catalogue.query_text import normalise
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MILLISECOND = timedelta(milliseconds=1)
 HOUR = timedelta(hours=1) // MILLISECOND
 AHEAD = timedelta(minutes=5) // MILLISECOND
 
 
-class Shown(NamedTuple):
+class JoinableQuery(NamedTuple):
     """A query as far as a join needs it: what was asked, what was shown, to whom, when (ms)."""
 
     query: str
@@ -32,7 +31,7 @@ class Shown(NamedTuple):
     product_ids: tuple[str, ...]
 
 
-class Action(NamedTuple):
+class JoinableEvent(NamedTuple):
     """An event as far as a join needs it; `ordinal` is the position that the event itself claims."""
 
     action: str
@@ -46,7 +45,7 @@ class Action(NamedTuple):
 class AdmittedQuery:
     """A query to remember. `mark` says why its events do not count: robot, blank, or empty."""
 
-    shown: Shown
+    shown: JoinableQuery
     mark: str
     late: bool
     hour: int
@@ -58,7 +57,7 @@ class AdmittedEvent:
 
     query_id: str
     identity: str
-    action: Action
+    action: JoinableEvent
     hour: int
 
 
@@ -69,12 +68,7 @@ class Refused:
     reason: str
 
 
-def milliseconds(moment: datetime) -> int:
-    """Return milliseconds since 1970."""
-    return (moment - EPOCH) // MILLISECOND
-
-
-def event_time(claimed: datetime, written: datetime, rules: Rules) -> int:
+def event_time(claimed: datetime, written: datetime, rules: JoinRules) -> int:
     """Return the event's time in ms, within [written - retention, written + 5 minutes]."""
     at = milliseconds(written)
     return min(max(milliseconds(claimed), at - rules.retention // MILLISECOND), at + AHEAD)
@@ -83,7 +77,7 @@ def event_time(claimed: datetime, written: datetime, rules: Rules) -> int:
 class StreamClock:
     """The latest event time seen in one partition, in ms; lateness is measured against it."""
 
-    def __init__(self, rules: Rules, now: int = 0) -> None:
+    def __init__(self, rules: JoinRules, now: int = 0) -> None:
         self._grace = rules.grace // MILLISECOND
         self.now = now
 
@@ -98,13 +92,15 @@ class StreamClock:
         return self.now // HOUR
 
 
-def admit_query(query: SearchQuery, written: datetime, *, rules: Rules, clock: StreamClock) -> AdmittedQuery:
+def admit_query(
+    query: SearchQuery, written: datetime, *, rules: JoinRules, clock: StreamClock
+) -> AdmittedQuery:
     """Return what to remember of a query; advances the clock."""
     moment = event_time(query.timestamp, written, rules)
     late = clock.late(moment)
     text = normalise(query.user_query)
     robot = rules.is_robot(query.client_id, query.user_id, query.application)
-    shown = Shown(
+    shown = JoinableQuery(
         query=text,
         user_query=query.user_query,
         query_id=query.query_id,
@@ -117,7 +113,7 @@ def admit_query(query: SearchQuery, written: datetime, *, rules: Rules, clock: S
 
 
 def admit_event(
-    event: SearchEvent, written: datetime, *, rules: Rules, clock: StreamClock
+    event: SearchEvent, written: datetime, *, rules: JoinRules, clock: StreamClock
 ) -> AdmittedEvent | Refused:
     """Return the event ready to be joined, or why it does not count; advances the clock."""
     moment = event_time(event.timestamp, written, rules)
@@ -134,19 +130,20 @@ def admit_event(
         return Refused("no_product")
     ordinal = (attributes.position.ordinal if attributes.position else None) or 0
     shopper = rules.shopper(event.client_id, event.user_id, event.session_id)
-    done = Action(action, attributes.object.object_id, ordinal, moment, shopper)
+    done = JoinableEvent(action, attributes.object.object_id, ordinal, moment, shopper)
     return AdmittedEvent(event.query_id, identity(event, done), done, clock.hour)
 
 
-def identity(event: SearchEvent, action: Action) -> str:
+def identity(event: SearchEvent, action: JoinableEvent) -> str:
     """Return what tells a second delivery from a second event, among the events of one query.
 
-    The producer's `event_id`; without one, client, action, product and time together.
+    The producer's `event_id`; without one, client, action, product and the claimed time together: the broker
+    appends each delivery at a time of its own, to which a claim that lies ahead is bound.
     """
     if event.event_id is not None:
         return _digest("id", event.event_id)
     client = event.client_id or event.session_id or event.user_id or ""
-    return _digest("of", client, action.action, action.product_id, str(action.moment))
+    return _digest("of", client, action.action, action.product_id, str(milliseconds(event.timestamp)))
 
 
 def _digest(*parts: str) -> str:

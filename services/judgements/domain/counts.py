@@ -22,7 +22,7 @@ SHOPPER = "s:"
 DIGITS = 5
 
 
-class Pair(NamedTuple):
+class QueryProduct(NamedTuple):
     """What is judged."""
 
     query: str
@@ -106,11 +106,11 @@ class Totals:
 
 
 @dataclass(slots=True)
-class Tally:
+class OutcomeTally:
     """Outcomes on their way into the counts; adding is commutative and associative."""
 
-    pairs: dict[Pair, dict[str, int]] = field(default_factory=dict)
-    shoppers: dict[Pair, dict[str, int]] = field(default_factory=dict)
+    pairs: dict[QueryProduct, dict[str, int]] = field(default_factory=dict)
+    shoppers: dict[QueryProduct, dict[str, int]] = field(default_factory=dict)
     totals: dict[int, dict[str, int]] = field(default_factory=dict)
     """day -> `action:position` -> number"""
     searches: dict[str, dict[int, int]] = field(default_factory=dict)
@@ -124,7 +124,7 @@ class Tally:
         shown = action == IMPRESSION
         name = action_field(day, action)
         for product_id, position in items:
-            pair = Pair(query, product_id)
+            pair = QueryProduct(query, product_id)
             fields = self.pairs.get(pair)
             if fields is None:
                 fields = self.pairs[pair] = {}
@@ -139,7 +139,7 @@ class Tally:
                 last = self.shoppers.setdefault(pair, {})
                 last[SHOPPER + shopper] = max(day, last.get(SHOPPER + shopper, 0))
 
-    def window(self, first: int) -> dict[Pair, PairCounts]:
+    def window(self, first: int) -> dict[QueryProduct, PairCounts]:
         """Return the pairs that are not empty in the window that begins on day `first`."""
         searches = self._searches(first)
         counts = {

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.judgements.domain.counts import PairCounts, Totals
-from services.judgements.domain.expectations import LEAST_SHARE, TOP, Expectations, Trend
+from services.judgements.domain.expectations import LEAST_SHARE, TOP, AttractionPrior, Expectations
 
 PSEUDO = 10.0
 ROUNDS = 100
@@ -40,7 +40,7 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(slots=True)
-class Evidence:
+class ExaminationEvidence:
     """What pairs were shown and what they got, as flat arrays: some 12 bytes a (pair, position)."""
 
     totals: Totals = field(default_factory=Totals)
@@ -81,14 +81,14 @@ class Evidence:
         searches = np.array(self._searches, dtype=np.float64)
         return np.where(searches > 0, np.clip(looked / np.maximum(searches, 1), LEAST_SHARE, 1.0), 1.0)
 
-    def shown(self) -> "Shown":
+    def shown(self) -> "ImpressionMatrix":
         """Return where the pairs were shown."""
         positions, places = np.unique(np.array(self._positions, dtype=np.int64), return_inverse=True)
         pairs = np.array(self._pairs, dtype=np.int64)
-        return Shown(positions, places, pairs, np.array(self._impressions, dtype=np.float64))
+        return ImpressionMatrix(positions, places, pairs, np.array(self._impressions, dtype=np.float64))
 
 
-class Shown(NamedTuple):
+class ImpressionMatrix(NamedTuple):
     """A sparse matrix of impressions: entry `n` is of `pairs[n]` at `positions[places[n]]`."""
 
     positions: Ints
@@ -113,12 +113,12 @@ def _sums(of: Ints, weights: Floats, least: int = 0) -> Floats:
     return np.asarray(np.bincount(of, weights=weights, minlength=least), dtype=np.float64)
 
 
-def fit(evidence: Evidence, prior: float, version: int = 1) -> Expectations:
+def fit(evidence: ExaminationEvidence, prior: float, version: int = 1) -> Expectations:
     """Return what the evidence leads to expect; `prior` is the objective's `w`."""
     if not len(evidence):
         return Expectations(version=version)
     shown, actions, totals = evidence.shown(), evidence.actions(), evidence.totals.actions.values()
-    placed = np.array([float(sum(it[at] for it in totals)) for at in shown.positions.tolist()])
+    placed = np.array([float(sum(by_place[at] for by_place in totals)) for at in shown.positions.tolist()])
     looks = fit_looks(shown, placed, sum(actions.values(), np.zeros(len(evidence))))
     looks /= looks[shown.positions == TOP].max(initial=0.0) or looks.max()
     looked = shown.looked(looks)
@@ -128,14 +128,14 @@ def fit(evidence: Evidence, prior: float, version: int = 1) -> Expectations:
         looks=dict(zip(shown.positions.tolist(), looks.tolist(), strict=True)),
         rates=rates,
         trends={
-            it: fit_trend(numbers, rates[it] * looked, shares=shares, prior=prior)
-            for it, numbers in actions.items()
+            action: fit_trend(numbers, rates[action] * looked, shares=shares, prior=prior)
+            for action, numbers in actions.items()
         },
         version=version,
     )
 
 
-def fit_looks(shown: Shown, placed: Floats, acted: Floats) -> Floats:
+def fit_looks(shown: ImpressionMatrix, placed: Floats, acted: Floats) -> Floats:
     """Return the looks an impression at each position gets, up to a factor.
 
     `placed` are the actions at each position, `acted` those of each pair: all kinds of actions together,
@@ -149,10 +149,10 @@ def fit_looks(shown: Shown, placed: Floats, acted: Floats) -> Floats:
     looks = halfway
     for _ in range(ROUNDS):
         looked = shown.looked(looks)
-        found = (placed + PSEUDO) / (shown.attracted(acted / looked) + PSEUDO / halfway)
-        found *= placed.sum() / (at @ found)
-        moved = float(np.max(np.abs(found / looks - 1)))
-        looks = found
+        updated = (placed + PSEUDO) / (shown.attracted(acted / looked) + PSEUDO / halfway)
+        updated *= placed.sum() / (at @ updated)
+        moved = float(np.max(np.abs(updated / looks - 1)))
+        looks = updated
         if moved < STILL:
             break
     return looks
@@ -175,20 +175,20 @@ def half_the_fall(positions: Ints, placed: Floats, at: Floats) -> Floats:
     return np.asarray(fall * (placed.sum() / (at @ fall)))
 
 
-def fit_trend(numbers: Floats, expected: Floats, *, shares: Floats, prior: float) -> Trend:
+def fit_trend(numbers: Floats, expected: Floats, *, shares: Floats, prior: float) -> AttractionPrior:
     """Return how attraction rises with the share of looks: a negative binomial regression.
 
     `expected` are the actions of an average product with as many looks. Newton's steps, bounded; the
     dispersion is that of attractions with the prior Gamma(prior, prior).
     """
     x = np.stack([np.ones_like(shares), np.log(shares)], axis=1)
-    found = np.zeros(2)
+    coefficients = np.zeros(2)
     for _ in range(STEPS):
-        mean = expected * np.exp(x @ found)
+        mean = expected * np.exp(x @ coefficients)
         weight = mean / (1 + mean / prior)
-        pull = x.T @ ((numbers - mean) / (1 + mean / prior)) - RIDGE * found
+        pull = x.T @ ((numbers - mean) / (1 + mean / prior)) - RIDGE * coefficients
         step = np.clip(np.linalg.solve((x * weight[:, None]).T @ x + RIDGE * np.eye(2), pull), -1, 1)
-        found = np.clip(found + step, -MOST, MOST)
+        coefficients = np.clip(coefficients + step, -MOST, MOST)
         if np.max(np.abs(step)) < STILL:
             break
-    return Trend(float(found[0]), float(found[1]))
+    return AttractionPrior(float(coefficients[0]), float(coefficients[1]))

@@ -20,7 +20,7 @@ MIDDLE = 0.1
 Key = TypeVar("Key")
 
 
-class Trend(NamedTuple):
+class AttractionPrior(NamedTuple):
     """What an average product with a share of its query's looks attracts: `exp(level) * share ** slope`."""
 
     level: float = 0.0
@@ -44,7 +44,7 @@ class Expectations:
     """Looks an impression at a position, as a multiple of the first position's."""
     rates: Mapping[str, float] = field(default_factory=dict)
     """Actions a look of all products together, for each action."""
-    trends: Mapping[str, Trend] = field(default_factory=dict)
+    trends: Mapping[str, AttractionPrior] = field(default_factory=dict)
     """For each action."""
     version: int = 0
 
@@ -67,12 +67,12 @@ class Expectations:
     @classmethod
     def decode(cls, raw: bytes | str) -> "Expectations":
         """Read what `encode` wrote."""
-        told = orjson.loads(raw)
+        fields = orjson.loads(raw)
         return cls(
-            looks={int(position): look for position, look in told["looks"].items()},
-            rates=told["rates"],
-            trends={action: Trend(*trend) for action, trend in told["trends"].items()},
-            version=told["version"],
+            looks={int(position): look for position, look in fields["looks"].items()},
+            rates=fields["rates"],
+            trends={action: AttractionPrior(*trend) for action, trend in fields["trends"].items()},
+            version=fields["version"],
         )
 
     def close_to(self, other: "Expectations", tolerance: float) -> bool:
@@ -84,8 +84,8 @@ class Expectations:
         )
 
 
-def _means(trends: Mapping[str, Trend]) -> dict[tuple[str, float], float]:
-    return {(action, share): it.at(share) for action, it in trends.items() for share in (1.0, MIDDLE)}
+def _means(trends: Mapping[str, AttractionPrior]) -> dict[tuple[str, float], float]:
+    return {(action, share): trend.at(share) for action, trend in trends.items() for share in (1.0, MIDDLE)}
 
 
 def _close(ones: Mapping[Key, float], others: Mapping[Key, float], tolerance: float) -> bool:

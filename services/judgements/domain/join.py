@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import orjson
 
-from services.judgements.domain.admission import EPOCH, MILLISECOND, Action, Shown
-from services.judgements.domain.rules import IMPRESSION, Rules
+from schemas.base import EPOCH, MILLISECOND
+from services.judgements.domain.admission import JoinableEvent, JoinableQuery
+from services.judgements.domain.rules import IMPRESSION, JoinRules
 
 DAY = timedelta(days=1) // MILLISECOND
 
@@ -14,14 +15,14 @@ DAY = timedelta(days=1) // MILLISECOND
 class Joined(NamedTuple):
     """An outcome before it has its place in the outbox; `items` are (product id, position)."""
 
-    shown: Shown
+    shown: JoinableQuery
     action: str
     items: tuple[tuple[str, int], ...]
     shopper: str
     moment: int
 
 
-def impressions(shown: Shown, rules: Rules) -> Joined | None:
+def impressions(shown: JoinableQuery, rules: JoinRules) -> Joined | None:
     """Return what the answer showed, first position first; None when that does not count."""
     if rules.impressions == "events" or not shown.product_ids:
         return None
@@ -29,7 +30,7 @@ def impressions(shown: Shown, rules: Rules) -> Joined | None:
     return Joined(shown, IMPRESSION, items, shown.shopper, shown.moment)
 
 
-def join(shown: Shown, action: Action, rules: Rules) -> Joined | None:
+def join(shown: JoinableQuery, action: JoinableEvent, rules: JoinRules) -> Joined | None:
     """Return the outcome of an event; None when it happened too long after its query.
 
     The answer knows best where it showed the product; for a product that was not in the answer the

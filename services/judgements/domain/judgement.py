@@ -5,28 +5,28 @@ from datetime import date, datetime, timedelta
 
 from schemas.judgements import ActionStatistics, Judgement
 from services.judgements.domain import statistics
-from services.judgements.domain.counts import Pair, PairCounts
+from services.judgements.domain.counts import PairCounts, QueryProduct
 from services.judgements.domain.expectations import Expectations
-from services.judgements.domain.statistics import Estimate, Objective
+from services.judgements.domain.statistics import BusinessObjective, Estimate
 
 BEGINNING = date(1970, 1, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Yardstick:
-    """What a pair's counts are held against: expectations, the objective, the window, the time."""
+class ScoringContext:
+    """What a pair's counts are scored by: expectations, the objective, the window, the time."""
 
     expectations: Expectations
-    objective: Objective
+    objective: BusinessObjective
     first: int
     today: int
     now: datetime
 
 
-def judge(pair: Pair, counts: PairCounts, by: Yardstick) -> Judgement:
+def judge(pair: QueryProduct, counts: PairCounts, by: ScoringContext) -> Judgement:
     """Return the judgement of one pair."""
-    found = statistics.estimates(counts, by.expectations, by.objective)
-    worth = statistics.value(found, by.objective)
+    estimates = statistics.estimates(counts, by.expectations, by.objective)
+    value = statistics.value(estimates, by.objective)
     return Judgement(
         query=pair.query,
         product_id=pair.product_id,
@@ -34,25 +34,30 @@ def judge(pair: Pair, counts: PairCounts, by: Yardstick) -> Judgement:
         window_end=BEGINNING + timedelta(days=by.today),
         impressions=sum(counts.impressions.values()),
         shoppers=counts.shoppers,
-        actions={action: _message(it) for action, it in found.items()},
-        value=worth,
-        grade=statistics.grade(worth),
+        actions={action: _message(estimate) for action, estimate in estimates.items()},
+        value=value,
+        grade=statistics.grade(value),
         updated_at=by.now,
     )
 
 
-def follows(it: Judgement, objective: Objective) -> bool:
+def follows(judgement: Judgement, objective: BusinessObjective) -> bool:
     """Whether the judgement's rates, value and grade are those that its counts and expectations give."""
-    found = {
-        action: statistics.estimate(told.count, told.expected, prior=told.prior, weight=objective.prior)
-        for action, told in it.actions.items()
+    estimates = {
+        action: statistics.estimate(shown.count, shown.expected, prior=shown.prior, weight=objective.prior)
+        for action, shown in judgement.actions.items()
     }
-    worth = statistics.value(found, objective)
-    actions = {action: _message(estimate) for action, estimate in found.items()}
-    return (it.actions, it.value, it.grade) == (actions, worth, statistics.grade(worth))
+    value = statistics.value(estimates, objective)
+    actions = {action: _message(estimate) for action, estimate in estimates.items()}
+    return (judgement.actions, judgement.value, judgement.grade) == (actions, value, statistics.grade(value))
 
 
-def _message(it: Estimate) -> ActionStatistics:
+def _message(estimate: Estimate) -> ActionStatistics:
     return ActionStatistics(
-        count=it.count, expected=it.expected, prior=it.prior, rate=it.rate, low=it.low, high=it.high
+        count=estimate.count,
+        expected=estimate.expected,
+        prior=estimate.prior,
+        rate=estimate.rate,
+        low=estimate.low,
+        high=estimate.high,
     )

@@ -1,11 +1,12 @@
 """The same counts from nothing but the two topics, in memory: what the stream must agree with.
 
-A plain fold over each partition in offset order. It shares the rules with the stream (what a robot
-is, which action counts) and none of its machinery: no Redis, no outbox, no batches, no expiry.
+A plain fold over each log in offset order: a home's partition of a topic, and that of its repartition topic.
+It shares the rules with the stream (what a robot is, which action counts) and none of its machinery: no
+Redis, no outbox, no batches, no expiry.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -13,24 +14,24 @@ from typing import NamedTuple
 from schemas.judgements import Judgement
 from schemas.search import SearchEvent, SearchQuery
 from services.judgements.domain.admission import (
-    Action,
     AdmittedQuery,
+    JoinableEvent,
     Refused,
     StreamClock,
     admit_event,
     admit_query,
 )
-from services.judgements.domain.counts import Pair, PairCounts, Tally
+from services.judgements.domain.counts import OutcomeTally, PairCounts, QueryProduct
 from services.judgements.domain.join import Joined, day_of, impressions, join
 from services.judgements.domain.judgement import follows
-from services.judgements.domain.rules import Rules
-from services.judgements.domain.statistics import Objective
+from services.judgements.domain.rules import JoinRules
+from services.judgements.domain.statistics import BusinessObjective
 
 
-class Written(NamedTuple):
-    """A message of a topic: partition number, Kafka timestamp, content. Offset order within a partition."""
+class RecountMessage(NamedTuple):
+    """A message of a log: which one, Kafka timestamp, content. Offset order within a log."""
 
-    partition: int
+    log: Hashable
     timestamp: datetime
     message: SearchQuery | SearchEvent
 
@@ -39,7 +40,7 @@ class Written(NamedTuple):
 class Recount:
     """The tally, and how many queries and events did not count for which reason."""
 
-    tally: Tally = field(default_factory=Tally)
+    tally: OutcomeTally = field(default_factory=OutcomeTally)
     left_out: Counter[str] = field(default_factory=Counter)
 
 
@@ -61,8 +62,8 @@ class _Limit:
         return self._sent[shopper] > self._most
 
 
-def recount(queries: Iterable[Written], events: Iterable[Written], rules: Rules) -> Recount:
-    """Join and count everything that was written; partitions may be interleaved in any way."""
+def recount(queries: Iterable[RecountMessage], events: Iterable[RecountMessage], rules: JoinRules) -> Recount:
+    """Join and count everything that was written; logs may be interleaved in any way."""
     result = Recount()
     shown = _queries(queries, rules, result)
     for query_id, action in _events(events, rules, result):
@@ -77,17 +78,19 @@ def recount(queries: Iterable[Written], events: Iterable[Written], rules: Rules)
     return result
 
 
-def _queries(queries: Iterable[Written], rules: Rules, result: Recount) -> dict[str, AdmittedQuery]:
-    clocks: defaultdict[int, StreamClock] = defaultdict(lambda: StreamClock(rules))
-    limits: defaultdict[int, _Limit] = defaultdict(lambda: _Limit(rules.robot_queries))
+def _queries(
+    queries: Iterable[RecountMessage], rules: JoinRules, result: Recount
+) -> dict[str, AdmittedQuery]:
+    clocks: defaultdict[Hashable, StreamClock] = defaultdict(lambda: StreamClock(rules))
+    limits: defaultdict[Hashable, _Limit] = defaultdict(lambda: _Limit(rules.robot_queries))
     known: dict[str, AdmittedQuery] = {}
-    for partition, timestamp, message in queries:
+    for at, timestamp, message in queries:
         assert isinstance(message, SearchQuery)  # noqa: S101 - narrows the type
-        query = admit_query(message, timestamp, rules=rules, clock=clocks[partition])
+        query = admit_query(message, timestamp, rules=rules, clock=clocks[at])
         if message.query_id in known:
             result.left_out["duplicate"] += 1
             continue
-        if limits[partition].exceeded(query.shown.shopper, query.hour):
+        if limits[at].exceeded(query.shown.shopper, query.hour):
             query = AdmittedQuery(query.shown, "robot", query.late, query.hour)
         known[message.query_id] = query
         if query.mark or query.late:
@@ -97,53 +100,57 @@ def _queries(queries: Iterable[Written], rules: Rules, result: Recount) -> dict[
     return known
 
 
-def _events(events: Iterable[Written], rules: Rules, result: Recount) -> Iterable[tuple[str, Action]]:
-    clocks: defaultdict[int, StreamClock] = defaultdict(lambda: StreamClock(rules))
-    limits: defaultdict[int, _Limit] = defaultdict(lambda: _Limit(rules.robot_events))
+def _events(
+    events: Iterable[RecountMessage], rules: JoinRules, result: Recount
+) -> Iterable[tuple[str, JoinableEvent]]:
+    clocks: defaultdict[Hashable, StreamClock] = defaultdict(lambda: StreamClock(rules))
+    limits: defaultdict[Hashable, _Limit] = defaultdict(lambda: _Limit(rules.robot_events))
     seen: set[tuple[str, str]] = set()
-    for partition, timestamp, message in events:
+    for at, timestamp, message in events:
         assert isinstance(message, SearchEvent)  # noqa: S101 - narrows the type
-        event = admit_event(message, timestamp, rules=rules, clock=clocks[partition])
+        event = admit_event(message, timestamp, rules=rules, clock=clocks[at])
         if isinstance(event, Refused):
             result.left_out[event.reason] += 1
         elif (event.query_id, event.identity) in seen:
             result.left_out["duplicate"] += 1
         else:
             seen.add((event.query_id, event.identity))
-            if limits[partition].exceeded(event.action.shopper, event.hour):
+            if limits[at].exceeded(event.action.shopper, event.hour):
                 result.left_out["robot"] += 1
             else:
                 yield event.query_id, event.action
 
 
-def _count(tally: Tally, joined: Joined) -> None:
+def _count(tally: OutcomeTally, joined: Joined) -> None:
     day = day_of(joined.moment)
     tally.add(joined.shown.query, joined.items, action=joined.action, shopper=joined.shopper, day=day)
 
 
-def differences(expected: Mapping[Pair, PairCounts], published: Iterable[Judgement]) -> list[str]:
+def differences(expected: Mapping[QueryProduct, PairCounts], published: Iterable[Judgement]) -> list[str]:
     """Say, pair by pair, where the published judgements' counts are not the recounted ones."""
-    found = {Pair(it.query, it.product_id): it for it in published}
-    lines = [f"{pair}: judged, but nothing counts for it" for pair in sorted(found.keys() - expected.keys())]
+    by_pair = {QueryProduct(judgement.query, judgement.product_id): judgement for judgement in published}
+    uncounted = sorted(by_pair.keys() - expected.keys())
+    lines = [f"{pair}: judged, but nothing counts for it" for pair in uncounted]
     for pair, counts in sorted(expected.items()):
-        if (judgement := found.get(pair)) is None:
+        if (judgement := by_pair.get(pair)) is None:
             lines.append(f"{pair}: not judged, but {counts}")
         elif (theirs := _counts(judgement)) != (ours := _totals(counts)):
             lines.append(f"{pair}: judged from {theirs}, recounted {ours}")
     return lines
 
 
-def underived(published: Iterable[Judgement], objective: Objective) -> list[str]:
+def underived(published: Iterable[Judgement], objective: BusinessObjective) -> list[str]:
     """Say which judgements' rates, value or grade are not those that their own figures give."""
     return [
-        f"{Pair(it.query, it.product_id)}: its rates, value and grade do not follow from its counts"
-        for it in published
-        if not follows(it, objective)
+        f"{QueryProduct(judgement.query, judgement.product_id)}: "
+        "its rates, value and grade do not follow from its counts"
+        for judgement in published
+        if not follows(judgement, objective)
     ]
 
 
 def _counts(judgement: Judgement) -> tuple[int, int, dict[str, int]]:
-    actions = {action: it.count for action, it in judgement.actions.items() if it.count}
+    actions = {action: figures.count for action, figures in judgement.actions.items() if figures.count}
     return judgement.impressions, judgement.shoppers, actions
 
 

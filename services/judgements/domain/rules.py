@@ -41,7 +41,7 @@ ROBOT_MARKS = r"(?<![a-z])(?:ro)?bots?(?![a-z])|googlebot|bingbot|crawler|spider
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rules:
+class JoinRules:
     """What turns queries and events into outcomes; every span is in event time."""
 
     actions: Mapping[str, str] = field(default_factory=lambda: ACTIONS)

@@ -13,19 +13,23 @@ the rate `(w * m + actions) / (w + expected)`, and its 2.5 % and 97.5 % quantile
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import sqrt
+
+from scipy.special import gammaincinv
 
 from services.judgements.domain.counts import PairCounts
-from services.judgements.domain.expectations import Expectations, Trend, share_of
+from services.judgements.domain.expectations import AttractionPrior, Expectations, share_of
 
-Z95 = 1.959964
+TAIL = 0.025
+"""What an interval of 95 % leaves out on each side."""
 HIGHEST_GRADE = 3.0
 DECIMALS = 6
-FLAT = Trend()
+FORMULAS = 2
+"""Raised when a judgement follows from its counts in another way."""
+FLAT = AttractionPrior()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Objective:
+class BusinessObjective:
     """What the business wants: a weight for each action, and how much evidence `prior` equals."""
 
     weights: Mapping[str, float] = field(
@@ -43,10 +47,9 @@ class Objective:
 
     @property
     def name(self) -> str:
-        """Return what tells it from other objectives."""
-        return " ".join(f"{action}={weight:g}" for action, weight in sorted(self.weights.items())) + (
-            f" prior={self.prior:g}"
-        )
+        """Return what tells it, and the formulas, from others: when it changes, every pair is judged anew."""
+        weights = " ".join(f"{action}={weight:g}" for action, weight in sorted(self.weights.items()))
+        return f"{weights} prior={self.prior:g} formulas={FORMULAS}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,44 +71,47 @@ def estimate(count: int, expected: float, *, prior: float, weight: float) -> Est
     """
     expected, prior = round(expected, DECIMALS), round(prior, DECIMALS)
     shape, scale = weight * prior + count, weight + expected
-    low, high = (round(gamma_quantile(shape, z) / scale, DECIMALS) for z in (-Z95, Z95))
+    low, high = (round(quantile / scale, DECIMALS) for quantile in interval(shape))
     return Estimate(count, expected, prior, round(shape / scale, DECIMALS), low, high)
 
 
-def gamma_quantile(shape: float, z: float) -> float:
-    """Return the quantile of Gamma(shape, 1) at the normal quantile `z`.
+def interval(shape: float) -> tuple[float, float]:
+    """Return the 2.5 % and 97.5 % quantiles of Gamma(shape, 1); both 0 for a shape of 0.
 
-    Wilson and Hilferty's cube root approximation (1931); within 1 % for shapes of 5 and more.
+    By the inverse of the regularised incomplete gamma function (DiDonato and Morris 1986, as scipy has it):
+    most pairs of a shop have a shape below 5, where closed approximations are far off.
     """
     if shape <= 0:
-        return 0.0
-    root = 1 - 1 / (9 * shape) + z / (3 * sqrt(shape))
-    return shape * max(0.0, root) ** 3
+        return 0.0, 0.0
+    low, high = gammaincinv(shape, (TAIL, 1 - TAIL))
+    # Below a shape of 0.005 nearly all of the mass lies at 0, and the mean above the upper quantile.
+    return float(low), max(float(high), shape)
 
 
-def estimates(counts: PairCounts, by: Expectations, objective: Objective) -> dict[str, Estimate]:
+def estimates(counts: PairCounts, by: Expectations, objective: BusinessObjective) -> dict[str, Estimate]:
     """Return every action that counts for the objective or was seen, with its estimate."""
     looks = by.looked(counts.impressions)
     share = share_of(looks, counts.searches)
-    found = {}
+    by_action = {}
     for action in sorted({*counts.actions, *(by.rates.keys() & objective.weights.keys())}):
         expected = by.rates.get(action, 0.0) * looks
         prior = by.trends.get(action, FLAT).at(share)
-        found[action] = estimate(counts.actions.get(action, 0), expected, prior=prior, weight=objective.prior)
-    return found
+        count = counts.actions.get(action, 0)
+        by_action[action] = estimate(count, expected, prior=prior, weight=objective.prior)
+    return by_action
 
 
-def value(found: Mapping[str, Estimate], objective: Objective) -> float:
+def value(by_action: Mapping[str, Estimate], objective: BusinessObjective) -> float:
     """Return the weighted mean of the rates: 1 for an average product, or when nothing is known."""
-    weighed = [(objective.weights.get(action, 0.0), it.rate) for action, it in found.items()]
-    weight = sum(share for share, _ in weighed)
-    worth = sum(share * rate for share, rate in weighed) / weight if weight > 0 else 1.0
-    return round(worth, DECIMALS)
+    weighed = [(objective.weights.get(action, 0.0), estimate.rate) for action, estimate in by_action.items()]
+    total = sum(weight for weight, _ in weighed)
+    mean = sum(weight * rate for weight, rate in weighed) / total if total > 0 else 1.0
+    return round(mean, DECIMALS)
 
 
-def grade(worth: float) -> float:
+def grade(value: float) -> float:
     """Map a value to 0 .. 3, rising: 0 -> 0, half the average -> 0.6, average -> 1.5, twice -> 2.4."""
-    square = min(worth, 1e6) ** 2
+    square = min(value, 1e6) ** 2
     return round(HIGHEST_GRADE * square / (1 + square), DECIMALS)
 
 

@@ -1,14 +1,9 @@
-"""The atomic steps on one hash tag, as Lua scripts that Redis or Valkey runs.
-
-Each begins with `guard.lua`: it refuses a writer whose epoch is old (FENCED) and a state that is gone or
-went back (LOST), and recognises a batch that it has applied already.
-"""
+"""The steps on one hash tag, as Lua that Redis or Valkey runs behind the guard of `shared.state.fenced`."""
 
 from pathlib import Path
 
 
-def source(name: str, *, guarded: bool = True) -> str:
-    """Return the text of a script, with its guard in front."""
+def steps(*names: str) -> str:
+    """Return the text of these steps, one after the other."""
     folder = Path(__file__).parent
-    text = (folder / f"{name}.lua").read_text(encoding="utf-8")
-    return (folder / "guard.lua").read_text(encoding="utf-8") + text if guarded else text
+    return "".join((folder / f"{name}.lua").read_text(encoding="utf-8") for name in names)

@@ -10,6 +10,6 @@ for _, it in ipairs(batch.published) do
   end
 end
 if fenced then
-  return redis.error_reply('FENCED ' .. state .. ' has epoch ' .. epoch .. ', not ' .. batch.epoch)
+  return redis.error_reply(refusal)
 end
 return redis.call('HLEN', prefix .. 'dirty')

@@ -1,7 +1,4 @@
 -- Take the days before `first` out of up to `limit` queries; returns how many queries are left to do.
-if fenced then
-  return redis.error_reply('FENCED ' .. state .. ' has epoch ' .. epoch .. ', not ' .. batch.epoch)
-end
 
 -- Remove a pair's dead fields; returns its oldest live day, or nil when nothing is left.
 local function expire_pair(pair)

@@ -1,8 +1,5 @@
 -- Return, as JSON, for each pair: {touches since it was published, answers to its query, field, number, ...}.
 -- pairs: query, tab, product; first: the first live day
-if fenced then
-  return redis.error_reply('FENCED ' .. state .. ' has epoch ' .. epoch .. ', not ' .. batch.epoch)
-end
 local known = {}
 
 local function searches(query)

@@ -1,6 +1,6 @@
 -- Drop the outbox's entries up to and including sequence ARGV[1]; harmless when done again.
-local outbox = string.sub(KEYS[1], 1, -6) .. 'outbox'
-local last = tonumber(redis.call('HGET', KEYS[1], 'sequence') or '0')
+local outbox = prefix .. 'outbox'
+local last = tonumber(redis.call('HGET', state, 'sequence') or '0')
 local length = redis.call('LLEN', outbox)
 local gone = math.min(tonumber(ARGV[1]) - (last - length), length)
 if gone > 0 then

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from enum import StrEnum
 
-from services.negatives.domain.candidates import Candidate, Likeness
-from services.negatives.domain.plan import Plan
-from services.negatives.domain.rules import Rules
+from services.negatives.domain.candidates import NegativeCandidate
+from services.negatives.domain.plan import MiningPlan
+from services.negatives.domain.rules import MiningRules
+from shared.catalogue.product_identity import ProductIdentity
 
 
 class Reason(StrEnum):
@@ -14,8 +15,8 @@ class Reason(StrEnum):
     POSITIVE = "positive"
     ENGAGED = "engaged"
     RELEVANT = "relevant"
-    TOGETHER = "together"
-    """It is right for another query together with a positive."""
+    CO_POSITIVE = "co_positive"
+    """It is a positive of another query together with a positive of this one."""
     SAME_CODE = "same_code"
     DUPLICATE = "duplicate"
     UNSCORED = "unscored"
@@ -28,36 +29,42 @@ class Reason(StrEnum):
 class Filter:
     """Refuses what is, or may be, relevant to one query."""
 
-    def __init__(self, plan: Plan, rules: Rules, *, weakest: float, alike: Sequence[Likeness]) -> None:
+    def __init__(
+        self, plan: MiningPlan, rules: MiningRules, *, weakest: float, positives: Sequence[ProductIdentity]
+    ) -> None:
         self._plan = plan
         self._rules = rules
         self._threshold = rules.threshold(weakest)
-        self._alike = alike
+        self._positives = positives
 
-    def refuse(self, candidate: Candidate) -> Reason | None:
+    def refuse(self, candidate: NegativeCandidate) -> Reason | None:
         """Return the reason to refuse it, or None when it is a negative.
 
         The margin is TopK-PercPos of NV-Retriever (arXiv 2407.15831).
         """
-        return self._known(candidate.hit.product_id) or self._like(candidate) or self._close(candidate)
+        return (
+            self._refuse_by_evidence(candidate.hit.product_id)
+            or self._refuse_duplicate(candidate)
+            or self._refuse_by_score(candidate)
+        )
 
-    def _known(self, product_id: str) -> Reason | None:
+    def _refuse_by_evidence(self, product_id: str) -> Reason | None:
         if product_id in self._plan.positives:
             return Reason.POSITIVE
         if product_id in self._plan.engaged:
             return Reason.ENGAGED
         if product_id in self._plan.relevant:
             return Reason.RELEVANT
-        return Reason.TOGETHER if product_id in self._plan.together else None
+        return Reason.CO_POSITIVE if product_id in self._plan.co_positives else None
 
-    def _like(self, candidate: Candidate) -> Reason | None:
-        like = candidate.hit.likeness
-        if any(like.same_code(other) for other in self._alike):
+    def _refuse_duplicate(self, candidate: NegativeCandidate) -> Reason | None:
+        identity = candidate.hit.identity
+        if any(identity.has_code_of(positive) for positive in self._positives):
             return Reason.SAME_CODE
-        same = any(like.same_title(other, self._rules.overlap) for other in self._alike)
+        same = any(identity.has_title_of(positive, self._rules.overlap) for positive in self._positives)
         return Reason.DUPLICATE if same else None
 
-    def _close(self, candidate: Candidate) -> Reason | None:
+    def _refuse_by_score(self, candidate: NegativeCandidate) -> Reason | None:
         if candidate.hit.dense is None:
             return Reason.UNSCORED
         return Reason.TOO_CLOSE if candidate.hit.dense > self._threshold else None

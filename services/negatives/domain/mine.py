@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from schemas.judgements import Negative
-from services.negatives.domain.candidates import Candidate, Hit, Retrieved, candidates
+from services.negatives.domain.candidates import NegativeCandidate, Retrieved, RetrievedProduct, candidates
 from services.negatives.domain.filter import Filter, Reason
-from services.negatives.domain.plan import Plan
-from services.negatives.domain.rules import Rules
-from services.negatives.domain.sample import Chosen, preferred, sample
+from services.negatives.domain.plan import MiningPlan
+from services.negatives.domain.rules import MiningRules
+from services.negatives.domain.sample import SampledNegative, preferred, sample
 
-DOUBTED = 3
-"""Times as many candidates as are taken, which the cross-encoder is asked about."""
+CROSS_SCORED = 3
+"""So many times as many candidates as are taken are shown to the cross-encoder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,31 +24,36 @@ class Mined:
     refused: Mapping[str, int] = field(default_factory=dict)
 
 
-def mine(query: str, plan: Plan, retrieved: Retrieved, *, rules: Rules, now: datetime) -> Mined:
+def mine(query: str, plan: MiningPlan, retrieved: Retrieved, *, rules: MiningRules, now: datetime) -> Mined:
     """Return the query's negatives; none when no positive has a score to measure them by."""
     weakest = retrieved.weakest
     if weakest is None:
         return Mined()
     admitted, refused = _admitted(plan, retrieved, rules, weakest=weakest)
-    taken = preferred(admitted, rules, seed=_seed(query, retrieved))
-    chosen = sample(taken, rules, weakest=weakest)
-    return Mined(tuple(_message(query, plan, retrieved, chosen=it, now=now) for it in chosen), refused)
+    ordered = preferred(admitted, rules, seed=_seed(query, retrieved))
+    negatives = tuple(
+        _message(query, plan, retrieved, sampled=sampled, now=now)
+        for sampled in sample(ordered, rules, weakest=weakest)
+    )
+    return Mined(negatives, refused)
 
 
-def doubtful(query: str, plan: Plan, retrieved: Retrieved, *, rules: Rules) -> list[Hit]:
+def hits_to_cross_score(
+    query: str, plan: MiningPlan, retrieved: Retrieved, *, rules: MiningRules
+) -> list[RetrievedProduct]:
     """Return the hits that a cross-encoder should be asked about: those that may be taken."""
     if retrieved.weakest is None:
         return []
     admitted, _ = _admitted(plan, retrieved, rules, weakest=retrieved.weakest)
-    taken = preferred(admitted, rules, seed=_seed(query, retrieved))
-    return [candidate.hit for candidate in taken[: DOUBTED * rules.number]]
+    ordered = preferred(admitted, rules, seed=_seed(query, retrieved))
+    return [candidate.hit for candidate in ordered[: CROSS_SCORED * rules.number]]
 
 
 def _admitted(
-    plan: Plan, retrieved: Retrieved, rules: Rules, *, weakest: float
-) -> tuple[list[Candidate], Counter[str]]:
+    plan: MiningPlan, retrieved: Retrieved, rules: MiningRules, *, weakest: float
+) -> tuple[list[NegativeCandidate], Counter[str]]:
     """Return who may be a negative, and how many may not, by reason."""
-    judge = Filter(plan, rules, weakest=weakest, alike=retrieved.alike)
+    judge = Filter(plan, rules, weakest=weakest, positives=retrieved.identities)
     refused: Counter[str] = Counter()
     admitted = []
     for candidate in candidates(retrieved.hits, rules.depth):
@@ -60,28 +65,30 @@ def _admitted(
     return admitted, refused
 
 
-def _vetoed(candidate: Candidate, retrieved: Retrieved, rules: Rules) -> Reason | None:
+def _vetoed(candidate: NegativeCandidate, retrieved: Retrieved, rules: MiningRules) -> Reason | None:
     """Refuse what the cross-encoder takes for relevant, and what it was not asked about."""
-    if retrieved.doubts is None:
+    if retrieved.cross_scores is None:
         return None
-    return Reason.VETO if retrieved.doubts.get(candidate.hit.product_id, 1.0) >= rules.veto else None
+    return Reason.VETO if retrieved.cross_scores.get(candidate.hit.product_id, 1.0) >= rules.veto else None
 
 
 def _seed(query: str, retrieved: Retrieved) -> str:
     return f"{query}\t{retrieved.fingerprint}"
 
 
-def _message(query: str, plan: Plan, retrieved: Retrieved, *, chosen: Chosen, now: datetime) -> Negative:
-    hit = chosen.candidate.hit
+def _message(
+    query: str, plan: MiningPlan, retrieved: Retrieved, *, sampled: SampledNegative, now: datetime
+) -> Negative:
+    hit = sampled.candidate.hit
     return Negative(
         query=query,
         product_id=hit.product_id,
-        difficulty=chosen.difficulty,
-        score=chosen.score,
+        difficulty=sampled.difficulty,
+        score=sampled.score,
         positive_score=retrieved.weakest or 0.0,
-        rank=chosen.candidate.rank,
+        rank=sampled.candidate.rank,
         skipped=hit.product_id in plan.skipped,
-        source=chosen.candidate.source,
+        source=sampled.candidate.source,
         partition=hit.partition,
         offset=hit.offset,
         generation=retrieved.generation,

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from services.negatives.domain.fact import Fact
-from services.negatives.domain.rules import Rules
+from services.negatives.domain.evidence import RelevanceEvidence
+from services.negatives.domain.rules import MiningRules
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class MiningPlan:
     """A query with at least one positive."""
 
     positives: tuple[str, ...]
@@ -19,29 +19,33 @@ class Plan:
     """Products that are not worse than average, on evidence, although nobody acted on them."""
     skipped: frozenset[str]
     """Products that were looked at often and never acted on."""
-    together: frozenset[str] = frozenset()
-    """Products that are right for another query together with a positive of this one."""
+    co_positives: frozenset[str] = frozenset()
+    """Products that are positives of another query together with a positive of this one."""
 
 
-def plan(facts: Mapping[str, Fact], rules: Rules) -> Plan | None:
-    """Return the plan, or None when no product is known to be right."""
-    positives = [product_id for product_id, fact in facts.items() if _positive(fact, rules)]
+def plan_mining(evidence: Mapping[str, RelevanceEvidence], rules: MiningRules) -> MiningPlan | None:
+    """Return the plan by the evidence of each product, or None when no product is a positive."""
+    positives = [product_id for product_id, of_product in evidence.items() if _is_positive(of_product, rules)]
     if not positives:
         return None
-    looked_at = {product_id: fact for product_id, fact in facts.items() if not fact.actions}
-    return Plan(
-        positives=tuple(sorted(positives, key=lambda product_id: (-facts[product_id].grade, product_id))),
-        engaged=frozenset(facts.keys() - looked_at.keys()),
-        relevant=frozenset(product_id for product_id, fact in looked_at.items() if _relevant(fact, rules)),
+    untouched = {name: of_product for name, of_product in evidence.items() if not of_product.actions}
+    return MiningPlan(
+        positives=tuple(sorted(positives, key=lambda product_id: (-evidence[product_id].grade, product_id))),
+        engaged=frozenset(evidence.keys() - untouched.keys()),
+        relevant=frozenset(
+            product_id for product_id, of_product in untouched.items() if _is_relevant(of_product, rules)
+        ),
         skipped=frozenset(
-            product_id for product_id, fact in looked_at.items() if fact.expected >= rules.skipped_expected
+            product_id
+            for product_id, of_product in untouched.items()
+            if of_product.expected >= rules.skipped_expected
         ),
     )
 
 
-def _positive(fact: Fact, rules: Rules) -> bool:
-    return fact.grade >= rules.positive_grade and fact.wanted >= rules.positive_actions
+def _is_positive(evidence: RelevanceEvidence, rules: MiningRules) -> bool:
+    return evidence.grade >= rules.positive_grade and evidence.objective_actions >= rules.positive_actions
 
 
-def _relevant(fact: Fact, rules: Rules) -> bool:
-    return fact.grade >= rules.neutral_grade and fact.expected >= rules.evidence
+def _is_relevant(evidence: RelevanceEvidence, rules: MiningRules) -> bool:
+    return evidence.grade >= rules.neutral_grade and evidence.expected >= rules.evidence

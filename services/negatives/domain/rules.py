@@ -1,17 +1,19 @@
 """What decides who is positive, who is refused, and how many are taken."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Literal
+
+from schemas.base import FieldValue
+from shared.catalogue.product_identity import CODES, OVERLAP, TITLES, ProductIdentity
 
 Method = Literal["top", "random"]
 
 OBJECTIVE = frozenset({"click", "add_to_cart", "favourite", "share", "store_visit", "purchase"})
-TITLES = ("title", "name", "product_title")
-CODES = ("gtin", "gtin8", "gtin12", "gtin13", "gtin14", "ean", "ean13", "upc", "isbn", "barcode")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rules:
+class MiningRules:
     """The options of mining; scores are those of the index, grades those of the judgements.
 
     Grade and margin were chosen by human grades (ESCI: 100 queries, 20,000 simulated sessions on what hybrid
@@ -32,9 +34,9 @@ class Rules:
     """Expected actions without a single one that make a product one that shoppers skipped."""
     margin: float = 0.8
     """Of the weakest positive's score: what is closer may be relevant and was never judged."""
-    overlap: float = 0.85
+    overlap: float = OVERLAP
     """Jaccard similarity of two titles' words from which on they are the same product."""
-    together: int = 20
+    co_positive_limit: int = 20
     """A query with no more positives than that says that they belong together; 0: none does."""
     depth: int = 100
     """How many are retrieved, by vector and by words."""
@@ -53,8 +55,14 @@ class Rules:
     @property
     def name(self) -> str:
         """Return what tells these rules from others."""
-        values = ((it.name, getattr(self, it.name)) for it in fields(self))
-        return " ".join(f"{name}={sorted(it) if isinstance(it, frozenset) else it}" for name, it in values)
+        values = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return " ".join(
+            f"{name}={sorted(value) if isinstance(value, frozenset) else value}" for name, value in values
+        )
+
+    def identity_of(self, attributes: Mapping[str, FieldValue]) -> ProductIdentity:
+        """Return which product it is that has these attributes."""
+        return ProductIdentity.of(attributes, titles=self.titles, codes=self.codes)
 
     def threshold(self, weakest: float) -> float:
         """Return the highest score that a negative may have (also where scores are below zero)."""

@@ -5,52 +5,53 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Literal
 
-from services.negatives.domain.candidates import Candidate
-from services.negatives.domain.rules import Rules
+from services.negatives.domain.candidates import NegativeCandidate, best_first
+from services.negatives.domain.rules import MiningRules
 
 Difficulty = Literal["easy", "medium", "hard"]
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class SampledNegative:
     """A negative of a query."""
 
-    candidate: Candidate
+    candidate: NegativeCandidate
     score: float
     difficulty: Difficulty
 
 
-def preferred(admitted: Sequence[Candidate], rules: Rules, *, seed: str) -> list[Candidate]:
+def preferred(
+    admitted: Sequence[NegativeCandidate], rules: MiningRules, *, seed: str
+) -> list[NegativeCandidate]:
     """Return those within the range of ranks, in the order in which they are taken.
 
     `random` draws by a hash of seed and product: the same seed draws the same, in whatever order they come.
     """
-    within = [it for it in admitted if rules.first_rank <= it.rank <= rules.last_rank]
+    within = [candidate for candidate in admitted if rules.first_rank <= candidate.rank <= rules.last_rank]
     if rules.method == "random":
-        return sorted(within, key=lambda it: _lot(seed, it.hit.product_id))
-    return sorted(within, key=_order)
+        return sorted(within, key=lambda candidate: _lot(seed, candidate.hit.product_id))
+    return sorted(within, key=best_first)
 
 
-def sample(taken: Sequence[Candidate], rules: Rules, *, weakest: float) -> tuple[Chosen, ...]:
+def sample(
+    ordered: Sequence[NegativeCandidate], rules: MiningRules, *, weakest: float
+) -> tuple[SampledNegative, ...]:
     """Return the first `rules.number` of them, best rank first, with how hard they are."""
-    return tuple(_chosen(it, rules, weakest) for it in sorted(taken[: rules.number], key=_order))
+    taken = sorted(ordered[: rules.number], key=best_first)
+    return tuple(_sampled(candidate, rules, weakest) for candidate in taken)
 
 
-def difficulty(score: float, weakest: float, rules: Rules) -> Difficulty:
-    """Return how hard it is to tell it from the weakest positive, by the share of that one's score."""
+def difficulty(score: float, weakest: float, rules: MiningRules) -> Difficulty:
+    """Return how hard it is to tell a score from the weakest positive's, by its share of that one."""
     share = score / weakest if weakest > 0 else 0.0
     if share >= rules.hard:
         return "hard"
     return "medium" if share >= rules.medium else "easy"
 
 
-def _chosen(candidate: Candidate, rules: Rules, weakest: float) -> Chosen:
+def _sampled(candidate: NegativeCandidate, rules: MiningRules, weakest: float) -> SampledNegative:
     score = candidate.hit.dense if candidate.hit.dense is not None else 0.0
-    return Chosen(candidate, score, difficulty(score, weakest, rules))
-
-
-def _order(it: Candidate) -> tuple[int, float, str]:
-    return it.rank, -(it.hit.dense or 0.0), it.hit.product_id
+    return SampledNegative(candidate, score, difficulty(score, weakest, rules))
 
 
 def _lot(seed: str, product_id: str) -> bytes:

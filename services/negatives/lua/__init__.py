@@ -1,13 +1,13 @@
-"""The atomic steps on one hash tag, as Lua scripts that Redis or Valkey runs.
+"""The steps on one hash tag, as Lua that Redis or Valkey runs.
 
-All begin with `tag.lua`, which says how a query is marked. Those of an owner go on with `guard.lua`: it
-refuses a state that is gone (LOST), and `owner.lua` a writer whose epoch is old (FENCED).
+All begin with `queue.lua`, which says how a query is marked as to be mined. Those of an owner run behind the
+guard of `shared.state.fenced`; to mark a query, or to forget a mark, nobody needs to be an owner.
 """
 
 from pathlib import Path
 
 
-def source(*names: str) -> str:
-    """Return the text of a script: these parts, one after the other."""
+def steps(name: str) -> str:
+    """Return the text of one step."""
     folder = Path(__file__).parent
-    return "".join((folder / f"{name}.lua").read_text(encoding="utf-8") for name in names)
+    return "".join((folder / f"{part}.lua").read_text(encoding="utf-8") for part in ("queue", name))

@@ -1,13 +1,5 @@
--- Store what is judged, mark the queries of which that is news, and move the offset: at most once.
+-- Store what is judged, and mark the queries of which that is news.
 -- facts: {query, product, packed fact or '' when nothing is judged any more}
-local at = tonumber(redis.call('HGET', state, 'next') or '-1')
-if at ~= batch.from then
-  if at == batch.next then
-    return 'again'
-  end
-  return redis.error_reply('LOST ' .. state .. ' is at offset ' .. at .. ', not ' .. batch.from)
-end
-redis.call('HSET', state, 'next', batch.next)
 local news = 0
 for _, it in ipairs(batch.facts) do
   local key = prefix .. 'q:' .. it[1]

@@ -1,7 +1,7 @@
 """What keeps a request from being granted."""
 
 from schemas.control import Model, Rollout
-from shared.generations import SWITCHABLE, Generations
+from shared.generations.state import SWITCHABLE, Generations
 
 
 def objection(state: Generations, request: Rollout, model: Model | None) -> str | None:
@@ -19,10 +19,12 @@ def objection(state: Generations, request: Rollout, model: Model | None) -> str 
 
 
 def _building(state: Generations, request: Rollout) -> str | None:
-    known = state.known.get(request.generation)
-    if known is not None:
-        return f"there is a generation {known.name} ({known.stage}): take a name that was never used"
-    building = [each.name for each in state.of("building")]
+    generation = state.known.get(request.generation)
+    if generation is not None:
+        return (
+            f"there is a generation {generation.name} ({generation.stage}): take a name that was never used"
+        )
+    building = [generation.name for generation in state.of("building")]
     if building:
         return f"{building[0]} is being built: wait until it is ready, or retire it"
     return None
@@ -40,12 +42,12 @@ def _model(request: Rollout, model: Model | None) -> str | None:
 
 
 def _promoting(state: Generations, name: str) -> str | None:
-    known = state.known.get(name)
-    if known is None:
+    generation = state.known.get(name)
+    if generation is None:
         return f"there is no generation {name}"
-    if known.stage == "live":
+    if generation.stage == "live":
         return f"{name} is live already"
-    return None if known.stage in SWITCHABLE else f"{name} is {known.stage}, not ready"
+    return None if generation.stage in SWITCHABLE else f"{name} is {generation.stage}, not ready"
 
 
 def _rolling_back(state: Generations, name: str) -> str | None:
@@ -59,12 +61,12 @@ def _rolling_back(state: Generations, name: str) -> str | None:
 
 
 def _retiring(state: Generations, name: str) -> str | None:
-    known = state.known.get(name)
-    if known is None:
+    generation = state.known.get(name)
+    if generation is None:
         return f"there is no generation {name}"
-    if known.stage == "live":
+    if generation.stage == "live":
         return f"{name} is live: promote another one first"
-    if known.stage == "retired":
+    if generation.stage == "retired":
         return f"{name} is retired already"
-    built = [each.name for each in state.of("building") if each.source == name]
+    built = [building.name for building in state.of("building") if building.source == name]
     return f"{built[0]} is being built from it: wait until it is ready" if built else None

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 
-class Canary(Protocol):
+class CanaryHealth(Protocol):
     """The last result of one canary."""
 
     @property
@@ -18,7 +18,7 @@ class Canary(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class GenerationEvidence:
     """What is known of one generation at a moment."""
 
     generation: str
@@ -28,7 +28,7 @@ class Evidence:
     documents: int = 0
     shard_lag: int = 0
     sources: int
-    """Partitions of the changes."""
+    """Homes of products."""
     taken_over: int = 0
     """Those of them that are read; the others are still filled from the source, or have no reader."""
     embedder_lag: int = 0
@@ -38,7 +38,7 @@ class Evidence:
     """The workers that do not yet, and why."""
     refused: str = ""
     """Why a worker refuses its model."""
-    canaries: Mapping[str, Canary] = field(default_factory=dict)
+    canaries: Mapping[str, CanaryHealth] = field(default_factory=dict)
 
     @property
     def lag(self) -> int:
@@ -46,7 +46,7 @@ class Evidence:
         return self.embedder_lag + self.shard_lag
 
 
-def waiting_for(candidate: Evidence, live: Evidence, *, most_behind: int) -> list[str]:
+def waiting_for(candidate: GenerationEvidence, live: GenerationEvidence, *, most_behind: int) -> list[str]:
     """Return what the candidate still lacks, canaries aside."""
     total = candidate.partitions
     reasons = [f"{name}: {why or 'starting'}" for name, why in sorted(candidate.waiting.items())]
@@ -64,18 +64,20 @@ def waiting_for(candidate: Evidence, live: Evidence, *, most_behind: int) -> lis
     return reasons
 
 
-def canaries_for(candidate: Evidence, live: Evidence, *, since: datetime) -> list[str]:
+def canaries_for(candidate: GenerationEvidence, live: GenerationEvidence, *, since: datetime) -> list[str]:
     """Return what canaries say against the candidate, of those that were run on the live generation.
 
     A canary must find what it must find on the live generation, or what it finds there now if that is less.
     """
     reasons = []
-    for name, known in sorted(live.canaries.items()):
-        found = candidate.canaries.get(name)
-        if found is None or found.ran_at < since:
+    for name, live_canary in sorted(live.canaries.items()):
+        canary = candidate.canaries.get(name)
+        if canary is None or canary.ran_at < since:
             reasons.append(f"canary {name} has not been run since it caught up")
-        elif found.recall < min(known.limit, known.recall) or (known.recall > 0 and not found.recall):
+        elif canary.recall < min(live_canary.limit, live_canary.recall) or (
+            live_canary.recall > 0 and not canary.recall
+        ):
             reasons.append(
-                f"canary {name}: recall {found.recall:.2f}, {live.generation} has {known.recall:.2f}"
+                f"canary {name}: recall {canary.recall:.2f}, {live.generation} has {live_canary.recall:.2f}"
             )
     return reasons

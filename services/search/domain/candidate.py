@@ -1,42 +1,31 @@
 """What shards answer, merged into one list of candidates."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
+
+from schemas.search_api import PartitionReport
+from schemas.shard_api import ShardHit
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """A product that a shard proposes: its raw scores (None: has none) and where it lies."""
+class Candidate(NamedTuple):
+    """A product that a shard proposes, with the partition and the fencing token of who proposes it."""
 
-    product_id: str
-    dense: float | None = None
-    lexical: float | None = None
-    partition: int = 0
-    segment: str = ""
-    offset: int = 0
-    epoch: int = 0
-    passage: int = 0
-    fields: Mapping[str, Any] | None = None  # Any: attribute values
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """What became of one partition of the query; `reason` says why it is missing from the answer."""
-
+    hit: ShardHit
     partition: int
-    answered: bool
-    owner: str | None = None
-    epoch: int | None = None
-    next_offset: int | None = None
-    reason: str | None = None
+    epoch: int
+
+    @property
+    def product_id(self) -> str:
+        """Which product."""
+        return self.hit.product_id
 
 
 @dataclass(frozen=True, slots=True)
 class ShardAnswer:
     """One partition's part of the answer."""
 
-    report: Report
+    report: PartitionReport
     candidates: tuple[Candidate, ...] = ()
 
 
@@ -48,16 +37,17 @@ def merge(answers: Iterable[ShardAnswer]) -> list[Candidate]:
     best: dict[str, Candidate] = {}
     for answer in answers:
         for candidate in answer.candidates:
-            known = best.get(candidate.product_id)
-            if known is None or _newness(candidate) > _newness(known):
-                best[candidate.product_id] = candidate
+            product_id = candidate.hit.product_id
+            other = best.get(product_id)
+            if other is None or _newness(candidate) > _newness(other):
+                best[product_id] = candidate
     return [best[product_id] for product_id in sorted(best)]
 
 
-def missing(reports: Iterable[Report]) -> list[Report]:
+def missing(reports: Iterable[PartitionReport]) -> list[PartitionReport]:
     """Return the partitions that the answer lacks; the answer is partial when there is one."""
     return [report for report in reports if not report.answered]
 
 
 def _newness(candidate: Candidate) -> tuple[int, int, int]:
-    return candidate.epoch, candidate.offset, -candidate.partition
+    return candidate.epoch, candidate.hit.offset, -candidate.partition

@@ -3,41 +3,48 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from schemas.search_api import Fusion, Mode
 from services.search.domain.candidate import Candidate
-from services.search.domain.request import Fusion, Mode
-from shared.fusion import unit_range, weighted
+from shared.retrieval.fusion import unit_range, weighted
 
 RRF_K = 60
 """Cormack, Clarke, Buettcher: Reciprocal Rank Fusion, SIGIR 2009."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ranked:
+class RankedCandidate:
     """A candidate with the score it is ranked by."""
 
     candidate: Candidate
     score: float
-    last_stage: float | None = None
-    """What the last stage's model gave it, if it was read."""
+    reranker: float | None = None
+    """What the reranker's model gave it, if it was read."""
 
 
-def rank(candidates: Sequence[Candidate], k: int, *, mode: Mode, fusion: Fusion) -> list[Ranked]:
+def rank(candidates: Sequence[Candidate], k: int, *, mode: Mode, fusion: Fusion) -> list[RankedCandidate]:
     """Return the best k, best first; equal scores are ordered by product id, so the order is total.
 
     In mode `dense` or `lexical` the score is the raw one, and a candidate without it is left out.
     """
     if mode == "hybrid":
-        ranked = [Ranked(*pair) for pair in zip(candidates, fuse(candidates, fusion), strict=True)]
+        ranked = [RankedCandidate(*pair) for pair in zip(candidates, fuse(candidates, fusion), strict=True)]
     else:
         raw = _dense if mode == "dense" else _lexical
-        ranked = [Ranked(each, score) for each in candidates if (score := raw(each)) is not None]
-    return sorted(ranked, key=lambda each: (-each.score, each.candidate.product_id))[:k]
+        scored = ((candidate, raw(candidate)) for candidate in candidates)
+        ranked = [RankedCandidate(candidate, score) for candidate, score in scored if score is not None]
+    return sorted(ranked, key=best_first)[:k]
+
+
+def best_first(ranked: RankedCandidate) -> tuple[float, str]:
+    """Return what to sort by."""
+    return -ranked.score, ranked.candidate.product_id
 
 
 def fuse(candidates: Sequence[Candidate], fusion: Fusion) -> list[float]:
     """Return one score in 0 .. 1 a candidate (`weighted`), or its weighted reciprocal ranks (`rrf`)."""
     scale = _reciprocal_ranks if fusion.method == "rrf" else unit_range
-    dense, lexical = [_dense(each) for each in candidates], [_found(each) for each in candidates]
+    dense = [_dense(candidate) for candidate in candidates]
+    lexical = [_matching(candidate) for candidate in candidates]
     return weighted(dense, lexical, fusion.dense_weight, scale=scale)
 
 
@@ -52,13 +59,13 @@ def _descending(scores: Sequence[float | None]) -> list[float]:
 
 
 def _dense(candidate: Candidate) -> float | None:
-    return candidate.dense
+    return candidate.hit.dense
 
 
 def _lexical(candidate: Candidate) -> float | None:
-    return candidate.lexical
+    return candidate.hit.lexical
 
 
-def _found(candidate: Candidate) -> float | None:
+def _matching(candidate: Candidate) -> float | None:
     """Return the BM25 score; one of zero means that no word was found."""
-    return candidate.lexical or None
+    return candidate.hit.lexical or None

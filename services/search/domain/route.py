@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from shared.registry import OwnerRecord
+from shared.cluster.members import OwnerRecord
 
 NO_OWNER = "no owner serves this partition"
 
@@ -24,19 +24,20 @@ def route(owners: Iterable[OwnerRecord], *, fingerprint: str | None, turn: int =
     The number of partitions is what most owners say (the larger on a tie); owners that say otherwise are
     of another layout and are not asked. With a `fingerprint`, owners of another model are not asked.
     """
-    known = list(owners)
-    votes = Counter(owner.partitions for owner in known)
+    candidates = list(owners)
+    votes = Counter(owner.partitions for owner in candidates)
     partitions = max(votes, key=lambda count: (votes[count], count), default=0)
     choices: dict[int, list[OwnerRecord]] = {number: [] for number in range(partitions)}
     reasons: dict[int, str] = {}
-    for owner in sorted(known, key=lambda owner: (owner.partition, owner.url)):
+    for owner in sorted(candidates, key=lambda owner: (owner.partition, owner.url)):
         reason = _unfit(owner, partitions, fingerprint)
         if reason is None:
             choices[owner.partition].append(owner)
         else:
             reasons[owner.partition] = reason
-    unserved = {number: reasons.get(number, NO_OWNER) for number, found in choices.items() if not found}
-    return Route(partitions, {number: _turned(found, turn) for number, found in choices.items()}, unserved)
+    unserved = {number: reasons.get(number, NO_OWNER) for number in choices if not choices[number]}
+    turned = {number: _turned(replicas, turn) for number, replicas in choices.items()}
+    return Route(partitions, turned, unserved)
 
 
 def _unfit(owner: OwnerRecord, partitions: int, fingerprint: str | None) -> str | None:

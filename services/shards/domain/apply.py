@@ -1,12 +1,12 @@
-"""Which records change a shard: log order wins, except that one source never goes back."""
+"""Which records change a shard: log order wins, except that an older epoch changes nothing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 
-class Origin(NamedTuple):
-    """Where a record's last merged change was read, and under which lease (`epoch`) it was merged."""
+class RecordOrigin(NamedTuple):
+    """Where a record's last merged change lay, and under which epoch of its home it was merged."""
 
     topic: str
     partition: int
@@ -14,17 +14,17 @@ class Origin(NamedTuple):
     offset: int
 
 
-class Change(NamedTuple):
+class ShardChange(NamedTuple):
     """One record of the shard's partition; `origin` None is a raw tombstone: forget the product."""
 
     product_id: str
     offset: int
-    origin: Origin | None
+    origin: RecordOrigin | None
     deleted: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class ApplyPlan:
     """The last effective change of each product (as positions in the batch), and how many had none."""
 
     effective: tuple[int, ...]
@@ -32,18 +32,17 @@ class Decision:
     no_op: int
 
 
-def supersedes(new: Origin | None, known: Origin | None) -> bool:
+def supersedes(new: RecordOrigin | None, known: RecordOrigin | None) -> bool:
     """Say whether a record from `new` replaces one from `known`.
 
-    Of one source partition the higher (epoch, offset) wins, so that what a fenced embedder still wrote
-    changes nothing; between different sources, and for tombstones, the order of the log decides.
+    What a fenced embedder still wrote, under an older epoch, changes nothing; within an epoch, and for
+    tombstones, the order of the log decides. Where the changes lay does not: those of one product may have
+    come through several partitions.
     """
-    if new is None or known is None or (new.topic, new.partition) != (known.topic, known.partition):
-        return True
-    return (new.epoch, new.offset) >= (known.epoch, known.offset)
+    return new is None or known is None or new.epoch >= known.epoch
 
 
-def decide(changes: Sequence[Change], known: Mapping[str, Origin]) -> Decision:
+def decide(changes: Sequence[ShardChange], known: Mapping[str, RecordOrigin]) -> ApplyPlan:
     """Walk the batch in log order and keep, for each product, the last change that has an effect."""
     latest: dict[str, int] = {}
     stale = 0
@@ -54,4 +53,4 @@ def decide(changes: Sequence[Change], known: Mapping[str, Origin]) -> Decision:
             latest[change.product_id] = position
         else:
             stale += 1
-    return Decision(tuple(sorted(latest.values())), len(changes) - stale, stale)
+    return ApplyPlan(tuple(sorted(latest.values())), len(changes) - stale, stale)

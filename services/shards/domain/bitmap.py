@@ -32,6 +32,6 @@ def member(values: NDArray[np.int64], sorted_wanted: NDArray[np.int64]) -> Mask:
     """Say for each value whether it is in `sorted_wanted`."""
     if not sorted_wanted.size:
         return np.zeros(values.shape, np.bool_)
-    found = np.minimum(np.searchsorted(sorted_wanted, values), sorted_wanted.size - 1)
-    same: Mask = sorted_wanted[found] == values
+    places = np.minimum(np.searchsorted(sorted_wanted, values), sorted_wanted.size - 1)
+    same: Mask = sorted_wanted[places] == values
     return same

@@ -12,7 +12,7 @@ class SegmentSize(NamedTuple):
     live: int
 
 
-class Policy(NamedTuple):
+class CompactionPolicy(NamedTuple):
     """Seal the head at `seal_rows`; merge `fan_in` segments of one size class; rewrite the mostly dead."""
 
     seal_rows: int = 8192
@@ -21,12 +21,12 @@ class Policy(NamedTuple):
     largest: int = 2_000_000
 
 
-def must_seal(policy: Policy, *, rows: int) -> bool:
+def must_seal(policy: CompactionPolicy, *, rows: int) -> bool:
     """Say whether the head has grown so that scanning it costs more than another segment."""
     return rows >= policy.seal_rows
 
 
-def merge_candidates(policy: Policy, segments: Sequence[SegmentSize]) -> tuple[str, ...]:
+def merge_candidates(policy: CompactionPolicy, segments: Sequence[SegmentSize]) -> tuple[str, ...]:
     """Return the segments to merge now, in their order; empty: nothing to do.
 
     First a segment with too many dead rows is rewritten alone (or dropped when nothing in it lives), then
@@ -46,7 +46,7 @@ def merge_candidates(policy: Policy, segments: Sequence[SegmentSize]) -> tuple[s
     return ()
 
 
-def size_class(policy: Policy, rows: int) -> int:
+def size_class(policy: CompactionPolicy, rows: int) -> int:
     """Return 0 for up to the seal size, then one more for every factor of four."""
     tier, limit = 0, policy.seal_rows
     while rows > limit:

@@ -55,8 +55,8 @@ def term(field: str, value: Scalar) -> str | None:
 
 def terms(fields: Mapping[str, FieldValue]) -> list[str]:
     """Return all index terms of a product's attributes."""
-    found = (term(field, value) for field, values in fields.items() for value in scalars(values))
-    return [each for each in found if each is not None]
+    index_terms = (term(field, value) for field, values in fields.items() for value in scalars(values))
+    return [index_term for index_term in index_terms if index_term is not None]
 
 
 def matches(condition: Filter, fields: Mapping[str, FieldValue]) -> bool:
@@ -74,21 +74,21 @@ def excluded_by(filters: Sequence[Filter], fields: Mapping[str, FieldValue]) -> 
 
 
 def _terms(field: str, values: Iterable[Scalar]) -> set[str]:
-    return {each for each in (term(field, value) for value in values) if each is not None}
+    return {index_term for index_term in (term(field, value) for value in values) if index_term is not None}
 
 
 def _within(condition: RangeFilter, value: Scalar) -> bool:
-    found = term(condition.field, value)
-    if found is None:
+    value_term = term(condition.field, value)
+    if value_term is None:
         return False
     for name, bound in condition.bounds():
         limit = term(condition.field, bound)
-        if limit is None or kind(bound) != kind(value) or not _compares(name, found, limit):
+        if limit is None or kind(bound) != kind(value) or not _compares(name, value_term, limit):
             return False
     return True
 
 
-def _compares(name: str, found: str, limit: str) -> bool:
+def _compares(name: str, value_term: str, limit: str) -> bool:
     if name in {"gte", "gt"}:
-        return found > limit or (name == "gte" and found == limit)
-    return found < limit or (name == "lte" and found == limit)
+        return value_term > limit or (name == "gte" and value_term == limit)
+    return value_term < limit or (name == "lte" and value_term == limit)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import Field, StringConstraints
 
 from schemas.base import Fingerprint, GenerationName, Offset, Timestamp, Value
+from shared.records import UNKNOWN_LOG, Log
 
 FORMAT: Literal[1] = 1
 KEPT_CHECKPOINTS = 2
@@ -30,7 +31,7 @@ class SegmentEntry(Value):
     files: tuple[StoredFile, ...]
 
 
-class Manifest(Value):
+class ShardManifest(Value):
     """One consistent state: everything up to `next_offset` is in these files, and nothing else."""
 
     format: Literal[1] = FORMAT
@@ -39,9 +40,13 @@ class Manifest(Value):
     generation: GenerationName
     partition: Annotated[int, Field(ge=0)]
     epoch: Annotated[int, Field(ge=0)]
+    """The fencing token of the owner that published it."""
     snapshot: Name | None = None
     """The checkpoint that wrote the files; None: an empty shard, claimed by `epoch`."""
     next_offset: Offset | None = None
+    """The first record that is not in it; None: it has seen nothing."""
+    log: str = ""
+    """The identity of the topic that this is an offset of; empty: not known."""
     fingerprint: Fingerprint | None = None
     dimensions: int | None = None
     written_at: Timestamp
@@ -68,15 +73,15 @@ def parsed(text: str) -> tuple[int, int]:
     return int(epoch), int(sequence)
 
 
-def kept(newest_first: Sequence[tuple[str, Manifest]]) -> set[str]:
+def kept(newest_first: Sequence[tuple[str, ShardManifest]]) -> set[str]:
     """Return which manifests stay: the newest of each of the last two checkpoints."""
     names: dict[str | None, str] = {}
-    for each, manifest in newest_first:
-        names.setdefault(manifest.snapshot, each)
+    for name, manifest in newest_first:
+        names.setdefault(manifest.snapshot, name)
     return set(list(names.values())[:KEPT_CHECKPOINTS])
 
 
-class Recovery(NamedTuple):
+class RecoveryCriteria(NamedTuple):
     """What a stored state is judged by, besides its checksums."""
 
     now: datetime
@@ -84,15 +89,24 @@ class Recovery(NamedTuple):
     """The retention of tombstones: of deletes before it, the log may know nothing any more."""
     edges: tuple[int, int] | None = None
     """First and next offset of the log; None: not known."""
+    log: Log = UNKNOWN_LOG
+
+    def of_another_log(self, manifest: ShardManifest) -> bool:
+        """Whether the topic was made anew since: the state is kept, its offset means nothing."""
+        return bool(self.log.identity and manifest.log) and manifest.log != self.log.identity
 
 
-def refusal(manifest: Manifest, *, engine: str, recovery: Recovery) -> str | None:
+def refusal(manifest: ShardManifest, *, engine: str, recovery: RecoveryCriteria) -> str | None:
     """Return why this state must not be used, judged without its files; None: it may be."""
     if manifest.engine != engine:
         return f"written by text engine {manifest.engine}, this is {engine}"
     if recovery.now - manifest.written_at > recovery.oldest:
         return f"written at {manifest.written_at.isoformat()}, longer ago than tombstones are kept"
-    if recovery.edges is not None and manifest.next_offset is not None:
+    if (
+        recovery.edges is not None
+        and manifest.next_offset is not None
+        and not recovery.of_another_log(manifest)
+    ):
         begin, end = recovery.edges
         if not begin <= manifest.next_offset <= end:
             return f"goes on at offset {manifest.next_offset}, the log has {begin} to {end}"

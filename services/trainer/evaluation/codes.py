@@ -77,10 +77,10 @@ class Coded:
         """Return (queries, at most depth) numbers of documents, best first."""
         depth = min(depth, self._count)
         wanted = min(OVERSAMPLING * depth, self._count) if self._code.rescored else depth
-        _, found = self._index.search(self._coded(queries), wanted)
+        _, numbers = self._index.search(self._coded(queries), wanted)
         if not self._code.rescored:
-            return np.asarray(found, np.int64)
-        proposed = np.sort(found, axis=1)
+            return np.asarray(numbers, np.int64)
+        proposed = np.sort(numbers, axis=1)  # so that of equal exact scores the order is always the same
         exact = np.einsum("qd,qnd->qn", queries, self._kept[proposed].astype(np.float32))
         best = np.argsort(-exact, axis=1, kind="stable")[:, :depth]
         return np.take_along_axis(proposed, best, axis=1)

@@ -9,16 +9,23 @@ from statistics import fmean, median
 from typing import TypeVar
 
 from schemas.base import Fingerprint, Score, Value
-from services.trainer.domain.dataset import Dataset
-from services.trainer.domain.fitting import threshold
-from services.trainer.domain.statistics import paired
-from services.trainer.domain.verdict import MEASURE, Compared
+from services.trainer.dataset.domain.dataset import Dataset
 from services.trainer.evaluation.codes import WHOLE, Code, codes
-from services.trainer.evaluation.ground import Embedded, Ground, embed, grounds, validation
+from services.trainer.evaluation.domain.fitting import threshold
+from services.trainer.evaluation.domain.statistics import paired
+from services.trainer.evaluation.domain.verdict import MEASURE, MetricComparison
 from services.trainer.evaluation.hybrid import Words, fitted_weight
-from shared import quality
-from shared.encoder import load
+from services.trainer.evaluation.sets import (
+    EmbeddedCorpus,
+    EvaluationSet,
+    embed,
+    evaluation_sets,
+    validation_set,
+)
+from services.trainer.progress import Progress
+from shared.encoder.loading import load_encoder
 from shared.encoder.sentence import SentenceEncoder
+from shared.retrieval import quality
 from shared.settings import ModelSettings
 
 GENERAL = Path(__file__).parent / "general.json"
@@ -29,17 +36,14 @@ SLICE_LEAST = 5
 FIT_LEAST = 20
 """Queries without which neither threshold nor weight is fitted: search keeps its own."""
 LENGTHS = (1.0, 1 / 2, 1 / 3, 1 / 6)
-OVERLAP = "overlap@10"
-"""Share of the ten best by the whole float vectors that a code finds, too."""
 CONDENSED, JUDGED_ONLY = "condensed nDCG@10", "judged-only nDCG@10"
 """Of the list without what nobody judged (Sakai, SIGIR 2007), and of the judged products alone."""
 
 Item = TypeVar("Item")
-Progress = Callable[[str, float, Mapping[str, float]], None]
 
 
 class Cost(Value):
-    """What a code of the candidate's vectors costs, and what it is worth."""
+    """What a code of the candidate's vectors costs, and how good it is."""
 
     code: str
     bytes: Score
@@ -49,6 +53,7 @@ class Cost(Value):
     quality: Score
     """nDCG@10 of what is held out."""
     overlap: Score
+    """Share of the ten best by the whole float vectors that the code finds, too."""
 
 
 class Evaluated(Value):
@@ -58,7 +63,7 @@ class Evaluated(Value):
     candidate: Fingerprint
     dimensions: int
     products: int
-    compared: tuple[Compared, ...]
+    compared: tuple[MetricComparison, ...]
     costs: tuple[Cost, ...] = ()
     encode_ms: Score = 0.0
     """One query to its vector, the middle one of some."""
@@ -67,63 +72,79 @@ class Evaluated(Value):
 
     def metrics(self) -> dict[str, float]:
         """Return the candidate's figures by name, as `models.v1` has them, and their differences to live."""
-        found: dict[str, float] = {}
-        for it in self.compared:
-            name = " ".join(word for word in (it.measure, it.ground, it.part) if word)
-            if name not in found:  # the whole vectors come first
-                found |= {name: it.candidate, f"{name} - live": it.difference}
-            elif not it.part:
-                found[f"{name} at {it.code}"] = it.candidate
-        return found | {"encode ms": self.encode_ms}
+        figures: dict[str, float] = {}
+        for comparison in self.compared:
+            name = comparison.name
+            if name not in figures:  # the whole vectors come first
+                figures |= {name: comparison.candidate, f"{name} - live": comparison.difference}
+            elif not comparison.part:
+                figures[f"{name} at {comparison.code}"] = comparison.candidate
+        return figures | {"encode ms": self.encode_ms}
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A corpus as both models see it, and what is asked of it."""
+class ModelComparison:
+    """A corpus as both models see it, and the evaluation sets whose queries are asked of it."""
 
-    grounds: Sequence[Ground]
-    live: Embedded
-    candidate: Embedded
+    sets: Sequence[EvaluationSet]
+    live: EmbeddedCorpus
+    candidate: EmbeddedCorpus
 
     @property
     def dimensions(self) -> int:
         """Return those of the candidate, by which codes are called."""
         return int(self.candidate.documents.shape[1])
 
-    def compared(self) -> Iterator[Compared]:
-        """Yield every measure of every ground, its slices, and every size and precision."""
-        for ground in self.grounds:
-            yield from self._measured(ground)
+    def compared(self) -> Iterator[MetricComparison]:
+        """Yield every measure of every set, its slices, and every size and precision."""
+        for evaluation_set in self.sets:
+            yield from self._by_measure(evaluation_set)
+            yield from self._by_slice(evaluation_set)
             for code in codes(LENGTHS):
                 if code != WHOLE:
-                    live, candidate = (it[MEASURE] for it in self.values(ground, code, [MEASURE]))
-                    yield _compared(ground, MEASURE, code.name(self.dimensions), pair=(live, candidate))
+                    yield self.compare(evaluation_set, code)
 
-    def _measured(self, ground: Ground) -> Iterator[Compared]:
-        live, candidate = self.values(ground, WHOLE, list(quality.MEASURES))
-        whole = WHOLE.name(self.dimensions)
-        for name in quality.MEASURES:
-            yield _compared(ground, name, whole, pair=(live[name], candidate[name]))
+    def compare(self, evaluation_set: EvaluationSet, code: Code) -> MetricComparison:
+        """Return the comparison of both models' vectors in one code, by the measure that decides."""
+        live = _values(self.live, evaluation_set, code)
+        candidate = _values(self.candidate, evaluation_set, code)
+        return MetricComparison.of(
+            evaluation_set.name, MEASURE, code.name(self.dimensions), difference=paired(live, candidate)
+        )
+
+    def _by_measure(self, evaluation_set: EvaluationSet) -> Iterator[MetricComparison]:
+        live, candidate = (
+            quality.values(evaluation_set.grades, corpus.ranked(evaluation_set, WHOLE))
+            for corpus in (self.live, self.candidate)
+        )
+        differences = {name: paired(live[name], candidate[name]) for name in quality.MEASURES}
         for name, depth in ((CONDENSED, quality.DEPTH), (JUDGED_ONLY, len(self.live.ids))):
-            pair = [_among_judged(it, ground, depth=depth) for it in (self.live, self.candidate)]
-            yield _compared(ground, name, whole, pair=(pair[0], pair[1]))
-        for part, queries in sorted(ground.slices.items()):
-            if len(queries) >= SLICE_LEAST:
-                chosen = ({q: it[q] for q in queries} for it in (live[MEASURE], candidate[MEASURE]))
-                yield _compared(ground, MEASURE, whole, pair=tuple(chosen), part=part)
+            differences[name] = paired(
+                _condensed(self.live, evaluation_set, depth=depth),
+                _condensed(self.candidate, evaluation_set, depth=depth),
+            )
+        whole = WHOLE.name(self.dimensions)
+        for name, difference in differences.items():
+            yield MetricComparison.of(evaluation_set.name, name, whole, difference=difference)
 
-    def values(self, ground: Ground, code: Code, names: Sequence[str]) -> list[quality.Values]:
-        """Return each measure of each query, of live and candidate."""
-        both = (self.live, self.candidate)
-        return [quality.values(ground.grades, it.ranked(ground, code), names) for it in both]
+    def _by_slice(self, evaluation_set: EvaluationSet) -> Iterator[MetricComparison]:
+        live = _values(self.live, evaluation_set, WHOLE)
+        candidate = _values(self.candidate, evaluation_set, WHOLE)
+        whole = WHOLE.name(self.dimensions)
+        for part, queries in sorted(evaluation_set.slices.items()):
+            if len(queries) >= SLICE_LEAST:
+                difference = paired(_only(live, queries), _only(candidate, queries))
+                yield MetricComparison.of(
+                    evaluation_set.name, MEASURE, whole, difference=difference, part=part
+                )
 
     def costs(self) -> Iterator[Cost]:
-        """Yield what each code costs and is worth, of the candidate, on the first ground."""
-        ground = self.grounds[0]
-        best = self.candidate.ranked(ground, WHOLE, depth=10)
+        """Yield what each code of the candidate costs and how good it is, on the first set."""
+        evaluation_set = self.sets[0]
+        best = self.candidate.ranked(evaluation_set, WHOLE, depth=10)
         for code in codes(LENGTHS):
-            ranked = self.candidate.ranked(ground, code)
-            values = quality.values(ground.grades, ranked, [MEASURE])[MEASURE].values()
+            ranked = self.candidate.ranked(evaluation_set, code)
+            values = quality.values(evaluation_set.grades, ranked, [MEASURE])[MEASURE].values()
             yield Cost(
                 code=code.name(self.dimensions),
                 bytes=code.bytes(self.dimensions),
@@ -143,101 +164,113 @@ def evaluate(
     `model` says how models are loaded. Raises `ConfigurationError` when a directory is refused.
     """
     corpus = {product.product_id: product.text for product in dataset.products}
-    asked, fit = list(grounds(dataset)), validation(dataset)
-    queries = [query for ground in (*asked, fit) for query in ground.queries]
-    encoders = [load(model.model_copy(update={"path": path})) for path in (live, candidate)]
+    sets, fit_set = list(evaluation_sets(dataset)), validation_set(dataset)
+    queries = [query for evaluation_set in (*sets, fit_set) for query in evaluation_set.queries]
+    encoders = [load_encoder(model.model_copy(update={"path": path})) for path in (live, candidate)]
     embedded = []
     for place, encoder in enumerate(encoders):
         progress("evaluation", 0.4 * place, {})
         embedded.append(embed(encoder, corpus, queries))
     progress("evaluation", 0.8, {})
-    return _evaluated(encoders, _seen(asked, embedded), fit, corpus=corpus)
+    return _evaluated(encoders, ModelComparison(sets, *embedded), fit_set, corpus=corpus)
 
 
 def evaluate_on(
-    ground: Ground, corpus: Mapping[str, str], *, live: ModelSettings, candidate: ModelSettings
+    evaluation_set: EvaluationSet,
+    corpus: Mapping[str, str],
+    *,
+    live: ModelSettings,
+    candidate: ModelSettings,
 ) -> Evaluated:
-    """Compare two models on one ground that neither has learned from; the same one twice is one alone."""
+    """Compare two models on one set that neither has learned from; the same one twice is one alone."""
     models = [live] if live == candidate else [live, candidate]
-    encoders = [load(model) for model in models]
-    embedded = [embed(encoder, corpus, ground.queries) for encoder in encoders]
-    both = (encoders[0], encoders[-1])
-    return _evaluated(both, _seen([ground], (embedded[0], embedded[-1])), ground, corpus=corpus)
-
-
-def _seen(asked: Sequence[Ground], embedded: Sequence[Embedded]) -> Seen:
-    return Seen(asked, embedded[0], embedded[1])
+    encoders = [load_encoder(model) for model in models]
+    embedded = [embed(encoder, corpus, evaluation_set.queries) for encoder in encoders]
+    comparison = ModelComparison([evaluation_set], embedded[0], embedded[-1])
+    return _evaluated((encoders[0], encoders[-1]), comparison, evaluation_set, corpus=corpus)
 
 
 def _evaluated(
-    encoders: Sequence[SentenceEncoder], seen: Seen, fit: Ground, *, corpus: Mapping[str, str]
+    encoders: Sequence[SentenceEncoder],
+    comparison: ModelComparison,
+    fit_set: EvaluationSet,
+    *,
+    corpus: Mapping[str, str],
 ) -> Evaluated:
-    fitted = len(fit.grades) >= FIT_LEAST
+    is_fitted = len(fit_set.grades) >= FIT_LEAST
+    embedded = comparison.candidate
     return Evaluated(
         live=encoders[0].fingerprint,
         candidate=encoders[1].fingerprint,
         dimensions=encoders[1].dimensions,
         products=len(corpus),
-        compared=(*seen.compared(), *_general(encoders)),
-        costs=tuple(seen.costs()) if seen.grounds else (),
-        encode_ms=_encode_ms(encoders[1], list(seen.candidate.queries)),
-        threshold=threshold(_scored(seen.candidate, fit)) if fitted else None,
-        dense_weight=fitted_weight(seen.candidate, fit, Words(corpus)) if fitted else None,
+        compared=(*comparison.compared(), _on_general_texts(encoders)),
+        costs=tuple(comparison.costs()) if comparison.sets else (),
+        encode_ms=_encode_ms(encoders[1], list(embedded.queries)),
+        threshold=threshold(_scored(embedded, fit_set)) if is_fitted else None,
+        dense_weight=fitted_weight(embedded, fit_set, Words(corpus)) if is_fitted else None,
     )
 
 
-def general() -> tuple[Ground, dict[str, str]]:
+def general() -> tuple[EvaluationSet, dict[str, str]]:
     """Return everyday questions and the texts that answer them: what a fit must not forget."""
     rows = json.loads(GENERAL.read_bytes())
     corpus = {f"{number}": row["text"] for number, row in enumerate(rows)}
-    return Ground("general", {row["query"]: {f"{number}": 3} for number, row in enumerate(rows)}), corpus
+    grades = {row["query"]: {f"{number}": 3} for number, row in enumerate(rows)}
+    return EvaluationSet("general", grades), corpus
 
 
-def _general(encoders: Sequence[SentenceEncoder]) -> Iterator[Compared]:
-    ground, corpus = general()
-    seen = _seen([ground], [embed(encoder, corpus, ground.queries) for encoder in encoders])
-    live, candidate = (it[MEASURE] for it in seen.values(ground, WHOLE, [MEASURE]))
-    yield _compared(ground, MEASURE, WHOLE.name(seen.dimensions), pair=(live, candidate))
+def _on_general_texts(encoders: Sequence[SentenceEncoder]) -> MetricComparison:
+    evaluation_set, corpus = general()
+    live, candidate = (embed(encoder, corpus, evaluation_set.queries) for encoder in encoders)
+    return ModelComparison([evaluation_set], live, candidate).compare(evaluation_set, WHOLE)
 
 
-def _compared(
-    ground: Ground, measure: str, code: str, *, pair: tuple[Mapping[str, float], ...], part: str = ""
-) -> Compared:
-    found = paired(pair[0], pair[1])
-    return Compared.of(ground.name, measure, code, found=found, part=part)
+def _values(embedded: EmbeddedCorpus, evaluation_set: EvaluationSet, code: Code) -> Mapping[str, float]:
+    """Return the measure that decides, by query."""
+    return quality.values(evaluation_set.grades, embedded.ranked(evaluation_set, code), [MEASURE])[MEASURE]
 
 
-def _among_judged(embedded: Embedded, ground: Ground, *, depth: int) -> dict[str, float]:
-    """Return nDCG@10 of the first `depth` without what was not judged."""
-    ranked = embedded.ranked(ground, WHOLE, depth=depth)
-    condensed = {query: [it for it in row if it in ground.grades[query]] for query, row in ranked.items()}
-    return quality.values(ground.grades, condensed, [MEASURE])[MEASURE]
+def _only(values: Mapping[str, float], queries: frozenset[str]) -> dict[str, float]:
+    return {query: values[query] for query in queries}
 
 
-def _scored(embedded: Embedded, ground: Ground) -> list[tuple[float, bool]]:
-    """Return the cosine of every judged pair, and whether it is right."""
-    known, found = {*embedded.ids}, []
-    for query, row in ground.grades.items():
-        ids = [it for it in row if it in known]
+def _condensed(embedded: EmbeddedCorpus, evaluation_set: EvaluationSet, *, depth: int) -> Mapping[str, float]:
+    """Return nDCG@10 of the first `depth` without what was not judged, by query."""
+    condensed = {
+        query: [product_id for product_id in row if product_id in evaluation_set.grades[query]]
+        for query, row in embedded.ranked(evaluation_set, WHOLE, depth=depth).items()
+    }
+    return quality.values(evaluation_set.grades, condensed, [MEASURE])[MEASURE]
+
+
+def _scored(embedded: EmbeddedCorpus, evaluation_set: EvaluationSet) -> list[tuple[float, bool]]:
+    """Return the cosine of every judged pair, and whether the product is right."""
+    indexed, scored = {*embedded.ids}, []
+    for query, grades in evaluation_set.grades.items():
+        ids = [product_id for product_id in grades if product_id in indexed]
         cosines = embedded.cosines(query, ids)
-        found += [(cosine, row[it] >= quality.RELEVANT) for it, cosine in zip(ids, cosines, strict=True)]
-    return found
+        scored += [
+            (cosine, grades[product_id] >= quality.RELEVANT)
+            for product_id, cosine in zip(ids, cosines, strict=True)
+        ]
+    return scored
 
 
-def _scan_ms(embedded: Embedded, code: Code) -> float:
+def _scan_ms(embedded: EmbeddedCorpus, code: Code) -> float:
     coded = embedded.coded(code)
-    return _middle(lambda query: coded.search(query[None], depth=10), list(embedded.queries.values()))
+    return _median_ms(lambda query: coded.search(query[None], depth=10), list(embedded.queries.values()))
 
 
 def _encode_ms(encoder: SentenceEncoder, queries: Sequence[str]) -> float:
-    return _middle(lambda query: encoder.encode_queries([query]), queries)
+    return _median_ms(lambda query: encoder.encode_queries([query]), queries)
 
 
-def _middle(do: Callable[[Item], object], items: Sequence[Item]) -> float:
-    """Return the median time of doing some of the items one by one, in milliseconds."""
-    took = [0.0]
+def _median_ms(do: Callable[[Item], object], items: Sequence[Item]) -> float:
+    """Return the median time of doing some of the items one by one, in milliseconds; 0 without any."""
+    times = [0.0]
     for item in items[:TIMED]:
         began = time.perf_counter()
         do(item)
-        took.append(1000 * (time.perf_counter() - began))
-    return median(took)
+        times.append(1000 * (time.perf_counter() - began))
+    return median(times)

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 
 import tantivy
 
-from services.trainer.domain.fitting import dense_weight
-from services.trainer.evaluation.ground import Embedded, Ground
-from shared import quality
-from shared.fusion import weighted
+from services.trainer.evaluation.domain.fitting import dense_weight
+from services.trainer.evaluation.domain.verdict import MEASURE
+from services.trainer.evaluation.sets import EmbeddedCorpus, EvaluationSet
+from shared.retrieval import quality
+from shared.retrieval.fusion import weighted
 
 DEPTH = 100
 """Candidates by vector and by words."""
-MEASURE = "nDCG@10"
 
 
 class Words:
@@ -32,23 +32,23 @@ class Words:
 
     def scores(self, query: str) -> dict[str, float]:
         """Return the scores of the best products."""
-        asked, _ = self._index.parse_query_lenient(query, ["text"])
-        hits = self._searcher.search(asked, DEPTH).hits
+        parsed, _ = self._index.parse_query_lenient(query, ["text"])
+        hits = self._searcher.search(parsed, DEPTH).hits
         return {self._searcher.doc(address)["id"][0]: score for score, address in hits}
 
 
-def ranked(embedded: Embedded, query: str, words: Words, *, weight: float) -> list[str]:
+def ranked(embedded: EmbeddedCorpus, query: str, words: Words, *, weight: float) -> list[str]:
     """Return the products that hybrid search answers with, best first."""
     return _fused(*_candidates(embedded, query, words), weight=weight)
 
 
-def fitted_weight(embedded: Embedded, ground: Ground, words: Words) -> float:
-    """Return the dense weight that is best for this model on the ground's queries."""
-    lists = {query: _candidates(embedded, query, words) for query in ground.queries}
+def fitted_weight(embedded: EmbeddedCorpus, evaluation_set: EvaluationSet, words: Words) -> float:
+    """Return the dense weight that is best for this model on the set's queries."""
+    by_query = {query: _candidates(embedded, query, words) for query in evaluation_set.queries}
 
     def figure(weight: float) -> float:
-        ranked = {query: _fused(*found, weight=weight) for query, found in lists.items()}
-        return quality.figures(ground.grades, ranked, [MEASURE])[MEASURE].mean
+        ranked = {query: _fused(*scores, weight=weight) for query, scores in by_query.items()}
+        return quality.figures(evaluation_set.grades, ranked, [MEASURE])[MEASURE].mean
 
     return dense_weight(figure)
 
@@ -56,17 +56,18 @@ def fitted_weight(embedded: Embedded, ground: Ground, words: Words) -> float:
 Scores = tuple[list[str], list[float | None], list[float | None]]
 
 
-def _candidates(embedded: Embedded, query: str, words: Words) -> Scores:
+def _candidates(embedded: EmbeddedCorpus, query: str, words: Words) -> Scores:
     cosines = (embedded.documents @ embedded.queries[query]).tolist()
     dense = dict(zip(embedded.ids, cosines, strict=True))
     lexical = words.scores(query)
-    best = sorted(dense, key=lambda it: (-dense[it], it))[:DEPTH]
+    best = sorted(dense, key=lambda product_id: (-dense[product_id], product_id))[:DEPTH]
     ids = sorted({*best, *lexical})
-    return ids, [dense.get(it) for it in ids], [lexical.get(it) for it in ids]
+    return ids, [dense.get(name) for name in ids], [lexical.get(name) for name in ids]
 
 
 def _fused(
     ids: Sequence[str], dense: Sequence[float | None], lexical: Sequence[float | None], *, weight: float
 ) -> list[str]:
-    ordered = sorted((-score, it) for score, it in zip(weighted(dense, lexical, weight), ids, strict=True))
-    return [it for _, it in ordered[: quality.DEPTH]]
+    scores = weighted(dense, lexical, weight)
+    ordered = sorted((-score, product_id) for score, product_id in zip(scores, ids, strict=True))
+    return [product_id for _, product_id in ordered[: quality.DEPTH]]

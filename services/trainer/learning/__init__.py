@@ -4,7 +4,3 @@
 killed at any moment and called again with the same arguments: it goes on from its last checkpoint, and what
 comes out is, bit for bit, what an uninterrupted run on the same machine gives.
 """
-
-from services.trainer.learning.train import Trained, train
-
-__all__ = ["Trained", "train"]

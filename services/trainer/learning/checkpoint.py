@@ -54,10 +54,10 @@ def save(checkpoint: Checkpoint, work: Path) -> None:
 def latest(work: Path, task: str) -> Checkpoint | None:
     """Return the newest one that is whole and of this task, or None when everything starts anew."""
     for directory in _all(work):
-        found = _read(directory)
-        if found is not None and found.task == task:
-            return found
-        log.warning("training.checkpoint_unusable", checkpoint=str(directory), damaged=found is None)
+        checkpoint = _read(directory)
+        if checkpoint is not None and checkpoint.task == task:
+            return checkpoint
+        log.warning("training.checkpoint_unusable", checkpoint=str(directory), damaged=checkpoint is None)
         shutil.rmtree(directory)
     return None
 

@@ -9,12 +9,12 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 from torch.nn import functional
 
-from services.trainer.domain.batches import Batch
-from services.trainer.domain.recipe import Recipe
 from services.trainer.learning import losses
-from services.trainer.learning.gradients import Cores, Passes, backward, groups_of
+from services.trainer.learning.domain.batches import TrainingBatch
+from services.trainer.learning.domain.recipe import Recipe
+from services.trainer.learning.gradients import Cores, GradientPasses, backward, groups_of
 from services.trainer.learning.precision import Precision
-from services.trainer.learning.student import steady, trainable
+from services.trainer.learning.trainable import steady, trainable
 from shared.encoder.libraries import loading, quiet
 from shared.encoder.packing import pack
 from shared.ports import Vectors
@@ -22,8 +22,8 @@ from shared.ports import Vectors
 PASS_TOKENS = 2048
 
 
-class EncoderStudent:
-    """The `Student` on SentenceTransformer."""
+class TrainableEncoder:
+    """The `TrainableModel` on SentenceTransformer."""
 
     def __init__(self, base: Path, recipe: Recipe, *, general: Sequence[str], precision: Precision) -> None:
         quiet()
@@ -31,15 +31,15 @@ class EncoderStudent:
         self._longest = self._model.max_seq_length
         self._tokens = min(recipe.max_tokens, self._longest or recipe.max_tokens)
         self._recipe, self._precision = recipe, precision
-        self._query, self._document = (self._model.prompts.get(it) or "" for it in ("query", "document"))
+        self._query, self._document = (self._model.prompts.get(name) or "" for name in ("query", "document"))
         dimensions = int(self._model.get_embedding_dimension() or 0)
         self._prefixes = sorted({max(1, round(share * dimensions)) for share in recipe.prefixes})
         steady(self._model, recipe)
         self._cores = Cores(1 if precision.device == "cuda" else 0)
-        self._weights = [it for _, it in trainable(self._model)]
+        self._parameters = [parameter for _, parameter in trainable(self._model)]
         drawn = general if recipe.keep else ()
         self._before = dict(zip(drawn, self.encode(drawn), strict=True))
-        self._known: dict[str, int] = {}
+        self._rows: dict[str, int] = {}
         self._vectors: Vectors = np.empty((0, dimensions), np.float32)
 
     @property
@@ -48,28 +48,30 @@ class EncoderStudent:
         module: nn.Module = self._model
         return module
 
-    def learn(self, batch: Batch) -> float:
+    def learn(self, batch: TrainingBatch) -> float:
         """Add the gradients of one batch to the weights and return the loss."""
         queries = [self._query + text for text in batch.queries]
         texts = queries + [self._document + text for text in (*batch.texts, *batch.general)]
         tokens = self._tokenised(texts)
         self._model.train()
-        passes = Passes(
+        passes = GradientPasses(
             groups_of([len(row) for row in tokens], self._recipe.rows),
             lambda numbers: self._embed([tokens[number] for number in numbers]),
             cached=len(tokens) > self._recipe.cached,
         )
-        return backward(self._cores, self._weights, passes, loss=lambda it: self._loss(it, batch))
+        return backward(
+            self._cores, self._parameters, passes, loss=lambda vectors: self._loss(vectors, batch)
+        )
 
     def prepare(self, texts: Sequence[str]) -> None:
         """Embed the texts."""
-        self._known = {text: row for row, text in enumerate(texts)}
+        self._rows = {text: row for row, text in enumerate(texts)}
         self._vectors = self.encode([self._document + text for text in texts])
 
     def score(self, query: str, texts: Sequence[str]) -> Sequence[float]:
         """Return the cosine of each text that was prepared."""
         asked = self.encode([self._query + query])[0]
-        scores: list[float] = (self._vectors[[self._known[text] for text in texts]] @ asked).tolist()
+        scores: list[float] = (self._vectors[[self._rows[text] for text in texts]] @ asked).tolist()
         return scores
 
     def encode(self, texts: Sequence[str]) -> Vectors:
@@ -89,20 +91,23 @@ class EncoderStudent:
         """Write the model, as long as its base reads texts."""
         self._model.save(str(directory), create_model_card=False)
 
-    def _loss(self, vectors: Tensor, batch: Batch) -> Tensor:
+    def _loss(self, vectors: Tensor, batch: TrainingBatch) -> Tensor:
         recipe, device = self._recipe, vectors.device
         count, end = len(batch.queries), len(batch.queries) + len(batch.texts)
         queries, products = vectors[:count], vectors[count:end]
-        worth, known = (torch.from_numpy(it).to(device) for it in (batch.worth, batch.known))
-        blocked = torch.from_numpy(batch.blocked).to(device)
-        blocked = losses.guarded(blocked, known, worth=worth, products=products.detach(), guard=recipe.guard)
+        weights, known, blocked = (
+            torch.from_numpy(table).to(device) for table in (batch.weights, batch.known, batch.blocked)
+        )
+        blocked = losses.guarded(
+            blocked, known, weights=weights, products=products.detach(), guard=recipe.guard
+        )
         term = losses.both_ways if recipe.both_directions else losses.contrastive
 
         def agree(one: Tensor, other: Tensor) -> Tensor:
-            return term(recipe.scale * one @ other.T, worth, blocked, contrast=recipe.contrast)
+            return term(recipe.scale * one @ other.T, weights, blocked, contrast=recipe.contrast)
 
         sizes = self._prefixes
-        parts = [agree(losses.prefix(queries, it), losses.prefix(products, it)) for it in sizes]
+        parts = [agree(losses.prefix(queries, size), losses.prefix(products, size)) for size in sizes]
         total = torch.stack(parts).mean()
         if recipe.binarise:
             total = total + recipe.binarise * agree(losses.signs(queries), losses.signs(products))
@@ -114,10 +119,10 @@ class EncoderStudent:
     def _tokenised(self, texts: Sequence[str]) -> list[list[int]]:
         if not texts:
             return []
-        found: list[list[int]] = self._model.tokenizer(
+        tokens: list[list[int]] = self._model.tokenizer(
             list(texts), truncation=True, max_length=self._tokens, padding=False, verbose=False
         )["input_ids"]
-        return found
+        return tokens
 
     def _embed(self, tokens: Sequence[list[int]]) -> Tensor:
         """Return one unit vector a row of token ids."""
@@ -127,6 +132,6 @@ class EncoderStudent:
         mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in tokens])
         features = {"input_ids": ids, "attention_mask": mask}
         with self._precision.autocast():
-            moved = {name: it.to(self._precision.device) for name, it in features.items()}
+            moved = {name: feature.to(self._precision.device) for name, feature in features.items()}
             embedded: Tensor = self._model(moved)["sentence_embedding"]
         return functional.normalize(embedded.float(), dim=1)

@@ -1,7 +1,7 @@
 """Batches on every core, large ones in little memory: gradients of the vectors, then of the weights.
 
 GradCache (Gao et al., arXiv 2101.06983), as in sentence-transformers' CachedMultipleNegativesRankingLoss. It
-is exact because nothing in a pass is random: dropout is off (see `student`).
+is exact because nothing in a pass is random: dropout is off (see `trainable`).
 
 The passes are independent, so several run at once, each on one thread; sharing a pass between cores would
 mean a barrier after every layer (seen: on two cores with other work on them, slower than one thread).
@@ -38,15 +38,15 @@ class Cores:
             yield from self._pool.map(do, items[start : start + self._count])
 
 
-def add(weights: Sequence[Tensor], found: Gradients) -> None:
-    """Add gradients to those that the weights have."""
-    for weight, gradient in zip(weights, found, strict=True):
+def add(parameters: Sequence[Tensor], gradients: Gradients) -> None:
+    """Add gradients to those that the parameters have."""
+    for parameter, gradient in zip(parameters, gradients, strict=True):
         if gradient is not None:
-            weight.grad = gradient if weight.grad is None else weight.grad.add_(gradient)
+            parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
 
 
 @dataclass(frozen=True, slots=True)
-class Passes:
+class GradientPasses:
     """How a batch is computed: `embed` makes one vector of each text, by number; each is in one group.
 
     `cached` runs every pass twice and keeps nothing but vectors in between.
@@ -63,24 +63,25 @@ class Passes:
 
 
 def backward(
-    cores: Cores, weights: Sequence[Tensor], passes: Passes, *, loss: Callable[[Tensor], Tensor]
+    cores: Cores, parameters: Sequence[Tensor], passes: GradientPasses, *, loss: Callable[[Tensor], Tensor]
 ) -> float:
-    """Compute `loss(vectors of all texts)`, add its gradients to the weights, and return it."""
+    """Compute `loss(vectors of all texts)`, add its gradients to the parameters, and return it."""
     numbers = range(len(passes.groups))
     parts = list(cores.each(passes.forward, numbers))
     order = torch.tensor([text for group in passes.groups for text in group])
-    vectors = torch.empty_like(found := torch.cat([part.detach() for part in parts]))
-    vectors[order] = found
+    embedded = torch.cat([part.detach() for part in parts])
+    vectors = torch.empty_like(embedded)
+    vectors[order] = embedded
     value = loss(vectors.requires_grad_())
     (wanted,) = torch.autograd.grad(value, vectors)
 
     def gradients(number: int) -> Gradients:
         group = passes.groups[number]
         part = passes.embed(group) if passes.cached else parts[number]
-        return torch.autograd.grad(part, weights, wanted[torch.tensor(group)], allow_unused=True)
+        return torch.autograd.grad(part, parameters, wanted[torch.tensor(group)], allow_unused=True)
 
-    for each in cores.each(gradients, numbers):
-        add(weights, each)
+    for of_group in cores.each(gradients, numbers):
+        add(parameters, of_group)
     return float(value.detach())
 
 

@@ -8,19 +8,19 @@ from sentence_transformers import MultiVectorEncoder
 from sentence_transformers.util.similarity import maxsim
 from torch import Tensor, nn
 
-from services.trainer.domain.batches import Batch
-from services.trainer.domain.recipe import Recipe
 from services.trainer.learning import losses
+from services.trainer.learning.domain.batches import TrainingBatch
+from services.trainer.learning.domain.recipe import Recipe
 from services.trainer.learning.precision import Precision
-from services.trainer.learning.student import steady
+from services.trainer.learning.trainable import steady
 from shared.encoder.libraries import loading, quiet
 
 Tokens = tuple[Tensor, Tensor]
 """Vectors (texts, tokens, dimensions) and which tokens count."""
 
 
-class LateStudent:
-    """The `Student` on MultiVectorEncoder; its projection of each token is new."""
+class TrainableLateInteraction:
+    """The `TrainableModel` on MultiVectorEncoder; its projection of each token is new."""
 
     def __init__(self, base: Path, recipe: Recipe, *, precision: Precision) -> None:
         quiet()
@@ -29,7 +29,7 @@ class LateStudent:
         self._model[0].max_seq_length = min(recipe.max_tokens, self._model[0].max_seq_length or 512)
         self._recipe, self._precision = recipe, precision
         steady(self._model, recipe)
-        self._known: dict[str, Tensor] = {}
+        self._vectors: dict[str, Tensor] = {}
 
     @property
     def module(self) -> nn.Module:
@@ -37,14 +37,14 @@ class LateStudent:
         module: nn.Module = self._model
         return module
 
-    def learn(self, batch: Batch) -> float:
+    def learn(self, batch: TrainingBatch) -> float:
         """Add the gradients of one batch to the weights, in one pass, and return the loss."""
         self._model.train()
         device = self._precision.device
-        worth, blocked = (torch.from_numpy(it).to(device) for it in (batch.worth, batch.blocked))
+        weights, blocked = (torch.from_numpy(table).to(device) for table in (batch.weights, batch.blocked))
         scores = self._compare(self._embed(batch.queries, "query"), self._embed(batch.texts, "document"))
         term = losses.both_ways if self._recipe.both_directions else losses.contrastive
-        value = term(self._recipe.scale * scores, worth, blocked, contrast=self._recipe.contrast)
+        value = term(self._recipe.scale * scores, weights, blocked, contrast=self._recipe.contrast)
         value.backward()  # type: ignore[no-untyped-call]  # torch has it untyped
         return float(value.detach())
 
@@ -52,12 +52,12 @@ class LateStudent:
     def prepare(self, texts: Sequence[str]) -> None:
         """Embed the texts."""
         self._model.eval()
-        self._known = {}
+        self._vectors = {}
         rows = self._recipe.rows
         for start in range(0, len(texts), rows):
             part = texts[start : start + rows]
             vectors, mask = self._embed(part, "document")
-            self._known |= {
+            self._vectors |= {
                 text: row[counted] for text, row, counted in zip(part, vectors, mask, strict=True)
             }
 
@@ -67,7 +67,7 @@ class LateStudent:
         self._model.eval()
         vectors, mask = self._embed([query], "query")
         asked = vectors[0][mask[0]]
-        return [float((asked @ self._known[text].T).amax(1).mean()) for text in texts]
+        return [float((asked @ self._vectors[text].T).amax(1).mean()) for text in texts]
 
     def save(self, directory: Path) -> None:
         """Write the model."""
@@ -83,8 +83,8 @@ class LateStudent:
         features = self._model.preprocess(list(texts), task=task)
         with self._precision.autocast():
             moved = {
-                name: it.to(self._precision.device) if isinstance(it, Tensor) else it
-                for name, it in features.items()
+                name: feature.to(self._precision.device) if isinstance(feature, Tensor) else feature
+                for name, feature in features.items()
             }
-            found = self._model(moved, task=task)
-        return found["token_embeddings"].float(), found["attention_mask"].bool()
+            embedded = self._model(moved, task=task)
+        return embedded["token_embeddings"].float(), embedded["attention_mask"].bool()

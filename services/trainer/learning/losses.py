@@ -1,9 +1,9 @@
 """The terms that a fit makes small; scores in, one number out.
 
 `contrastive` is generalised contrastive learning (Zhu et al., arXiv 2404.08535): the contrastive terms of
-InfoNCE, each weighted by what its judgement is worth. It differs from sentence-transformers'
+InfoNCE, each with the weight of its judgement. It differs from sentence-transformers'
 MultipleNegativesRankingLoss in that a query may have many right products in a batch, none of which is a
-negative of another of about the same worth, and that a judged product knows all queries it is right for.
+negative of another of about the same weight, and that a judged product knows all queries it is right for.
 """
 
 import torch
@@ -14,30 +14,30 @@ FAR = -1e4
 """The logarithm of nothing, in any precision."""
 
 
-def contrastive(scores: Tensor, worth: Tensor, blocked: Tensor, *, contrast: float) -> Tensor:
-    """Return the mean over right pairs of `-log(e^s / (e^s + sum of e^s of its negatives))`, by worth.
+def contrastive(scores: Tensor, weights: Tensor, blocked: Tensor, *, contrast: float) -> Tensor:
+    """Return the mean over right pairs of `-log(e^s / (e^s + sum of e^s of its negatives))`, weighted.
 
-    All are (queries, products); `scores` are scaled. A right pair's negatives are the row's products worth
-    less than `contrast` times as much (at least those worth nothing), without the `blocked` ones.
+    All are (queries, products); `scores` are scaled. A right pair's negatives are the row's products with
+    less than `contrast` times its weight (at least those without any), without the `blocked` ones.
     """
-    rows, columns = torch.nonzero(worth > 0, as_tuple=True)
+    rows, columns = torch.nonzero(weights > 0, as_tuple=True)
     if not len(rows):
         return scores.sum() * 0.0
-    value = worth[rows, columns]
-    beside = worth[rows]
-    negative = ((beside < contrast * value[:, None]) | (beside <= 0)) & ~blocked[rows]
+    own = weights[rows, columns]
+    beside = weights[rows]
+    negative = ((beside < contrast * own[:, None]) | (beside <= 0)) & ~blocked[rows]
     others = scores[rows].masked_fill(~negative, FAR).logsumexp(1)
     terms = functional.softplus(others - scores[rows, columns])
-    return (value * terms).sum() / value.sum()
+    return (own * terms).sum() / own.sum()
 
 
-def both_ways(scores: Tensor, worth: Tensor, blocked: Tensor, *, contrast: float) -> Tensor:
+def both_ways(scores: Tensor, weights: Tensor, blocked: Tensor, *, contrast: float) -> Tensor:
     """Return the mean of query -> product and product -> query."""
-    there = contrastive(scores, worth, blocked, contrast=contrast)
-    return (there + contrastive(scores.T, worth.T, blocked.T, contrast=contrast)) / 2
+    there = contrastive(scores, weights, blocked, contrast=contrast)
+    return (there + contrastive(scores.T, weights.T, blocked.T, contrast=contrast)) / 2
 
 
-def guarded(blocked: Tensor, known: Tensor, *, worth: Tensor, products: Tensor, guard: float) -> Tensor:
+def guarded(blocked: Tensor, known: Tensor, *, weights: Tensor, products: Tensor, guard: float) -> Tensor:
     """Return `blocked`, and each pair that nobody judged whose product is too like a right one.
 
     `products` are the unit vectors of the products as the model has them now. A near-duplicate of a right
@@ -45,7 +45,7 @@ def guarded(blocked: Tensor, known: Tensor, *, worth: Tensor, products: Tensor, 
     guide).
     """
     alike = (products @ products.T >= guard).to(products.dtype)
-    near_right = (worth > 0).to(products.dtype) @ alike > 0
+    near_right = (weights > 0).to(products.dtype) @ alike > 0
     return blocked | (near_right & ~known)
 
 

@@ -11,17 +11,17 @@ import torch
 from sentence_transformers import CrossEncoder
 from torch import Tensor, nn
 
-from services.trainer.domain.batches import Batch
-from services.trainer.domain.recipe import Recipe
 from services.trainer.learning import losses
+from services.trainer.learning.domain.batches import TrainingBatch
+from services.trainer.learning.domain.recipe import Recipe
 from services.trainer.learning.gradients import Cores, Gradients, add
 from services.trainer.learning.precision import Precision
-from services.trainer.learning.student import steady, trainable
+from services.trainer.learning.trainable import steady, trainable
 from shared.encoder.libraries import loading, quiet
 
 
-class RerankerStudent:
-    """The `Student` on CrossEncoder: a listwise softmax over what is known of each query.
+class TrainableReranker:
+    """The `TrainableModel` on CrossEncoder: a listwise softmax over what is known of each query.
 
     In-batch products of other queries are left out: a pass a pair is dear, and they teach a reranker, which
     sees only what was retrieved, nothing.
@@ -36,7 +36,7 @@ class RerankerStudent:
         self._recipe, self._precision = recipe, precision
         steady(self._model, recipe)
         self._cores = Cores(1 if precision.device == "cuda" else 0)
-        self._weights = [it for _, it in trainable(self._model)]
+        self._parameters = [parameter for _, parameter in trainable(self._model)]
         self._tokenizing = threading.Lock()
 
     @property
@@ -45,12 +45,12 @@ class RerankerStudent:
         module: nn.Module = self._model
         return module
 
-    def learn(self, batch: Batch) -> float:
+    def learn(self, batch: TrainingBatch) -> float:
         """Add the gradients of one batch to the weights, query by query, and return the loss."""
         self._model.train()
         total = 0.0
         for loss, gradients in self._cores.each(lambda row: self._one(batch, row), range(len(batch.queries))):
-            add(self._weights, gradients)
+            add(self._parameters, gradients)
             total += loss
         return total
 
@@ -63,37 +63,37 @@ class RerankerStudent:
 
         @torch.no_grad()
         def part(start: int) -> list[float]:
-            found: list[float] = self._scores(
+            scores: list[float] = self._scores(
                 [(query, text) for text in texts[start : start + rows]]
             ).tolist()
-            return found
+            return scores
 
         rows = self._recipe.rows
-        return [it for found in self._cores.each(part, range(0, len(texts), rows)) for it in found]
+        parts = self._cores.each(part, range(0, len(texts), rows))
+        return [score for scores in parts for score in scores]
 
     def save(self, directory: Path) -> None:
         """Write the model."""
         self._model.save(str(directory), create_model_card=False)
 
-    def _one(self, batch: Batch, row: int) -> tuple[float, Gradients]:
+    def _one(self, batch: TrainingBatch, row: int) -> tuple[float, Gradients]:
         """Return the share that one query has in the loss, and its gradients."""
         known = batch.known[row]
         texts = [text for text, wanted in zip(batch.texts, known, strict=True) if wanted]
-        worth = torch.from_numpy(batch.worth[row][known])[None].to(self._precision.device)
+        weights = torch.from_numpy(batch.weights[row][known])[None].to(self._precision.device)
         scores = self._scores([(batch.queries[row], text) for text in texts])[None]
-        blocked = torch.zeros_like(worth, dtype=torch.bool)
-        value = losses.contrastive(scores, worth, blocked, contrast=self._recipe.contrast)
+        blocked = torch.zeros_like(weights, dtype=torch.bool)
+        value = losses.contrastive(scores, weights, blocked, contrast=self._recipe.contrast)
         value = value / len(batch.queries)
-        return float(value.detach()), torch.autograd.grad(value, self._weights, allow_unused=True)
+        return float(value.detach()), torch.autograd.grad(value, self._parameters, allow_unused=True)
 
     def _scores(self, pairs: Sequence[tuple[str, str]]) -> Tensor:
         with self._tokenizing:  # it is not made for two callers
             features = self._model.preprocess(list(pairs))
         with self._precision.autocast():
-            found: Tensor = self._model(
-                {
-                    name: it.to(self._precision.device) if isinstance(it, Tensor) else it
-                    for name, it in features.items()
-                }
-            )["scores"]
-        return found.float().reshape(-1)
+            moved = {
+                name: feature.to(self._precision.device) if isinstance(feature, Tensor) else feature
+                for name, feature in features.items()
+            }
+            scores: Tensor = self._model(moved)["scores"]
+        return scores.float().reshape(-1)

@@ -9,13 +9,14 @@ import orjson
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from services.trainer.domain.batches import Lessons
-from services.trainer.domain.dataset import Dataset
-from services.trainer.domain.recipe import Recipe
-from services.trainer.learning.loop import Fitted, Progress, Run, task_name
+from services.trainer.dataset.domain.dataset import Dataset
+from services.trainer.learning.domain.batches import TrainingSet
+from services.trainer.learning.domain.recipe import Recipe
+from services.trainer.learning.loop import TrainingHistory, TrainingRun, task_name
 from services.trainer.learning.precision import Precision, best
-from services.trainer.learning.student import Student, merge_adapters
+from services.trainer.learning.trainable import TrainableModel, merge_adapters
 from services.trainer.learning.validation import Validation
+from services.trainer.progress import Progress
 from shared.directories import whole
 from shared.encoder.directory import check_directory, sha256_of
 from shared.errors import ConfigurationError
@@ -55,18 +56,18 @@ def train(  # noqa: PLR0913 - a job is these six values, named by its caller
         return Trained(directory=out, **orjson.loads((out / RECORD).read_bytes()))
     check_directory(base)
     general = general_texts(dataset) if recipe.keep else ()
-    lessons = Lessons.of(dataset, recipe, general)
-    if not lessons.worth:
+    training_set = TrainingSet.of(dataset, recipe, general)
+    if not training_set.weights:
         raise ConfigurationError("the data set has no right product to learn from in its training split")
     work.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
-    pupil = student(base, recipe, general)
-    files = {it.name: sha256_of(it) for it in sorted(base.glob("*.safetensors"))}
+    model = load_trainable(base, recipe, general)
+    files = {file.name: sha256_of(file) for file in sorted(base.glob("*.safetensors"))}
     task = task_name(dataset, recipe, base=files, general=general)
     validation = Validation.of(dataset, recipe)
-    fitted = Run(pupil, lessons, validation, recipe, task, work, progress).fit()
+    history = TrainingRun(model, training_set, validation, recipe, task, work, progress).fit()
     progress("saving", 1.0, {})
-    trained = _finish(pupil, fitted, recipe, base=base, out=out)
+    trained = _finish(model, history, recipe, base=base, out=out)
     shutil.rmtree(work)
     return trained
 
@@ -79,48 +80,50 @@ def general_texts(dataset: Dataset) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*general, *free[:CATALOGUE_SHARE]]))
 
 
-def student(directory: Path, recipe: Recipe, general: Sequence[str] = ()) -> Student:
+def load_trainable(directory: Path, recipe: Recipe, general: Sequence[str] = ()) -> TrainableModel:
     """Load a model of the recipe's kind, or an embedding model to make one from."""
     precision = best()
     if recipe.kind == "encoder":
-        from services.trainer.learning.encoder import EncoderStudent  # noqa: PLC0415 - one of three
+        from services.trainer.learning.encoder import TrainableEncoder  # noqa: PLC0415 - one of three
 
-        return EncoderStudent(directory, recipe, general=general, precision=precision)
+        return TrainableEncoder(directory, recipe, general=general, precision=precision)
     return _other(directory, recipe, precision)
 
 
-def _other(base: Path, recipe: Recipe, precision: Precision) -> Student:
+def _other(base: Path, recipe: Recipe, precision: Precision) -> TrainableModel:
     if recipe.kind == "reranker":
-        from services.trainer.learning.reranker import RerankerStudent  # noqa: PLC0415 - one of three
+        from services.trainer.learning.reranker import TrainableReranker  # noqa: PLC0415 - one of three
 
-        return RerankerStudent(base, recipe, precision=precision)
-    from services.trainer.learning.late import LateStudent  # noqa: PLC0415 - one of three
+        return TrainableReranker(base, recipe, precision=precision)
+    from services.trainer.learning.late import TrainableLateInteraction  # noqa: PLC0415 - one of three
 
-    return LateStudent(base, recipe, precision=precision)
+    return TrainableLateInteraction(base, recipe, precision=precision)
 
 
-def _finish(pupil: Student, fitted: Fitted, recipe: Recipe, *, base: Path, out: Path) -> Trained:
+def _finish(
+    model: TrainableModel, history: TrainingHistory, recipe: Recipe, *, base: Path, out: Path
+) -> Trained:
     """Write weights and record, and refuse to publish what nobody would load."""
     if recipe.lora:
-        merge_adapters(pupil.module)
+        merge_adapters(model.module)
     if recipe.blend < 1:
-        _blend(pupil, student(base, recipe.model_copy(update={"lora": 0, "keep": 0.0})), recipe.blend)
+        _blend(model, load_trainable(base, recipe.model_copy(update={"lora": 0, "keep": 0.0})), recipe.blend)
     record = {
         "recipe": recipe.model_dump(mode="json"),
-        "steps": fitted.steps,
-        "history": fitted.history,
-        "kept_epoch": fitted.kept_epoch,
+        "steps": history.steps,
+        "history": history.history,
+        "kept_epoch": history.kept_epoch,
     }
     with whole(out) as partial:
-        pupil.save(partial)
+        model.save(partial)
         (partial / RECORD).write_bytes(orjson.dumps(record, option=orjson.OPT_INDENT_2))
         check_directory(partial)
     return Trained(directory=out, **record)
 
 
 @torch.no_grad()
-def _blend(student: Student, base: Student, share: float) -> None:
+def _blend(model: TrainableModel, base: TrainableModel, share: float) -> None:
     """Move the weights back towards the base's (WiSE-FT, arXiv 2109.01903)."""
     before = dict(base.module.named_parameters())
-    for name, it in student.module.named_parameters():
-        it.copy_(torch.lerp(before[name], it, share))
+    for name, weight in model.module.named_parameters():
+        weight.copy_(torch.lerp(before[name], weight, share))

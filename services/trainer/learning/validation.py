@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.trainer.domain.dataset import Dataset
-from services.trainer.domain.recipe import Recipe
-from services.trainer.learning.student import Student
-from shared import quality
+from services.trainer.dataset.domain.dataset import Dataset
+from services.trainer.learning.domain.recipe import Recipe
+from services.trainer.learning.trainable import TrainableModel
+from shared.retrieval import quality
 
 MEASURE = "nDCG@10"
 
@@ -33,23 +33,24 @@ class Validation:
         for pair in dataset.of("validation"):
             if pair.product_id in products:
                 grades[pair.query][pair.product_id] = quality.whole_grade(pair.grade)
-        judged = sorted({it for row in grades.values() for it in row})
+        judged = sorted({product_id for row in grades.values() for product_id in row})
         others = sorted(products.keys() - set(judged))
         room = max(0, recipe.validation_products - len(judged)) if grades else 0
         drawn = np.random.default_rng(recipe.seed).permutation(len(others))[:room]
         chosen = sorted([*judged, *(others[place] for place in drawn)])
-        return cls(grades, {it: products[it] for it in chosen}, recipe.kind == "reranker")
+        texts = {product_id: products[product_id] for product_id in chosen}
+        return cls(grades, texts, recipe.kind == "reranker")
 
-    def figure(self, student: Student) -> float | None:
+    def figure(self, model: TrainableModel) -> float | None:
         """Return the mean nDCG@10; None when there is nothing to validate with."""
         if not self.grades:
             return None
-        student.prepare(list(dict.fromkeys(self.texts.values())))
-        ranked = {query: self._ranked(student, query) for query in self.grades}
+        model.prepare(list(dict.fromkeys(self.texts.values())))
+        ranked = {query: self._ranked(model, query) for query in self.grades}
         return quality.figures(self.grades, ranked, [MEASURE])[MEASURE].mean
 
-    def _ranked(self, student: Student, query: str) -> list[str]:
+    def _ranked(self, model: TrainableModel, query: str) -> list[str]:
         ids = sorted(self.grades[query]) if self.judged_only else list(self.texts)
-        scores = student.score(query, [self.texts[it] for it in ids])
+        scores = model.score(query, [self.texts[product_id] for product_id in ids])
         order = sorted(range(len(ids)), key=lambda place: (-scores[place], ids[place]))
         return [ids[place] for place in order[: quality.DEPTH]]

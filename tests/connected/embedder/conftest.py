@@ -7,24 +7,26 @@ from datetime import UTC, datetime
 import pytest
 from redis.asyncio import Redis
 
-from schemas.catalogue import ProductChange
+from schemas.catalogue import StampedChange
 from schemas.index import IndexRecord
 from services.embedder.backfill import Backfill
-from services.embedder.domain.plan import Recipe
-from services.embedder.domain.recovery import BATCH_START
+from services.embedder.domain.plan import EmbeddingRecipe
+from services.embedder.domain.recovery import APPLIED, Published
 from services.embedder.handler import EmbedderHandler, Ports
-from services.embedder.records import Published
 from services.embedder.settings import EmbedderSettings
-from services.embedder.store import DocumentStore
+from services.embedder.sources import AcceptedSources
+from services.embedder.store import LOGS, DocumentStore
 from services.embedder.writer import RecordWriter
 from shared.clock import SystemClock
 from shared.encoder.batcher import CoalescingEncoder
 from shared.errors import TransientError
 from shared.records import Batch, Outgoing, Partition, Record
 from shared.testing.encoder import FakeEncoder
+from tests import stamped
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-PARTITION = Partition(ProductChange.topic, 3)
+HOME = 0
+PARTITION, FORWARDED = (Partition(topic, HOME) for topic in LOGS)
 
 
 @dataclass
@@ -42,11 +44,17 @@ class Bus:
         self.survive = None
         raise TransientError("the broker went away")
 
-    async def scan(self) -> AsyncIterator[Published]:
-        for offset, message in enumerate(list(self.log)):
+    async def scan(self, number: int, begin: int = 0) -> AsyncIterator[Published]:
+        for offset, message in enumerate(self._partition(number)):
             assert message.value is not None
-            start = dict(message.headers).get(BATCH_START)
-            yield Published(message.value, None if start is None else int(start), offset)
+            if offset >= begin:
+                yield Published(message.value, dict(message.headers).get(APPLIED), offset)
+
+    async def end(self, number: int) -> int:
+        return len(self._partition(number))
+
+    def _partition(self, number: int) -> list[Outgoing]:
+        return [message for message in self.log if message.partition == number]
 
     @property
     def records(self) -> list[IndexRecord]:
@@ -58,7 +66,7 @@ class Bus:
         kept: dict[str, IndexRecord] = {}
         for record in self.records:
             known = kept.get(record.product_id)
-            if known is None or (known.epoch, known.source.offset) <= (record.epoch, record.source.offset):
+            if known is None or known.epoch <= record.epoch:
                 kept[record.product_id] = record
         return kept
 
@@ -73,9 +81,10 @@ class Bench:
     front: CoalescingEncoder
     bus: Bus = field(default_factory=Bus)
     settings: EmbedderSettings = field(default_factory=EmbedderSettings)
+    sources: AcceptedSources | None = None
 
-    def handler(self, source: Bus | None = None) -> EmbedderHandler:
-        recipe = Recipe(
+    def handler(self, source: Bus | None = None, *, homes: int = 1) -> EmbedderHandler:
+        recipe = EmbeddingRecipe(
             templates=self.settings.text,
             cut=self.settings.cut,
             fingerprint=self.encoder.fingerprint,
@@ -87,20 +96,20 @@ class Bench:
             writer=writer,
             records=self.bus,
             clock=SystemClock(),
+            homes=homes,
+            sources=self.sources,
             backfill=Backfill(source, self.store, writer) if source else None,
         )
         return EmbedderHandler(ports)
 
 
-def change(product_id: str, op: str, version: int, **fields: object) -> ProductChange:
-    return ProductChange.model_validate(
-        {"product_id": product_id, "op": op, "version": version, "event_time": START, "fields": fields}
-    )
+def change(product_id: str, op: str, version: int, **fields: object) -> StampedChange:
+    return stamped.change(op, version, product_id, **fields)
 
 
-def batch(first: int, *changes: ProductChange) -> Batch[ProductChange]:
+def batch(first: int, *changes: StampedChange, at: Partition = PARTITION) -> Batch[StampedChange]:
     messages = [
-        (Record(PARTITION, first + number, change.key(), b"", START), change)
+        (Record(at, first + number, change.key(), b"", START), change)
         for number, change in enumerate(changes)
     ]
     return Batch(messages, first + len(changes))
@@ -124,6 +133,16 @@ async def bench(redis: Redis, store: DocumentStore) -> AsyncIterator[Bench]:
     front = CoalescingEncoder(encoder)
     await front.start()
     yield Bench(redis, store, encoder, front)
+    await front.stop()
+
+
+@pytest.fixture
+async def candidate(redis: Redis, namespace: str) -> AsyncIterator[Bench]:
+    """Provide a second generation, of another model."""
+    encoder = FakeEncoder(48, model="candidate")
+    front = CoalescingEncoder(encoder)
+    await front.start()
+    yield Bench(redis, DocumentStore(redis, namespace, generation="g2"), encoder, front)
     await front.stop()
 
 

@@ -1,35 +1,18 @@
 """A new generation takes over what another one has; killed in the midst of it, it ends up with the truth."""
 
-from collections.abc import AsyncIterator, Callable
-from functools import reduce
+from collections.abc import Callable
 from random import Random
 
 import pytest
-from redis.asyncio import Redis
 
-from services.embedder.domain.state import pack_document
-from services.embedder.store import DocumentStore
-from shared.documents import EMPTY, merge
-from shared.encoder.batcher import CoalescingEncoder
-from shared.errors import TransientError
+from shared.errors import RewindError, TransientError
+from shared.generations.replay import REPLAYED
 from shared.records import Outgoing
-from shared.replay import REPLAYED
-from shared.testing.encoder import FakeEncoder
 
 from .conftest import PARTITION, Bench, Bus, batch, change
-from .test_crashes import PRODUCTS, random_change
+from .test_crashes import assert_records_say, random_change
 
 pytestmark = pytest.mark.connected
-
-
-@pytest.fixture
-async def candidate(redis: Redis, namespace: str) -> AsyncIterator[Bench]:
-    """Provide a second generation, of another model."""
-    encoder = FakeEncoder(48, model="candidate")
-    front = CoalescingEncoder(encoder)
-    await front.start()
-    yield Bench(redis, DocumentStore(redis, namespace, generation="g2"), encoder, front)
-    await front.stop()
 
 
 async def lamps(bench: Bench, count: int) -> None:
@@ -52,7 +35,7 @@ async def test_all_is_taken_over_once_and_changes_are_read_from_where_the_source
     await lamps(bench, 5)
     handler = candidate.handler(source=bench.bus)
     assert await handler.assigned(PARTITION) == 5
-    assert len(candidate.bus.log) == 6
+    assert len(candidate.bus.log) == 5
     assert candidate.encoder.embedded == 4
     records = candidate.bus.latest
     assert records["p1"].document.fields == {"title": "lamp 1", "price": 9}
@@ -89,7 +72,7 @@ async def test_a_kill_in_the_midst_repeats_no_more_than_a_step(
     candidate.bus.publish = published  # type: ignore[method-assign]  # as above
     assert len(candidate.bus.log) == 64 + arrived
     assert await candidate.handler(source=bench.bus).assigned(PARTITION) == 200
-    assert len(candidate.bus.log) == 201  # what had arrived was found there
+    assert len(candidate.bus.log) == 200  # what had arrived was found there
     assert candidate.encoder.embedded == 199 + 64 - arrived
     assert {key: each.text for key, each in candidate.bus.latest.items() if not each.deleted} == {
         key: each.text for key, each in bench.bus.latest.items() if not each.deleted
@@ -142,12 +125,6 @@ async def test_whatever_is_killed_and_forgotten_both_generations_say_the_same(
             taken = log[position : position + rng.randint(1, 5)]
             await handler.handle(PARTITION, batch(position, *taken))
             position += len(taken)
-        except TransientError:
+        except (RewindError, TransientError):
             handler = None
-    for product_id in PRODUCTS:
-        truth = reduce(merge, (one for one in log if one.product_id == product_id), EMPTY)
-        record = candidate.bus.latest[product_id]
-        assert len(pack_document(record.document)) == len(pack_document(truth))
-        assert record.document.versions == truth.versions
-        assert sorted(record.document.fields.items()) == sorted(truth.fields.items())
-        assert (record.document.upserted, record.document.deleted) == (truth.upserted, truth.deleted)
+    assert_records_say(candidate.bus, log)

@@ -2,9 +2,13 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import numpy as np
 import pytest
+from redis.asyncio import Redis
 
-from shared.errors import FencedError, PoisonError, TransientError
+from schemas.catalogue import Appended
+from shared.errors import FencedError, PoisonError, RewindError, TransientError
+from shared.generations.homes import read_older
 from shared.records import Applied, Batch, Outgoing, Record
+from tests import stamped
 
 from .conftest import PARTITION, START, Bench, batch, change
 
@@ -15,13 +19,13 @@ Forget = Callable[[], Awaitable[None]]
 async def test_a_product_becomes_a_complete_record(bench: Bench) -> None:
     handler = bench.handler()
     assert await handler.assigned(PARTITION) is None
-    done = await handler.handle(PARTITION, batch(0, change("p", "upsert", 1, title="red lamp", price=5)))
-    assert done == Applied(1)
+    written = change("p", "upsert", 1, title="red lamp", price=5)
+    assert await handler.handle(PARTITION, batch(0, written)) == Applied(1)
     (record,) = bench.bus.records
-    assert (record.text, record.source.offset, record.epoch) == ("red lamp", 0, 1)
+    assert (record.text, record.source.offset) == ("red lamp", 0)
     assert (record.source.topic, record.source.partition) == PARTITION
     assert record.document.fields == {"title": "red lamp", "price": 5}
-    assert record.event_time == START
+    assert record.event_time == written.event_time
     stored = np.frombuffer(record.vectors, "<f2").reshape(len(record.passages), record.dimensions)
     np.testing.assert_allclose(stored, bench.encoder.encode_documents(["red lamp"]), atol=1e-3)
 
@@ -45,6 +49,32 @@ async def test_redelivery_publishes_and_embeds_nothing(bench: Bench) -> None:
     assert await handler.handle(PARTITION, batch(5, *changes)) == Applied(0, 5)
     assert (len(bench.bus.log), bench.encoder.embedded) == (5, 5)
     assert await bench.handler().assigned(PARTITION) == 10
+
+
+async def test_products_whose_versions_went_back_are_remembered_until_their_line_catches_up(
+    bench: Bench, namespace: str
+) -> None:
+    async def older() -> dict[str, dict[str, int]]:
+        lines = await read_older(bench.redis, namespace, "g1", homes=1)
+        return {
+            line: {product_id: changes.number for product_id, changes in products.items()}
+            for line, products in lines.items()
+        }
+
+    handler = bench.handler()
+    await handler.assigned(PARTITION)
+    lamp, sofa = change("lamp", "upsert", 5, title="lamp"), change("sofa", "upsert", 5, title="sofa")
+    await handler.handle(PARTITION, batch(0, lamp, sofa))
+    restored = [
+        stamped.change("upsert", 3, product_id, appended=Appended(9, 0, 2), title="of before")
+        for product_id in ("lamp", "sofa")
+    ]
+    assert await handler.handle(PARTITION, batch(2, *restored)) == Applied(0, 2, older=2)
+    assert await older() == {"version": {"lamp": 1, "sofa": 1}}
+    again = bench.handler()
+    assert await again.assigned(PARTITION) == 4
+    assert await again.handle(PARTITION, batch(4, restored[0], sofa)) == Applied(0, 2, older=1)
+    assert await older() == {"version": {"lamp": 2}}
 
 
 async def test_several_changes_of_one_product_are_one_record(bench: Bench) -> None:
@@ -208,6 +238,28 @@ async def test_a_lost_redis_is_rebuilt_from_the_records(bench: Bench, forget: Fo
     assert bench.bus.latest["q"].deleted
 
 
+async def test_when_redis_comes_back_older_what_is_published_then_outranks_what_was(
+    bench: Bench, redis: Redis, namespace: str
+) -> None:
+    handler = bench.handler()
+    await handler.assigned(PARTITION)
+    await handler.handle(PARTITION, batch(0, change("p", "upsert", 1, title="lamp", price=1)))
+    backup = {key: await redis.dump(key) async for key in redis.scan_iter(f"{namespace}:*")}
+    for owner in range(3):  # each raises the epoch
+        handler = bench.handler()
+        await handler.assigned(PARTITION)
+        await handler.handle(PARTITION, batch(1 + owner, change("p", "patch", 2 + owner, price=2 + owner)))
+    for key, value in backup.items():
+        await redis.restore(key, 0, value, replace=True)
+    with pytest.raises(RewindError, match="older data"):
+        await handler.handle(PARTITION, batch(4, change("p", "patch", 9, price=9)))
+    assert await handler.assigned(PARTITION) == 1
+    await handler.handle(PARTITION, batch(1, *(change("p", "patch", 2 + n, price=2 + n) for n in range(3))))
+    await handler.handle(PARTITION, batch(4, change("p", "patch", 9, price=9)))
+    assert bench.bus.latest["p"].document.fields["price"] == 9
+    assert bench.bus.latest["p"] == bench.bus.records[-1]
+
+
 async def test_a_batch_published_in_part_before_redis_was_lost_is_read_again(
     bench: Bench, forget: Forget
 ) -> None:
@@ -231,8 +283,9 @@ async def test_redis_emptied_under_a_running_handler_is_rebuilt_and_nothing_is_l
     await handler.handle(PARTITION, batch(0, change("p", "upsert", 1, title="lamp", price=1)))
     await forget()
     following = batch(1, change("p", "patch", 2, price=2))
-    with pytest.raises(TransientError):
+    with pytest.raises(RewindError):
         await handler.handle(PARTITION, following)
+    assert await handler.assigned(PARTITION) is None
     assert await handler.handle(PARTITION, following) == Applied(1)
     assert bench.bus.latest["p"].document.fields == {"title": "lamp", "price": 2}
     assert bench.encoder.embedded == 1

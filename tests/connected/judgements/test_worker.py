@@ -19,9 +19,10 @@ from pydantic import SecretStr
 from schemas.search import SearchEvent, SearchQuery
 from services.judgements.domain.recount import differences
 from services.judgements.reading import read_judgements
-from shared.adapters.kafka import KafkaPublisher
 from shared.infrastructure import topics
-from shared.infrastructure.process import free_port
+from shared.infrastructure.process import Process, free_port
+from shared.infrastructure.stack import DRAIN
+from shared.kafka.publisher import KafkaPublisher
 from shared.records import Outgoing
 from tests.connected.judgements.stage import PARTITIONS, Bus, fill, recounted, settings_of
 
@@ -57,21 +58,18 @@ def printed(settings, *arguments):
 
 
 @contextmanager
-def worker(settings, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def worker(settings, log: Path) -> Iterator[tuple[Process, int]]:
     port = free_port()
     environment = surroundings(settings) | {
         "HEADRACE_JUDGEMENTS__PORT": str(port),
         "HEADRACE_DATA_DIR": str(log.parent / "data"),
     }
-    with log.open("ab") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "services.judgements"], env=environment, stdout=out, stderr=out
-        )
-        try:
-            yield process, port
-        finally:
-            process.kill()
-            process.wait()
+    process = Process([sys.executable, "-m", "services.judgements"], log=log, environment=environment)
+    process.launch()
+    try:
+        yield process, port
+    finally:
+        process.kill()
 
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
@@ -123,9 +121,8 @@ async def test_judgements_are_the_recount_after_kills(settings, tmp_path):
         await until(agrees)
         await until(partial(answers, port, expected))
         assert len(printed(settings, "show", "Red  Shoes", "--json")["judgements"]) > 0
-        process.terminate()
-        assert process.wait(timeout=30) == 0
-    assert await agrees(), log.read_text()
+        assert process.stop(within=DRAIN) == 0
+    assert await agrees()
 
 
 async def answers(port, expected):

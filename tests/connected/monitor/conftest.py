@@ -10,8 +10,11 @@ from fastapi import FastAPI, Response
 from pydantic import BaseModel
 from redis.asyncio import Redis
 
+from schemas.golden import golden
+from schemas.search_api import SearchResponse
+from services.search.problem import Refusal
 from shared.errors import TransientError
-from shared.http import HttpServer
+from shared.process.http import HttpServer
 from shared.records import Outgoing
 
 
@@ -72,29 +75,39 @@ class Search:
         api = FastAPI()
 
         @api.post("/search")
-        async def search(asked: Asked, response: Response) -> dict[str, object]:
+        async def search(asked: Asked) -> Response:
             self.asked.append(asked)
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
             try:
-                return await self.answer(asked, response)
+                return await self.answer(asked)
             finally:
                 self.at_once -= 1
 
         return api
 
-    async def answer(self, asked: Asked, response: Response) -> dict[str, object]:
+    async def answer(self, asked: Asked) -> Response:
         if self.hang:
             await self.release.wait()
         if self.busy > 0:
             self.busy -= 1
-            response.status_code = 429
-            return {"detail": "busy"}
-        response.status_code = self.status
+            return Refusal(429, "overloaded", "busy", fix="ask again").response()
         await asyncio.sleep(0)
+        if self.status != 200:
+            return Refusal(self.status, "refused", "as told", fix="tell otherwise").response()
         products = self.products_of.get(asked.generation, self.products)
-        found = products.get(asked.text, [])[: asked.k]
-        return {"hits": [{"product_id": product} for product in found], "partial": self.partial}
+        hits = products.get(asked.text, [])[: asked.k]
+        return Response(self.said(asked.generation, hits).model_dump_json(), media_type="application/json")
+
+    def said(self, generation: str, product_ids: Sequence[str]) -> SearchResponse:
+        sample = SearchResponse.model_validate_json(golden("search_api.SearchResponse"))
+        hits = [
+            sample.hits[0].model_copy(update={"rank": rank, "product_id": product_id})
+            for rank, product_id in enumerate(product_ids, start=1)
+        ]
+        return sample.model_copy(
+            update={"generation": generation, "hits": tuple(hits), "partial": self.partial}
+        )
 
 
 @pytest.fixture
@@ -116,10 +129,10 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 async def search() -> AsyncIterator[Search]:
-    told = Search()
-    server = HttpServer(told.api(), host="127.0.0.1", port=0)
+    api = Search()
+    server = HttpServer(api.api(), host="127.0.0.1", port=0)
     await server.start()
-    told.url = server.url
-    yield told
-    told.release.set()
+    api.url = server.url
+    yield api
+    api.release.set()
     await server.stop()

@@ -3,14 +3,14 @@
 import pytest
 
 from schemas.alerts import Alert
-from services.cli.alerts import close, open_ones, read
-from shared.adapters.kafka import KafkaPublisher
+from services.monitor.alerts.requests import close, open_alerts, read
 from shared.errors import ConfigurationError
 from shared.infrastructure.topics import apply
+from shared.kafka.publisher import KafkaPublisher
 from shared.ports import outgoing
 from shared.records import Partition
-from shared.resume import Hole
 from shared.settings import Settings
+from shared.streaming.resume import OffsetGap
 
 pytestmark = pytest.mark.connected
 
@@ -23,8 +23,8 @@ async def settings(kafka, redis_url, topic_prefix, namespace):
 
 
 @pytest.fixture
-def hole(clock) -> Alert:
-    return Hole(Partition("search.events.v1", 0), 3, 9).alert(clock.now(), worker="judgements-join")
+def offset_gap(clock) -> Alert:
+    return OffsetGap(Partition("search.events.v1", 0), 3, 9).alert(clock.now(), worker="judgements-join")
 
 
 async def publish(settings, *alerts: Alert) -> None:
@@ -36,19 +36,19 @@ async def publish(settings, *alerts: Alert) -> None:
 
 async def still_open(settings) -> list[str]:
     found = [alert async for alert in read(settings, follow=False) if alert is not None]
-    return [alert.alert_key for alert in open_ones(found)]
+    return [alert.alert_key for alert in open_alerts(found)]
 
 
-async def test_a_person_closes_a_hole_and_leaves_the_rest_to_the_monitor(settings, clock, hole):
-    watched = hole.model_copy(update={"alert_key": "freshness:g1", "resolution": "automatic"})
-    await publish(settings, hole, watched)
+async def test_a_person_closes_a_hole_and_leaves_the_rest_to_the_monitor(settings, clock, offset_gap):
+    watched = offset_gap.model_copy(update={"alert_key": "freshness:g1", "resolution": "automatic"})
+    await publish(settings, offset_gap, watched)
     clock.forward(hours=1)
     with pytest.raises(ConfigurationError, match="resolves by itself"):
-        await close(settings, [hole.alert_key, watched.alert_key], note="", now=clock.now())
+        await close(settings, [offset_gap.alert_key, watched.alert_key], note="", now=clock.now())
     assert len(await still_open(settings)) == 2
-    [closed] = await close(settings, [hole.alert_key], note="published again", now=clock.now())
+    [closed] = await close(settings, [offset_gap.alert_key], note="published again", now=clock.now())
     assert (closed.status, closed.updated_at) == ("resolved", clock.now())
     assert closed.summary.endswith("(closed by hand: published again)")
     assert await still_open(settings) == [watched.alert_key]
     with pytest.raises(ConfigurationError, match="no alert offset-gap"):
-        await close(settings, [hole.alert_key], note="", now=clock.now())
+        await close(settings, [offset_gap.alert_key], note="", now=clock.now())

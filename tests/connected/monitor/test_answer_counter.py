@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 
 from schemas.search import Ranking, SearchQuery
-from services.monitor.domain.answers import Bucket, WindowRule
-from services.monitor.queries import AnswerCounter
-from shared.errors import FencedError
+from services.monitor.answers.counter import AnswerCounter
+from services.monitor.answers.domain.answers import Bucket, WindowRule
+from shared.errors import FencedError, StateGoneError
 from shared.records import Applied, Batch, Partition, Record
 
 pytestmark = pytest.mark.connected
@@ -70,6 +70,20 @@ async def test_a_new_owner_goes_on_where_the_counts_are_and_the_old_one_is_refus
         await counter.handle(AT, batch(counter, answered(clock, 1, "p1")))
     await other.handle(AT, batch(other, answered(clock, 1, "p1")))
     assert (await total(counter)).total == 2
+
+
+async def test_a_counter_whose_redis_was_emptied_stops_and_the_next_counts_all_again(
+    counter, clock, redis, namespace
+):
+    await counter.assigned(AT)
+    read = [answered(clock, 0, "p1"), answered(clock, 1)]
+    await counter.handle(AT, batch(counter, *read))
+    await redis.delete(*[key async for key in redis.scan_iter(f"{namespace}:*")])
+    with pytest.raises(StateGoneError, match="start the worker again"):
+        await counter.handle(AT, batch(counter, answered(clock, 2, "p1")))
+    assert await counter.assigned(AT) is None
+    await counter.handle(AT, batch(counter, *read, answered(clock, 2, "p1")))
+    assert await total(counter) == Bucket(total=3, zero=1)
 
 
 async def test_what_cannot_be_read_or_does_not_tell_counts_nothing_but_moves_the_offset(counter, clock):

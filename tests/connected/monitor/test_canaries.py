@@ -9,19 +9,20 @@ import pytest
 from schemas.alerts import Alert
 from schemas.control import Model, Rollout
 from schemas.judgements import Canary
-from services.monitor.alerts import AlertBook
-from services.monitor.canaries import CanaryWatch
-from services.monitor.canary_book import CanaryBook
-from services.monitor.canary_run import Instruments
-from services.monitor.canary_store import CanaryStore
-from services.monitor.generations import Generations
-from services.monitor.search_client import Answer, SearchClient, SearchFailedError
-from services.monitor.settings import MonitorSettings, Settings
-from shared.canary_results import canary_results
-from shared.dead_letters import DeadLetters
-from shared.generations import Generations as State
+from services.monitor.alerts.store import AlertStore
+from services.monitor.canaries.registry import CanaryRegistry
+from services.monitor.canaries.runner import CanaryDependencies
+from services.monitor.canaries.settings import CanarySettings
+from services.monitor.canaries.store import CanaryStore
+from services.monitor.canaries.watch import CanaryWatch
+from services.monitor.generations import WatchedGenerations
+from services.monitor.search_probe import CanaryAnswer, SearchFailedError, SearchProbe
+from shared.cluster.members import OwnerRecord
+from shared.cluster.registry import OwnerRegistry
+from shared.generations.canary_results import canary_results
+from shared.generations.state import Generations
 from shared.records import Partition, Record
-from shared.registry import OwnerRecord, Registry
+from shared.streaming.dead_letters import DeadLetters
 
 pytestmark = pytest.mark.connected
 
@@ -52,35 +53,34 @@ class Shop:
     def __init__(self, redis, bus, clock, search, namespace: str) -> None:
         self.redis, self.bus, self.clock, self.search, self.namespace = redis, bus, clock, search, namespace
         self.topic = Topic(clock)
-        self.settings = Settings(namespace=namespace, monitor=MonitorSettings(search_url=search.url))
         self.client = self.new_client()
-        self.state = State().founded("g1")
+        self.state = Generations().founded("g1")
         self.watch = self.restart()
 
-    def new_client(self, **changes: object) -> SearchClient:
+    def new_client(self, **changes: object) -> SearchProbe:
         options = {"timeout": timedelta(seconds=5), "concurrency": 4, **changes}
-        return SearchClient(self.search.url, **options)
+        return SearchProbe(self.search.url, **options)
 
     def restart(self) -> CanaryWatch:
         self.store = CanaryStore(self.redis, self.namespace, "g1")
-        letters = DeadLetters(self.bus, reader="monitor", by=CanaryBook)
-        instruments = Instruments(
-            book=CanaryBook(self.topic, letters, self.redis, namespace=self.namespace),
+        letters = DeadLetters(self.bus, reader="monitor", by=CanaryRegistry)
+        registry = CanaryRegistry(self.topic, letters, self.redis, namespace=self.namespace)
+        dependencies = CanaryDependencies(
             store=partial(CanaryStore, self.redis, self.namespace),
             search=self.client,
-            generations=Generations(
+            generations=WatchedGenerations(
                 self.redis, namespace=self.namespace, state=lambda: self.state, clock=self.clock
             ),
-            alerts=AlertBook(self.redis, self.bus, namespace=self.namespace, clock=self.clock),
+            alerts=AlertStore(self.redis, self.bus, namespace=self.namespace, clock=self.clock),
             clock=self.clock,
         )
-        self.watch = CanaryWatch(self.settings, instruments)
+        self.watch = CanaryWatch(CanarySettings(), registry, dependencies, grace=timedelta(minutes=2))
         return self.watch
 
     async def look(self, times: int = 1, seconds: float = 61) -> None:
         for _ in range(times):
             self.clock.forward(seconds=seconds)
-            await self.watch.look(1)
+            await self.watch.tick(1)
 
     async def apply_batch(self, next_offset: int, generation: str = "g1") -> OwnerRecord:
         owner = OwnerRecord(
@@ -94,13 +94,13 @@ class Shop:
             ready=True,
             updated_at=self.clock.now(),
         )
-        await Registry(self.redis, self.namespace, generation).announce(owner, timedelta(minutes=5))
+        await OwnerRegistry(self.redis, self.namespace, generation).announce(owner, timedelta(minutes=5))
         return owner
 
     def alerts(self) -> list[Alert]:
         return [Alert.decode(message.value) for message in self.bus.on("alerts.v1")]
 
-    def told(self) -> list[tuple[str, str]]:
+    def turns(self) -> list[tuple[str, str]]:
         return [(alert.alert_key, alert.status) for alert in self.alerts()]
 
 
@@ -125,14 +125,14 @@ async def test_a_deleted_product_fires_and_its_return_resolves(shop, search):
     search.products["red shoe"] = ["p9", "p2"]
     await shop.apply_batch(10)
     await shop.look(times=2)
-    assert ("canary-recall:g1:shoe", "firing") in shop.told()
+    assert ("canary-recall:g1:shoe", "firing") in shop.turns()
     alert = next(a for a in shop.alerts() if a.alert_key == "canary-recall:g1:shoe")
     assert alert.evidence["missing"] == ("p1",)
     assert "GET /product/p1" in alert.action
     search.products["red shoe"] = ["p1", "p2"]
     await shop.look(times=2)
-    assert shop.told()[-1][1] == "resolved"
-    assert ("canary-recall:g1:shoe", "resolved") in shop.told()
+    assert shop.turns()[-1][1] == "resolved"
+    assert ("canary-recall:g1:shoe", "resolved") in shop.turns()
 
 
 async def test_a_step_after_a_batch_is_called_a_bug(shop, search):
@@ -151,12 +151,12 @@ async def test_a_restart_neither_fires_again_nor_forgets_to_resolve(shop, search
     for _ in range(4):
         shop.restart()
         await shop.look()
-    assert shop.told().count(("canary-recall:g1:shoe", "firing")) == 1
+    assert shop.turns().count(("canary-recall:g1:shoe", "firing")) == 1
     search.products["red shoe"] = ["p1", "p2"]
     for _ in range(2):
         shop.restart()
         await shop.look()
-    assert shop.told().count(("canary-recall:g1:shoe", "resolved")) == 1
+    assert shop.turns().count(("canary-recall:g1:shoe", "resolved")) == 1
 
 
 async def test_a_breach_is_confirmed_within_seconds(shop, search):
@@ -164,7 +164,7 @@ async def test_a_breach_is_confirmed_within_seconds(shop, search):
     search.products["red shoe"] = []
     await shop.watch.request({})
     await shop.look(times=2, seconds=2.5)
-    assert ("canary-recall:g1:shoe", "firing") in shop.told()
+    assert ("canary-recall:g1:shoe", "firing") in shop.turns()
 
 
 async def test_a_batch_is_followed_by_a_run(shop, search):
@@ -181,29 +181,29 @@ async def test_a_failing_search_is_its_own_alert_and_not_a_recall_of_zero(shop, 
     await shop.look(times=3)
     search.status = 500
     await shop.look(times=3)
-    assert shop.told() == [("search-unreachable:g1", "firing")]
+    assert shop.turns() == [("search-unreachable:g1", "firing")]
     assert (await shop.store.results())[0].recall == 1.0
     search.status = 200
     await shop.look(times=2)
-    assert shop.told()[-1] == ("search-unreachable:g1", "resolved")
+    assert shop.turns()[-1] == ("search-unreachable:g1", "resolved")
 
 
 async def test_a_canary_that_search_refuses_is_told_by_its_name(shop, search):
     search.status = 422
     await shop.look(times=2)
-    assert shop.told() == [("canary-refused:g1:shoe", "firing")]
+    assert shop.turns() == [("canary-refused:g1:shoe", "firing")]
     shop.topic.records.clear()
     shop.topic.add(SHOE.model_copy(update={"canary_id": "other"}))
     search.status = 200
     await shop.look()
-    assert shop.told()[-1] == ("canary-refused:g1:shoe", "resolved")
+    assert shop.turns()[-1] == ("canary-refused:g1:shoe", "resolved")
 
 
 async def test_a_partial_answer_judges_no_canary(shop, search):
     await shop.look(times=3)
     search.partial, search.products["red shoe"] = True, []
     await shop.look(times=3)
-    assert shop.told() == [("canaries-partial:g1", "firing")]
+    assert shop.turns() == [("canaries-partial:g1", "firing")]
 
 
 async def test_a_removed_canary_closes_its_alerts(shop, search):
@@ -212,7 +212,7 @@ async def test_a_removed_canary_closes_its_alerts(shop, search):
     await shop.look(times=2)
     shop.topic.records.clear()
     await shop.look()
-    assert ("canary-recall:g1:shoe", "resolved") in shop.told()
+    assert ("canary-recall:g1:shoe", "resolved") in shop.turns()
     assert await shop.store.results() == []
 
 
@@ -225,7 +225,7 @@ async def test_no_more_searches_at_a_time_than_allowed(shop, search):
 
 async def test_a_busy_search_is_asked_again(shop, search):
     search.busy = 2
-    assert await shop.client.ask(SHOE, generation="g1") == Answer(("p1", "p9", "p2"), partial=False)
+    assert await shop.client.ask(SHOE, generation="g1") == CanaryAnswer(("p1", "p9", "p2"), partial=False)
     search.busy = 99
     with pytest.raises(SearchFailedError, match="HTTP 429"):
         await shop.client.ask(SHOE, generation="g1")
@@ -240,7 +240,7 @@ async def test_a_search_that_does_not_answer_fails_in_time(shop, search):
 
 
 async def test_a_search_that_is_not_there_fails():
-    client = SearchClient("http://127.0.0.1:9", timeout=timedelta(seconds=1), concurrency=1)
+    client = SearchProbe("http://127.0.0.1:9", timeout=timedelta(seconds=1), concurrency=1)
     with pytest.raises(SearchFailedError, match="ConnectError"):
         await client.ask(SHOE, generation="g1")
     await client.stop()
@@ -254,9 +254,9 @@ async def test_every_live_generation_has_its_own_canaries_alerts_and_end(shop, s
     search.products_of["g2"] = {"red shoe": ["p9"]}
     await shop.apply_batch(11, "g2")
     await shop.look(times=2)
-    assert set(shop.told()) == {("canary-recall:g2:shoe", "firing"), ("canaries-overall:g2", "firing")}
+    assert set(shop.turns()) == {("canary-recall:g2:shoe", "firing"), ("canaries-overall:g2", "firing")}
     assert [(r.generation, r.recall) for r in await shop.watch.results()] == [("g1", 1.0), ("g2", 0.0)]
-    await Registry(shop.redis, shop.namespace, "g2").withdraw(other)
+    await OwnerRegistry(shop.redis, shop.namespace, "g2").withdraw(other)
     asked = len(search.asked)
     await shop.look()
     assert [a.generation for a in search.asked[asked:]] == ["g1"]
@@ -284,12 +284,12 @@ async def test_a_generation_that_is_being_built_is_asked_and_alerts_nobody_until
     search.products_of["g2"] = {"red shoe": ["p9"]}
     await shop.apply_batch(10, "g2")
     await shop.look(times=4)
-    assert shop.told() == []
+    assert shop.turns() == []
     found = await canary_results(shop.redis, shop.namespace, "g2")
     assert {name: each.recall for name, each in found.items()} == {"shoe": 0.0}
     shop.state = shop.state.after(begun.model_copy(update={"status": "done"}))
     await shop.look(times=2)
-    assert shop.told()[0] == ("canary-recall:g2:shoe", "firing")
+    assert shop.turns()[0] == ("canary-recall:g2:shoe", "firing")
     shop.state = shop.state.after(begun.model_copy(update={"action": "retire", "status": "done"}))
     asked = len(search.asked)
     await shop.look()
@@ -307,13 +307,13 @@ async def test_a_generation_whose_owners_died_is_asked_for_a_while_longer(shop, 
 async def test_a_search_that_was_never_reached_is_starting_until_the_grace_is_over(shop, search):
     search.status = 503
     await shop.look(times=3, seconds=30)
-    assert shop.told() == []
+    assert shop.turns() == []
     await shop.look(times=4, seconds=30)
-    assert shop.told() == [("search-unreachable:g1", "firing")]
+    assert shop.turns() == [("search-unreachable:g1", "firing")]
     shop.restart()
     search.status = 200
     await shop.look(times=3, seconds=11)
-    assert shop.told()[-1] == ("search-unreachable:g1", "resolved")
+    assert shop.turns()[-1] == ("search-unreachable:g1", "resolved")
 
 
 async def test_a_search_that_fails_for_a_moment_is_no_alert(shop, search):
@@ -322,7 +322,7 @@ async def test_a_search_that_fails_for_a_moment_is_no_alert(shop, search):
     await shop.look(times=3, seconds=3)
     search.status = 200
     await shop.look(times=3, seconds=3)
-    assert shop.told() == []
+    assert shop.turns() == []
 
 
 POISON = {

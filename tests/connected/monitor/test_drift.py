@@ -3,7 +3,6 @@
 from base64 import b64encode
 from collections.abc import Sequence
 from datetime import timedelta
-from functools import partial
 
 import numpy as np
 import pytest
@@ -12,23 +11,22 @@ from schemas.alerts import Alert
 from schemas.control import TrainingJob
 from schemas.judgements import Item, Outcome
 from schemas.search import Ranking, SearchQuery
-from services.monitor.alerts import AlertBook
-from services.monitor.canary_book import CanaryBook
-from services.monitor.canary_run import Instruments
-from services.monitor.canary_store import CanaryStore
-from services.monitor.drift import READING, TOPICS, DriftWatch, Sources
-from services.monitor.drift_probes import Probes
-from services.monitor.drift_reading import TallyKeeper, vector_of
-from services.monitor.drift_store import DriftStore
-from services.monitor.generations import Generations
-from services.monitor.search_client import SearchClient
-from services.monitor.settings import DriftSettings, MonitorSettings, Settings
-from shared.compacted import CompactedTopic
-from shared.dead_letters import DeadLetters
+from services.monitor.alerts.store import AlertStore
+from services.monitor.dependencies import MonitorDependencies
+from services.monitor.drift.probes import Probes
+from services.monitor.drift.settings import DriftSettings
+from services.monitor.drift.store import DriftStore
+from services.monitor.drift.tally_keeper import TallyKeeper, vector_of
+from services.monitor.drift.watch import TOPICS, DriftDependencies, DriftWatch
+from services.monitor.drift.wiring import READER
+from services.monitor.generations import WatchedGenerations
+from services.monitor.search_probe import SearchProbe
+from services.monitor.settings import MonitorSettings, Settings
+from shared.cluster.members import ReaderRecord
+from shared.cluster.registry import ReaderRegistry
 from shared.errors import FencedError
-from shared.generations import Generations as State
+from shared.generations.state import Generations
 from shared.records import Applied, Batch, Partition, Record
-from shared.registry import ReaderRecord, Readers
 
 pytestmark = pytest.mark.connected
 
@@ -54,30 +52,31 @@ class Monitor:
     def __init__(self, settings: Settings, redis, bus, clock) -> None:
         name = settings.namespace
         self.clock, self.epoch = clock, 1
-        self.alerts = AlertBook(redis, bus, namespace=name, clock=clock)
-        founded = State().founded("g1")
-        generations = Generations(redis, namespace=name, state=lambda: founded, clock=clock)
-        self.keeper = TallyKeeper(
-            redis, namespace=name, settings=settings.monitor.drift, generations=generations, clock=clock
-        )
-        letters = DeadLetters(bus, reader="monitor", by=CanaryBook)
-        topic = CompactedTopic(settings, "canaries.v1")
-        instruments = Instruments(
-            book=CanaryBook(topic, letters, redis, namespace=name),
-            store=partial(CanaryStore, redis, name),
-            search=SearchClient("http://127.0.0.1:9", timeout=timedelta(seconds=1), concurrency=1),
+        self.alerts = AlertStore(redis, bus, namespace=name, clock=clock)
+        founded = Generations().founded("g1")
+        generations = WatchedGenerations(redis, namespace=name, state=lambda: founded, clock=clock)
+        drift = settings.monitor.drift
+        self.keeper = TallyKeeper(redis, namespace=name, settings=drift, generations=generations, clock=clock)
+        common = MonitorDependencies(
+            redis=redis,
+            publisher=bus,
+            search=SearchProbe("http://127.0.0.1:9", timeout=timedelta(seconds=1), concurrency=1),
             generations=generations,
             alerts=self.alerts,
             clock=clock,
         )
-        self.readers = Readers(redis, name, READING)
-        sources = Sources(
+        self.readers = ReaderRegistry(redis, name, READER)
+        watched = DriftDependencies(
             keeper=self.keeper,
             readers=self.readers,
             store=DriftStore(redis, namespace=name),
-            probes=Probes(settings, instruments),
+            probes=Probes(settings, drift, common),
+            generations=generations,
+            alerts=self.alerts,
+            publisher=bus,
+            clock=clock,
         )
-        self.watch = DriftWatch(settings, sources, instruments, publisher=bus)
+        self.watch = DriftWatch(drift, watched, partitions=lambda: dict.fromkeys(TOPICS, settings.partitions))
 
     async def begin(self) -> dict[Partition, int | None]:
         for partition in (QUERIES, OUTCOMES):
@@ -149,9 +148,9 @@ class Shop:
 
 
 def learned(monitor: Monitor) -> list[tuple[object, ...]]:
-    """Return what the standing says but for the PSI, which is of the newest window."""
+    """Return what the status says but for the PSI, which is of the newest window."""
     names = ("scope", "signal", "learned", "alarmed", "cause")
-    return [tuple(row[name] for name in names) for row in monitor.watch.standing()["signals"]]
+    return [tuple(row[name] for name in names) for row in monitor.watch.status()["signals"]]
 
 
 async def give(monitor: Monitor, records: Sequence[Record]) -> Applied:
@@ -159,12 +158,12 @@ async def give(monitor: Monitor, records: Sequence[Record]) -> Applied:
     return await monitor.keeper.handle(records[0].partition, batch)
 
 
-async def live(monitor: Monitor, shop: Shop, minutes: int, *, broken: bool = False) -> None:
+async def watch_minutes(monitor: Monitor, shop: Shop, minutes: int, *, broken: bool = False) -> None:
     for _ in range(minutes):
         for records in shop.minute(broken=broken).values():
             await give(monitor, records)
         monitor.clock.forward(minutes=1)
-        await monitor.watch.look(monitor.epoch)
+        await monitor.watch.tick(monitor.epoch)
 
 
 @pytest.fixture
@@ -172,7 +171,7 @@ def settings(redis_url, namespace) -> Settings:
     return Settings(redis=redis_url, namespace=namespace, partitions=1, monitor=MonitorSettings(drift=DRIFT))
 
 
-def told(bus) -> dict[str, Alert]:
+def latest_alerts(bus) -> dict[str, Alert]:
     return {alert.alert_key: alert for sent in bus.on(Alert.topic) if (alert := Alert.decode(sent.value))}
 
 
@@ -182,28 +181,28 @@ async def test_quiet_traffic_is_no_alert_and_a_broken_encoder_is_one_over_a_rest
     monitor, shop = Monitor(settings, redis, bus, clock), Shop(clock)
     await monitor.begin()
     clock.forward(minutes=1)
-    await live(monitor, shop, 70)
+    await watch_minutes(monitor, shop, 70)
     assert not bus.sent
     before = learned(monitor)
     monitor = Monitor(settings, redis, bus, clock)  # started again
     assert await monitor.begin() == shop.offsets
     clock.forward(seconds=5)
-    await monitor.watch.look(1)
+    await monitor.watch.tick(1)
     assert learned(monitor) == before
-    await live(monitor, shop, 1, broken=True)
+    await watch_minutes(monitor, shop, 1, broken=True)
     monitor = Monitor(settings, redis, bus, clock)  # and in the middle of it
     await monitor.begin()
     clock.forward(seconds=5)
-    await live(monitor, shop, 6, broken=True)
-    alert = told(bus)["drift:g1:query-embeddings"]
+    await watch_minutes(monitor, shop, 6, broken=True)
+    alert = latest_alerts(bus)["drift:g1:query-embeddings"]
     assert alert.status == "firing"
     assert alert.evidence["shape"] == "step"
     assert alert.cause == "unknown", "nothing was deployed that the monitor could see"
     assert "broken" in alert.evidence["terms"]
-    assert "drift:shop:click-rate" in told(bus)
+    assert "drift:shop:click-rate" in latest_alerts(bus)
     assert not bus.on(TrainingJob.topic), "a bug is no reason to train"
-    await live(monitor, shop, 60)
-    assert {alert.status for alert in told(bus).values()} == {"resolved"}
+    await watch_minutes(monitor, shop, 60)
+    assert {alert.status for alert in latest_alerts(bus).values()} == {"resolved"}
 
 
 async def test_a_batch_that_comes_again_and_an_owner_that_lost_its_lease_add_nothing(
@@ -236,14 +235,14 @@ async def test_a_slope_asks_for_one_training_job(settings, redis, bus, clock):
     monitor, shop = Monitor(settings, redis, bus, clock), Shop(clock)
     await monitor.begin()
     clock.forward(minutes=1)
-    await live(monitor, shop, 70)
+    await watch_minutes(monitor, shop, 70)
     for step in range(40):
         queries = [shop.query(broken=bool(shop.rng.random() < 0.012 * step)) for _ in range(60)]
         await give(monitor, shop.records(QUERIES, queries))
         clock.forward(minutes=1)
-        await monitor.watch.look(1)
+        await monitor.watch.tick(1)
     jobs = [TrainingJob.decode(sent.value) for sent in bus.on(TrainingJob.topic)]
     assert jobs
     assert len({job.job_id for job in jobs}) == len(jobs)
     assert {(job.status, job.reason) for job in jobs} == {("requested", "drift")}
-    assert [alert for alert in told(bus).values() if alert.cause == "drift"]
+    assert [alert for alert in latest_alerts(bus).values() if alert.cause == "drift"]

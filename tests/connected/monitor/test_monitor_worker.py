@@ -15,9 +15,9 @@ from schemas.base import Message
 from schemas.catalogue import ProductChange
 from schemas.control import Command
 from schemas.judgements import Canary
-from services.cli.alerts import read
-from shared.adapters.kafka import KafkaPublisher
+from services.monitor.alerts.requests import read
 from shared.infrastructure.stack import Stack
+from shared.kafka.publisher import KafkaPublisher
 from shared.ports import outgoing
 from tests.connected.installation import installation
 from tests.connected.killing import Killer, until, until_ready
@@ -29,9 +29,11 @@ SEED = 5
 WATCHED = ("shards", "embedder", "search", "monitor")
 SETTINGS = {
     "HEADRACE_SHARDS__CHECKPOINT_EVERY": "PT1H",  # so that what is saved was commanded
-    "HEADRACE_MONITOR__PACE": '{"interval": "PT1H", "confirm": "PT0.5S", "rest": "PT0.2S", "rest_factor": 1}',
-    "HEADRACE_MONITOR__SHARDS_EVERY": "PT0.5S",
-    "HEADRACE_MONITOR__WORKERS": '["embedder"]',
+    "HEADRACE_MONITOR__CANARIES__PACE": json.dumps(
+        {"interval": "PT1H", "confirm": "PT0.5S", "rest": "PT0.2S", "rest_factor": 1}
+    ),
+    "HEADRACE_MONITOR__FRESHNESS__EVERY": "PT0.5S",
+    "HEADRACE_MONITOR__FRESHNESS__WORKERS": '["embedder"]',
 }
 LAMP = Canary(canary_id="lamp", query="brass desk lamp", product_ids=("LAMP-1",), minimum_recall=1)
 BROKEN = "canary-recall:g1:lamp"
@@ -55,12 +57,12 @@ def publish(stack: Stack, *messages: Message) -> None:
     asyncio.run(write())
 
 
-def order(stack: Stack, number: str, name: str, worker: str = "", **arguments: str) -> None:
+def send_command(stack: Stack, number: str, name: str, worker: str = "", **arguments: str) -> None:
     message = {"command_id": number, "name": name, "worker": worker, "arguments": arguments}
     publish(stack, Command.model_validate({**message, "requested_at": datetime.now(UTC)}))
 
 
-def obeyed(stack: Stack, worker: str) -> list[str]:
+def carried_out(stack: Stack, worker: str) -> list[str]:
     lines = (stack.logs() / f"{worker}.log").read_text().splitlines()
     events = [json.loads(line) for line in lines if line.startswith("{")]
     return [event["command_id"] for event in events if event["event"] == "command.received"]
@@ -102,17 +104,19 @@ def alerts(stack: Stack) -> list[Alert]:
     return [alert for alert, _ in groupby(asyncio.run(history()))]
 
 
-def told(stack: Stack, key: str) -> list[str]:
+def statuses(stack: Stack, key: str) -> list[str]:
     return [alert.status for alert in alerts(stack) if alert.alert_key == key]
 
 
 def test_a_command_reaches_workers_that_are_still_starting(stack: Stack) -> None:
     until(lambda: "commands" not in str(stack.not_ready()) and "answer" not in str(stack.not_ready()))
     for number, level in enumerate(("error", "info", "info")):
-        order(stack, f"level-{number}", "log.level", "embedder", level=level)
+        send_command(stack, f"level-{number}", "log.level", "embedder", level=level)
     publish(stack, lamp(1))
     until_ready(stack)
-    until(lambda: obeyed(stack, "embedder") == ["level-0", "level-2"], why=lambda: stack.tail("embedder"))
+    until(
+        lambda: carried_out(stack, "embedder") == ["level-0", "level-2"], why=lambda: stack.tail("embedder")
+    )
     until(lambda: found(stack, "LAMP-1"), why=lambda: stack.tail("embedder"))
     publish(stack, LAMP)
     until(lambda: bool(canary_ran(stack)))
@@ -122,8 +126,8 @@ def test_a_command_reaches_workers_that_are_still_starting(stack: Stack) -> None
 def test_commands_have_their_effect(stack: Stack) -> None:
     until_ready(stack)
     files, ran = saved(stack), canary_ran(stack)
-    order(stack, "canaries", "canaries.run")
-    order(stack, "snapshot", "shards.snapshot", "shards")
+    send_command(stack, "canaries", "canaries.run")
+    send_command(stack, "snapshot", "shards.snapshot", "shards")
     until(lambda: canary_ran(stack) > ran, why=lambda: stack.tail("monitor"))
     until(lambda: bool(saved(stack) - files), why=lambda: stack.tail("shards"))
 
@@ -131,11 +135,11 @@ def test_commands_have_their_effect(stack: Stack) -> None:
 def test_a_dead_embedder_is_an_alert_until_it_is_back(stack: Stack) -> None:
     until_ready(stack)
     stack.kill("embedder")
-    until(lambda: told(stack, NOT_EMBEDDED) == ["firing"])
+    until(lambda: statuses(stack, NOT_EMBEDDED) == ["firing"])
     [alert] = [alert for alert in alerts(stack) if alert.alert_key == NOT_EMBEDDED]
     assert alert.summary.startswith("catalogue changes are not being embedded: no embedder owns partition")
     stack.start_worker("embedder")
-    until(lambda: told(stack, NOT_EMBEDDED)[-1] == "resolved")
+    until(lambda: statuses(stack, NOT_EMBEDDED)[-1] == "resolved")
 
 
 def test_a_killed_monitor_says_each_turn_of_an_alert_once_and_forgets_none(stack: Stack) -> None:
@@ -147,13 +151,13 @@ def test_a_killed_monitor_says_each_turn_of_an_alert_once_and_forgets_none(stack
         publish(stack, lamp(10 * round_, "delete"))
         if before.random() < 0.5:
             killer.kill("monitor")  # before or while it is noticed
-        until(lambda: told(stack, BROKEN)[-1:] == ["firing"], why=lambda: stack.tail("monitor"))
+        until(lambda: statuses(stack, BROKEN)[-1:] == ["firing"], why=lambda: stack.tail("monitor"))
         killer.kill("monitor")  # while it fires
         publish(stack, lamp(10 * round_ + 1))
         killer.kill("monitor")  # before or while it is noticed
-        until(lambda: told(stack, BROKEN)[-1:] == ["resolved"], why=lambda: stack.tail("monitor"))
-        assert told(stack, BROKEN) == ["firing", "resolved"] * round_, alerts(stack)
+        until(lambda: statuses(stack, BROKEN)[-1:] == ["resolved"], why=lambda: stack.tail("monitor"))
+        assert statuses(stack, BROKEN) == ["firing", "resolved"] * round_, alerts(stack)
     for key in {alert.alert_key for alert in alerts(stack)}:
-        turns = [status for status in told(stack, key) if status != "updated"]
+        turns = [status for status in statuses(stack, key) if status != "updated"]
         assert turns[::2] == ["firing"] * len(turns[::2]), (key, turns)
         assert turns[1::2] == ["resolved"] * len(turns[1::2]), (key, turns)

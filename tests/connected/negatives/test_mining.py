@@ -11,27 +11,28 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from schemas.judgements import ActionStatistics, Judgement, Negative
-from services.negatives import facts, store
-from services.negatives.domain.candidates import Hit, Retrieved
-from services.negatives.domain.rules import Rules
-from services.negatives.facts import Facts
-from services.negatives.miner import Live, Miner, Upkeep
+from services.negatives import store
+from services.negatives.domain.candidates import Retrieved, RetrievedProduct
+from services.negatives.domain.refresh import RefreshPolicy
+from services.negatives.domain.rules import MiningRules
+from services.negatives.evidence import EvidenceHandler, published_negatives
+from services.negatives.miner import LiveIndex, Miner
 from services.negatives.settings import Settings
-from services.negatives.store import Store
-from shared.adapters.kafka import KafkaPublisher
+from services.negatives.store import EvidenceStore
 from shared.clock import SystemClock
-from shared.compacted import CompactedTopic
 from shared.errors import FencedError, PoisonError, TransientError
 from shared.infrastructure import topics
-from shared.loop import PartitionLoop, Reading
-from shared.partitioning import partition_of
+from shared.kafka.compacted import CompactedTopic
+from shared.kafka.partitioning import partition_of
+from shared.kafka.publisher import KafkaPublisher
 from shared.records import Batch, Outgoing, Partition, Record
+from shared.streaming.loop import PartitionLoop, Subscription
 
 pytestmark = pytest.mark.connected
 PARTITIONS = 2
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
-RULES = Rules(number=4, margin=0.9, hard=0.8, medium=0.6)
-UPKEEP = Upkeep(records=100, every=timedelta(hours=1))
+RULES = MiningRules(number=4, margin=0.9, hard=0.8, medium=0.6)
+UPKEEP = RefreshPolicy(records=100, every=timedelta(hours=1))
 PATIENCE = 60
 SCORES = {"best": 0.9, "b": 0.7, "c": 0.6, "d": 0.5, "e": 0.3, "twin": 0.89}
 
@@ -49,15 +50,17 @@ class FakeIndex:
     failing: set[str] = field(default_factory=set)
 
     async def live(self):
-        return Live("g1", self.model)
+        return LiveIndex("g1", self.model)
 
     async def retrieve(self, query, wanted):
         self.asked.append(query)
         if query in self.failing:
             raise TransientError("a shard did not answer")
-        found = tuple(Hit(product_id=name, dense=it, lexical=None) for name, it in SCORES.items())
+        found = tuple(
+            RetrievedProduct(product_id=name, dense=it, lexical=None) for name, it in SCORES.items()
+        )
         scores = {name: SCORES[name] for name in wanted.positives if name in SCORES}
-        return Retrieved(generation="g1", fingerprint=self.model, hits=found, scores=scores, alike=())
+        return Retrieved(generation="g1", fingerprint=self.model, hits=found, scores=scores, identities=())
 
 
 @dataclass
@@ -106,7 +109,7 @@ class Bus:
 class Process:
     """A worker process without the bus around it."""
 
-    store: Store
+    store: EvidenceStore
     bus: Bus
     index: FakeIndex
     clock: ManualClock
@@ -114,15 +117,17 @@ class Process:
     records: FakeRecords = field(default_factory=FakeRecords)
 
     def __post_init__(self):
-        self.facts = Facts(self.store, objective=RULES.objective, clock=self.clock, published=self._published)
-        self.miner = Miner(self.facts, self.store, self.index, publisher=self.bus, clock=self.clock)
+        self.evidence = EvidenceHandler(
+            self.store, objective=RULES.objective, clock=self.clock, published=self._published
+        )
+        self.miner = Miner(self.evidence, self.store, self.index, publisher=self.bus, clock=self.clock)
 
     async def _published(self):
         return [(it.query, it.product_id) for it in self.bus.negatives().values()]
 
     async def assign(self):
         for number in range(PARTITIONS):
-            self.next[number] = await self.facts.assigned(Partition(Judgement.topic, number)) or 0
+            self.next[number] = await self.evidence.assigned(Partition(Judgement.topic, number)) or 0
 
     async def judged(self, *told):
         """Hand over judgements, each as the record that it is on the topic."""
@@ -130,7 +135,9 @@ class Process:
             at = Partition(Judgement.topic, partition_of(key or b"", PARTITIONS))
             record = Record(at, self.next[at.number], key, value, self.clock.moment)
             self.next[at.number] += 1
-            await self.facts.handle(at, Batch([(record, self.facts.decode(record))], self.next[at.number]))
+            await self.evidence.handle(
+                at, Batch([(record, self.evidence.decode(record))], self.next[at.number])
+            )
 
     async def watch(self, upkeep=UPKEEP):
         await self.miner.watch(RULES, upkeep, self.records)
@@ -166,7 +173,7 @@ def start(redis, namespace):
     clock, bus, index = ManualClock(), Bus(), FakeIndex()
 
     async def begin():
-        process = Process(Store(redis, namespace=namespace, partitions=PARTITIONS), bus, index, clock)
+        process = Process(EvidenceStore(redis, namespace=namespace, partitions=PARTITIONS), bus, index, clock)
         await process.assign()
         return process
 
@@ -359,7 +366,7 @@ async def test_what_is_right_together_for_another_query_is_no_negative(start):
 async def test_a_query_of_many_things_does_not_say_that_they_belong_together(start):
     process = await start()
     await process.judged(judgement("shoe", "best", 5))
-    many = [judgement("gift", f"thing{number}", 5) for number in range(RULES.together - 1)]
+    many = [judgement("gift", f"thing{number}", 5) for number in range(RULES.co_positive_limit - 1)]
     await process.judged(*many, judgement("gift", "best", 5))
     await process.mine()
     await process.judged(judgement("gift", "d", 5))  # one too many
@@ -408,11 +415,13 @@ async def settings(kafka, redis_url, topic_prefix, namespace):
 
 async def test_it_reads_from_a_broker_and_writes_to_it(settings, redis, namespace):
     publisher, clock = KafkaPublisher(settings), SystemClock()
-    state = Store(redis, namespace=namespace, partitions=PARTITIONS)
-    known = Facts(state, objective=RULES.objective, clock=clock, published=partial(facts.published, settings))
+    state = EvidenceStore(redis, namespace=namespace, partitions=PARTITIONS)
+    known = EvidenceHandler(
+        state, objective=RULES.objective, clock=clock, published=partial(published_negatives, settings)
+    )
     miner = Miner(known, state, FakeIndex(), publisher=publisher, clock=clock)
-    reading = Reading(name="negatives", topics=(Judgement.topic,))
-    loop = PartitionLoop(settings, known, reading=reading, publisher=publisher, clock=clock)
+    subscription = Subscription(name="negatives", topics=(Judgement.topic,))
+    loop = PartitionLoop(settings, known, subscription=subscription, publisher=publisher, clock=clock)
     negatives = CompactedTopic(settings, Negative.topic)
     parts = (publisher, negatives, loop)
     for part in parts:

@@ -12,9 +12,9 @@ import pytest
 
 from schemas.catalogue import ProductChange
 from schemas.judgements import ActionStatistics, Judgement
-from services.negatives.facts import published
-from shared.adapters.kafka import KafkaPublisher
+from services.negatives.evidence import published_negatives
 from shared.infrastructure.stack import Stack
+from shared.kafka.publisher import KafkaPublisher
 from shared.ports import outgoing
 from tests.connected.installation import installation
 
@@ -74,7 +74,7 @@ def until(holds: Callable[[], bool]) -> None:
 
 
 def negatives(stack: Stack) -> set[str]:
-    found = asyncio.run(published(stack.settings))
+    found = asyncio.run(published_negatives(stack.settings))
     assert {query for query, _ in found} <= {QUERY}
     return {product_id for _, product_id in found}
 

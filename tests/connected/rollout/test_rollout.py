@@ -19,20 +19,21 @@ from schemas.base import Message
 from schemas.control import Rollout
 from schemas.topics import index_records
 from services.cli.rollout import app
-from services.cli.verification.index import verify_index
 from services.embedder.settings import Settings as EmbedderSettings
+from services.lab.verification.index import verify_index
 from services.rollout.app import build as build_rollout
 from services.rollout.settings import Settings as RolloutSettings
 from services.search.app import build as build_search
 from services.search.settings import Settings as SearchSettings
-from shared.adapters.kafka import KafkaPublisher, partition_counts
-from shared.adapters.redis import connect
+from shared.cluster.registry import OwnerRegistry
+from shared.generations.rollout_log import RolloutLog, read_rollouts
 from shared.infrastructure.running import discover
 from shared.infrastructure.stack import Stack
+from shared.kafka.client import partition_counts
+from shared.kafka.publisher import KafkaPublisher
 from shared.ports import outgoing
-from shared.registry import Registry
-from shared.rollout_log import RolloutLog, read_rollouts
-from shared.worker import Worker
+from shared.process.worker import Worker
+from shared.state.redis import connect
 from tests.connected.installation import installation
 from tests.connected.killing import until, until_ready
 from tests.connected.rollout.candidates import NOW, hostile, perturbed, record
@@ -58,12 +59,12 @@ class Workers(threading.Thread):
         self.start()
         for worker in self._workers:
             worker.server.bind()
-            self._do(worker.start_parts())
+            self._do(worker.start())
         return self
 
     def __exit__(self, *_: object) -> None:
         for worker in self._workers:
-            self._do(worker.stop_parts())
+            self._do(worker.stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self.join()
 
@@ -137,7 +138,7 @@ class Shop:
         async def count() -> int:
             redis = connect(self.stack.settings)
             try:
-                owners = await Registry(redis, self.stack.settings.namespace, generation).owners()
+                owners = await OwnerRegistry(redis, self.stack.settings.namespace, generation).owners()
             finally:
                 await redis.aclose()
             return sum(owner.documents for owner in owners)

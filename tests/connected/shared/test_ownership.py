@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from redis.asyncio import Redis
 
+from shared.cluster.assignment import AssignmentSpec, PartitionAssignment
 from shared.errors import TransientError
-from shared.ownership import Claim, Ownership
 
 pytestmark = pytest.mark.connected
 
@@ -34,8 +34,8 @@ async def test_a_partition_that_could_not_be_begun_is_taken_again_when_the_broke
     redis_url, namespace
 ):
     redis, holder = Redis.from_url(redis_url), Holder()
-    claim = Claim(base=f"{namespace}:lease", member="one", partitions=2, ttl=timedelta(seconds=30))
-    ownership = Ownership(redis, claim, holder)
+    claim = AssignmentSpec(base=f"{namespace}:lease", member="one", partitions=2, ttl=timedelta(seconds=30))
+    ownership = PartitionAssignment(redis, claim, holder)
     with pytest.raises(TransientError):
         await ownership.tick()
     holder.broken = False

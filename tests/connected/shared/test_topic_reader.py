@@ -4,14 +4,15 @@ import asyncio
 
 import pytest
 
+from schemas.base import milliseconds
 from schemas.control import OffsetRange
-from shared.adapters.kafka import KafkaPublisher
 from shared.errors import ConfigurationError, TransientError
 from shared.infrastructure.process import free_port
 from shared.infrastructure.topics import apply
+from shared.kafka.publisher import KafkaPublisher
+from shared.kafka.topic_reader import TopicReader
 from shared.records import Outgoing, Partition
 from shared.settings import Settings
-from shared.topic_reader import TopicReader
 
 pytestmark = pytest.mark.connected
 TOPIC = "search.events.v1"
@@ -47,6 +48,11 @@ async def test_everything_there_is_then_what_is_new_each_once(settings):
         assert reader.ends == {Partition(TOPIC, 0): 34, Partition(TOPIC, 1): 34, Partition(TOPIC, 2): 34}
 
 
+async def test_of_topics_that_do_not_exist_there_is_nothing_to_read(settings):
+    async with TopicReader(settings, ["no.such.topic"]) as reader:
+        assert await values(reader.news()) == []
+
+
 async def test_the_last_of_each_partition(settings):
     await write(settings, *range(50), 48)
     async with TopicReader(settings, [TOPIC]) as reader:
@@ -78,3 +84,17 @@ async def test_a_broker_that_is_away_is_said():
     with pytest.raises(TransientError, match="no broker answers"):
         async with TopicReader(Settings(kafka=f"127.0.0.1:{free_port()}"), [TOPIC]):
             pytest.fail("nobody is there")
+
+
+async def test_what_was_appended_since_and_everything_again(settings):
+    await write(settings, *range(9))
+    async with TopicReader(settings, [TOPIC]) as reader:
+        before = [record async for record in reader.news()]
+        since = max(milliseconds(record.timestamp) for record in before) + 1
+        assert await reader.offset_at(Partition(TOPIC, 0), since) is None
+        await write(settings, 9, 10)
+        assert await values(reader.since(since)) == [9, 10]
+        assert await reader.offset_at(Partition(TOPIC, 0), since) == 3
+        assert await values(reader.since(0)) == list(range(11))
+        reader.rewind(TOPIC)
+        assert await values(reader.news()) == list(range(11))

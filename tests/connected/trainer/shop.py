@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from schemas.base import Message
 from schemas.catalogue import ProductChange
 from schemas.judgements import ActionStatistics, Judgement, Negative
-from shared.adapters.kafka import KafkaPublisher
+from shared.kafka.publisher import KafkaPublisher
 from shared.ports import outgoing
 from shared.records import Outgoing
 from shared.settings import Settings

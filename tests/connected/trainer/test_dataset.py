@@ -10,15 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from schemas.catalogue import ProductChange
+from schemas.catalogue import Acceptance, ProductChange
 from schemas.control import OffsetRange
 from schemas.judgements import Judgement, Negative
-from services.trainer import datasets
-from services.trainer.dataset_settings import DatasetSettings
-from services.trainer.sources import parse
+from services.trainer.dataset import build as datasets
+from services.trainer.dataset.settings import DatasetSettings
+from services.trainer.dataset.sources import parse_ranges
 from shared.errors import ConfigurationError
 from shared.infrastructure.topics import apply, diff
-from shared.records import Outgoing
+from shared.kafka.topic_reader import TopicReader
+from shared.records import Outgoing, Record
 from tests.connected.trainer.shop import NOW, QUERIES, judged, send, shop
 
 pytestmark = pytest.mark.connected
@@ -86,7 +87,7 @@ def test_what_is_not_built_again_bit_for_bit_is_told_and_why(settings):
 
 def test_a_manifest_whose_files_differ_is_told_and_why(settings):
     send(settings, shop())
-    origin = asyncio.run(datasets.present(settings))
+    origin = asyncio.run(datasets.present_inputs(settings))
     whole = asyncio.run(datasets.build(settings, origin)).manifest
     # What a compaction would leave: the same range, with fewer messages in it.
     ranges = tuple(
@@ -95,7 +96,7 @@ def test_a_manifest_whose_files_differ_is_told_and_why(settings):
     )
     part = asyncio.run(
         datasets.build(
-            settings, datasets.Origin.of(whole.model_copy(update={"ranges": ranges}), code_version="")
+            settings, datasets.DatasetInputs.of(whole.model_copy(update={"ranges": ranges}), code_version="")
         )
     )
     before = whole.model_copy(update={"files": {"pairs.jsonl": "0" * 64}})
@@ -107,14 +108,14 @@ def test_a_manifest_whose_files_differ_is_told_and_why(settings):
 
 def test_only_the_judgements_that_are_named_go_in(settings):
     send(settings, shop())
-    origin = asyncio.run(datasets.present(settings, judgements=parse(["0:0-10", "1:5-8"])))
+    origin = asyncio.run(datasets.present_inputs(settings, judgements=parse_ranges(["0:0-10", "1:5-8"])))
     found = asyncio.run(datasets.build(settings, origin, name="part"))
     assert found.manifest.records[Judgement.topic] == 13
     beyond = (OffsetRange(topic=Judgement.topic, partition=0, start=0, end=10**6),)
     with pytest.raises(ConfigurationError, match="ends at"):
         asyncio.run(datasets.build(settings, replace(origin, ranges=beyond)))
     with pytest.raises(ConfigurationError, match="partition:start-end"):
-        parse(["0:9-3"])
+        parse_ranges(["0:9-3"])
 
 
 def test_judgements_and_negatives_are_not_compacted_for_a_week(settings):
@@ -123,3 +124,31 @@ def test_judgements_and_negatives_are_not_compacted_for_a_week(settings):
         it = found[settings.topic_prefix + topic]
         assert it.wanted.config["min.compaction.lag.ms"] == str(7 * 24 * 3600 * 1000)
         assert it.action == "unchanged"
+
+
+def test_a_source_that_went_back_counts_in_the_data_sets_that_name_its_acceptance(settings):
+    """One that was built before is built again as it was."""
+
+    async def last_change() -> Record:
+        async with TopicReader(settings, [ProductChange.topic]) as reader:
+            return max([record async for record in reader.news()], key=lambda record: record.timestamp)
+
+    def titles(inputs: datasets.DatasetInputs) -> set[str]:
+        return {product.text for product in asyncio.run(datasets.build(settings, inputs)).products}
+
+    send(settings, shop())
+    send(
+        settings,
+        [
+            ProductChange(
+                product_id="p1", op="upsert", version=0, event_time=NOW, fields={"title": "restored"}
+            )
+        ],
+    )
+    before = asyncio.run(datasets.present_inputs(settings))
+    since = asyncio.run(last_change()).timestamp
+    send(settings, [Acceptance(source="version", since=since, requested_at=since)])
+    assert "restored" in titles(asyncio.run(datasets.present_inputs(settings)))
+    assert "restored" not in titles(before)
+    of_before = tuple(part for part in before.ranges if part.topic != Acceptance.topic)
+    assert titles(replace(before, ranges=of_before)) == titles(before), "data sets of before name none"

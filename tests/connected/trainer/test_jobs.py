@@ -12,25 +12,34 @@ from uuid import uuid4
 import pytest
 
 from schemas.control import Model, TrainingJob
-from services.trainer.domain.job import ENDED
-from services.trainer.task import LOG, RESULT, TASK, folder_of
-from shared.compacted import CompactedTopic, read_once
+from services.trainer.jobs.domain.job import ENDED
+from services.trainer.jobs.task import LOG, RESULT, TASK, folder_of
 from shared.infrastructure.process import Process, free_port
 from shared.infrastructure.topics import apply
+from shared.kafka.compacted import CompactedTopic, read_once
 from shared.settings import Settings
+from tests.connected.trainer.gated_job import GATE
 from tests.connected.trainer.shop import send, shop
 from tests.unit.trainer.tiny import tiny_model
 
 pytestmark = [pytest.mark.connected, pytest.mark.timeout(600)]
 PATIENCE = 240.0
-SLOW = {"epochs": 24, "patience": 24, "checkpoint_steps": 1, "queries": 2, "validation_products": 8}
+STEP_BY_STEP = {
+    "epochs": 4,
+    "patience": 4,
+    "checkpoint_steps": 1,
+    "queries": 2,
+    "validation_products": 8,
+}
 
 
 class Trainers:
     """Trainer processes of one installation."""
 
-    def __init__(self, settings: Settings, model: Path) -> None:
+    def __init__(self, settings: Settings, model: Path, gate: Path) -> None:
         self.settings = settings
+        os.mkfifo(gate)
+        self._gate = os.open(gate, os.O_RDWR)  # so that neither side waits for the other to open it
         self._environment = {
             **os.environ,
             "HEADRACE_KAFKA": settings.kafka,
@@ -45,6 +54,7 @@ class Trainers:
             "HEADRACE_MODEL__THREADS": "1",
             "OMP_NUM_THREADS": "1",
             "HEADRACE_DATASET__SHOPPERS": "1",
+            GATE: str(gate),
         }
         self._running: list[Process] = []
 
@@ -52,7 +62,7 @@ class Trainers:
         port = free_port()
         log = self.settings.data_dir / f"trainer-{port}.log"
         process = Process(
-            [sys.executable, "-m", "services.trainer"],
+            [sys.executable, "-m", "tests.connected.trainer.gated_trainer"],
             log=log,
             environment={**self._environment, "HEADRACE_TRAINER__PORT": str(port)},
         )
@@ -60,9 +70,14 @@ class Trainers:
         self._running.append(process)
         return process
 
+    def let_learn(self, steps: int) -> None:
+        """Let the job learn so many steps more; at the next one it waits."""
+        os.write(self._gate, b"." * steps)
+
     def stop(self) -> None:
         for process in self._running:
             process.stop()
+        os.close(self._gate)
 
     def ask(self, **changes: object) -> str:
         job_id = f"test/../{uuid4().hex}"  # an id that must not become a path
@@ -119,24 +134,27 @@ def trainers(
     settings.data_dir.mkdir()
     asyncio.run(apply(settings))
     send(settings, shop())
-    running = Trainers(settings, tiny_model(tmp_path / "base"))
+    running = Trainers(settings, tiny_model(tmp_path / "base"), tmp_path / "gate")
     yield running
     running.stop()
 
 
 def test_a_job_is_done_once_whatever_becomes_of_its_workers(trainers: Trainers) -> None:
-    worker, job_id = trainers.start(), trainers.ask(options=SLOW)
+    worker, job_id = trainers.start(), trainers.ask(options=STEP_BY_STEP)
+    trainers.let_learn(5)
     trainers.until(job_id, learning)
     assert worker.stop() == 0
     left = trainers.until(job_id, lambda job: job.status == "requested")
     assert left.attempt == 0  # to be told to stop is no failed attempt
 
     worker = trainers.start()
+    trainers.let_learn(5)
     trainers.until(job_id, lambda job: learning(job) and job.progress > left.progress)
     assert worker.pid is not None
     os.kill(worker.pid, SIGKILL)
 
     trainers.start()
+    trainers.let_learn(1000)
     done = trainers.until(job_id, lambda job: job.status in {"succeeded", "failed"})
     assert (done.status, done.attempt, done.error) == ("succeeded", 2, "")
     models = asyncio.run(read_once(trainers.settings, Model.topic)).items

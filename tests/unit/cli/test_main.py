@@ -9,12 +9,30 @@ from pathlib import Path
 
 import pytest
 
-from services.cli.main import COMMANDS
+from services.cli.main import COMMANDS, EXTRAS, CommandEntry, load
+from shared.errors import ConfigurationError
 
 HEAVY = ("torch", "faust", "faiss", "aiokafka", "redis", "sentence_transformers", "tantivy", "pydantic")
+ROOT = Path(__file__).parents[3]
+GROUPS = {
+    "alerts": {"tail", "resolve"},
+    "bench": {"ingest", "judgements", "learn", "shards", "drift"},
+    "canaries": {"add", "remove", "list", "import", "run"},
+    "config": {"show"},
+    "dataset": {"build", "show"},
+    "dlq": {"list", "show", "replay"},
+    "drift": {"status"},
+    "judgements": {"show", "export", "rebuild"},
+    "models": {"list", "show", "import"},
+    "rollout": {"status", "backfill", "promote", "rollback", "retire"},
+    "schemas": {"export", "validate"},
+    "topics": {"list", "diff", "apply"},
+    "verify": {"index", "judgements"},
+}
+"""The commands that have commands of their own; the others are one each."""
 
 
-def headrace(*arguments: str) -> subprocess.CompletedProcess[str]:
+def in_a_process(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "services.cli.main", *arguments],
         capture_output=True,
@@ -25,9 +43,20 @@ def headrace(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_help_lists_every_command_with_its_line() -> None:
-    shown = headrace("--help").stdout
+    shown = in_a_process("--help").stdout
     for name, entry in COMMANDS.items():
         assert (f" {name} " in shown and entry.help in shown) is not entry.hidden, name
+
+
+def test_every_module_of_the_package_is_a_command_or_prints_for_one() -> None:
+    modules = {path.stem for path in (ROOT / "services" / "cli").glob("*.py")}
+    assert {entry.target.partition(":")[0].rpartition(".")[2] for entry in COMMANDS.values()} == modules - {
+        "__init__",
+        "main",
+        "dataset_view",
+        "log_view",
+        "progress",
+    }
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -41,19 +70,76 @@ def test_help_imports_nothing_heavy() -> None:
     assert not {module.partition(".")[0] for module in done.stderr.split()} & set(HEAVY)
 
 
-def test_an_unknown_command_is_answered_with_the_nearest_one() -> None:
+@pytest.mark.parametrize("command", ["config", "verify", "topics", "schemas", "judgements", "bench"])
+def test_the_help_of_a_command_that_needs_no_model_loads_none(command: str) -> None:
+    program = (
+        "import sys, services.cli.main as m\n"
+        f"try: m.app([{command!r}, '--help'])\n"
+        "except SystemExit: pass\n"
+        "print(*sorted(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "torch" not in done.stderr.split()
+
+
+def test_an_unknown_command_is_answered_with_the_nearest_one(headrace) -> None:
     done = headrace("topcs")
-    assert done.returncode == 2
-    assert "topics" in done.stderr
+    assert done.code == 2
+    assert "topics" in done.usage
 
 
-def test_a_wrong_setting_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "nearest"),
+    [
+        (("search", "lamp", "--mod", "dense"), "--mode"),
+        (("simulate", "--session", "5"), "--sessions"),
+        (("evaluate", "--dat", "."), "--data"),
+        (("dlq", "replay", "t", "--reasons", "x"), "--reason"),
+        (("train", "--job"), "--jobs"),
+        (("demo", "--exits"), "--exit"),
+    ],
+)
+def test_an_unknown_option_is_answered_with_the_nearest_one(headrace, arguments, nearest) -> None:
+    done = headrace(*arguments)
+    assert (done.code, done.out) == (2, "")
+    assert "No such option" in done.usage
+    assert nearest in done.usage
+
+
+@pytest.mark.parametrize(
+    ("group", "mistyped", "nearest"), [("dlq", "repay", "replay"), ("topics", "dif", "diff")]
+)
+def test_an_unknown_command_of_a_group_is_answered_with_the_nearest_one(headrace, group, mistyped, nearest):
+    done = headrace(group, mistyped)
+    assert done.code == 2
+    assert nearest in done.usage
+
+
+def test_without_arguments_the_help_is_shown(headrace) -> None:
+    done = headrace()
+    assert done.code == 2
+    assert "Usage: headrace" in done.out + done.err
+
+
+def test_the_version_is_shown(headrace) -> None:
+    done = headrace("--version")
+    assert done.code == 0
+    assert re.match(r"headrace (\d|, from a source tree)", done.out)
+
+
+def test_a_wrong_setting_is_one_line_and_exit_code_2(headrace, monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HEADRACE_CONFIG", "")  # --config sets it: it must be as it was afterwards
     file = tmp_path / "headrace.toml"
     file.write_text("partitions = 0\n")
     done = headrace("--config", str(file), "config", "show")
-    assert done.returncode == 2
-    assert done.stderr.startswith("headrace: configuration: partitions: ")
-    assert len(done.stderr.splitlines()) == 1
+    assert done.code == 2
+    assert done.error.startswith("configuration: partitions: ")
+
+
+def test_a_configuration_file_that_is_not_there_is_an_error(headrace) -> None:
+    done = headrace("--config", "missing.toml", "config", "show")
+    assert done.code == 2
+    assert "missing.toml" in done.usage
 
 
 def test_a_command_can_be_stopped_where_signals_without_a_handler_are_ignored() -> None:
@@ -72,8 +158,50 @@ def handles(pid: int, number: int) -> bool:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_answers_help(name: str) -> None:
-    module = COMMANDS[name].target.partition(":")[0].replace(".", "/")
-    if not (Path(__file__).parents[3] / f"{module}.py").exists():
-        pytest.skip("not written yet")
-    assert headrace(name, "--help").returncode == 0
+def test_every_command_answers_help_within_the_terminal(headrace, name: str) -> None:
+    done = headrace(name, "--help")
+    assert done.code == 0
+    assert f"Usage: headrace {name}" in " ".join(done.out.split())
+    assert done.fits()
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_has_the_commands_that_it_had(headrace, group: str) -> None:
+    assert set(load(group).commands) == GROUPS[group]  # type: ignore[attr-defined]  it is a group
+    for command in GROUPS[group]:
+        assert headrace(group, command, "--help").code == 0
+
+
+@pytest.mark.parametrize(("package", "extra"), EXTRAS.items())
+def test_a_package_that_is_missing_is_named_with_what_installs_it(
+    headrace, monkeypatch, tmp_path: Path, package: str, extra: str
+) -> None:
+    name = f"needs_{package}"
+    (tmp_path / f"{name}.py").write_text(f"import {package}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setitem(COMMANDS, "search", CommandEntry(f"{name}:app", "needs a package"))
+    done = headrace("search", "lamp")
+    assert done.code == 2
+    assert done.error == f"`headrace search` needs the package {package}: pip install 'headrace[{extra}]'"
+
+
+def test_a_package_that_no_extra_has_is_named_alone(monkeypatch, tmp_path: Path) -> None:
+    (tmp_path / "needs_something.py").write_text("import something_else\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(COMMANDS, "odd", CommandEntry("needs_something:app", ""))
+    with pytest.raises(ConfigurationError, match=r"needs the package something_else$"):
+        load("odd")
+
+
+def test_a_command_whose_module_is_not_installed_says_so(monkeypatch) -> None:
+    monkeypatch.setitem(COMMANDS, "odd", CommandEntry("no_such_module:app", ""))
+    with pytest.raises(ConfigurationError, match="`headrace odd` is not part of this installation"):
+        load("odd")
+
+
+def test_a_plain_function_is_a_command_too(headrace, monkeypatch, tmp_path: Path) -> None:
+    (tmp_path / "plain_command.py").write_text("def say(word: str) -> None:\n    print(word)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(COMMANDS, "search", CommandEntry("plain_command:say", "says a word"))
+    assert headrace("search", "hello").out == "hello\n"

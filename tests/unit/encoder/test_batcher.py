@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 import numpy as np
 import pytest
 
-from shared.encoder.batcher import CoalescingEncoder, Passes
+from shared.encoder.batcher import CoalescingEncoder, EncoderThreads
 from shared.errors import FatalError, TransientError
 from shared.ports import Vectors
 from shared.testing.encoder import FakeEncoder
@@ -185,7 +185,7 @@ async def test_callers_are_told_when_it_stops(gated: GatedEncoder) -> None:
 
 
 async def test_what_is_asked_in_the_background_leaves_a_core_to_the_others_and_goes_after_them() -> None:
-    passes, live, candidate = Passes(), GatedEncoder(threads=2), GatedEncoder(threads=2)
+    passes, live, candidate = EncoderThreads(), GatedEncoder(threads=2), GatedEncoder(threads=2)
     fronts = [CoalescingEncoder(each, passes=passes) for each in (live, candidate)]
     fronts[1].background = True
     for front in fronts:
@@ -206,7 +206,7 @@ async def test_what_is_asked_in_the_background_leaves_a_core_to_the_others_and_g
 
 
 async def test_with_one_core_a_background_pass_is_small(gated: GatedEncoder) -> None:
-    passes = Passes()
+    passes = EncoderThreads()
     front = CoalescingEncoder(gated, passes=passes)
     front.background = True
     await front.start()

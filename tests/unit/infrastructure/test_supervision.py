@@ -5,17 +5,17 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.infrastructure.supervision import Backoff, Verdict, decide
+from shared.infrastructure.supervision import Backoff, RestartVerdict, decide
 
 SHORT = timedelta(seconds=1)
 
 
 def test_one_that_ended_on_purpose_is_left_alone() -> None:
-    assert decide(0, uptime=SHORT, failures=3).verdict is Verdict.LEAVE
+    assert decide(0, uptime=SHORT, failures=3).verdict is RestartVerdict.LEAVE
 
 
 def test_one_whose_configuration_is_wrong_is_given_up() -> None:
-    assert decide(2, uptime=SHORT, failures=0).verdict is Verdict.GIVE_UP
+    assert decide(2, uptime=SHORT, failures=0).verdict is RestartVerdict.GIVE_UP
 
 
 def test_failures_in_a_row_wait_twice_as_long_each_time_up_to_a_limit() -> None:

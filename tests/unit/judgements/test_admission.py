@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.base import milliseconds
 from schemas.search import SearchEvent, SearchQuery
 from services.judgements.domain.admission import (
     AdmittedEvent,
@@ -12,12 +13,11 @@ from services.judgements.domain.admission import (
     StreamClock,
     admit_event,
     admit_query,
-    milliseconds,
 )
-from services.judgements.domain.rules import Rules
+from services.judgements.domain.rules import JoinRules
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
-RULES = Rules()
+RULES = JoinRules()
 
 
 def event(action="click", product="p1", at=NOON, **fields):
@@ -66,18 +66,18 @@ def test_names_of_one_action_are_one_action(name, action):
 
 
 def test_unknown_actions_count_under_their_own_name_when_the_shop_wants_it():
-    assert admit(event("Try_On"), Rules(keep_unknown_actions=True)).action.action == "try_on"
+    assert admit(event("Try_On"), JoinRules(keep_unknown_actions=True)).action.action == "try_on"
 
 
 def test_impression_events_count_when_answers_do_not():
-    assert admit(event("impression"), Rules(impressions="events")).action.action == "impression"
+    assert admit(event("impression"), JoinRules(impressions="events")).action.action == "impression"
 
 
 @given(early=st.integers(0, 10**9), offset=st.integers(-(10**10), 10**10))
 def test_event_time_stays_near_the_time_of_writing(early, offset):
     written = NOON - timedelta(seconds=early)
     claimed = written + timedelta(seconds=offset)
-    moment = admit(event(at=claimed), Rules(grace=timedelta(days=36500)), written=written).action.moment
+    moment = admit(event(at=claimed), JoinRules(grace=timedelta(days=36500)), written=written).action.moment
     assert milliseconds(written - RULES.retention) <= moment <= milliseconds(written + timedelta(minutes=5))
 
 
@@ -113,8 +113,8 @@ def test_a_query_is_marked_when_its_events_do_not_count(fields, mark):
 
 
 def test_the_shopper_is_a_keyed_hash():
-    rules = Rules(salt=b"one")
+    rules = JoinRules(salt=b"one")
     assert re.fullmatch("[0-9a-f]{16}", rules.shopper("c1", None))
-    assert rules.shopper("c1") != Rules(salt=b"two").shopper("c1")
+    assert rules.shopper("c1") != JoinRules(salt=b"two").shopper("c1")
     assert rules.shopper(None, "c1") == rules.shopper("c1")
     assert rules.shopper(None, None) == ""

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.judgements.domain.counts import Pair, Tally, first_day
+from services.judgements.domain.counts import OutcomeTally, QueryProduct, first_day
 
 DAY = 20_778
 outcomes = st.lists(
@@ -18,7 +18,7 @@ outcomes = st.lists(
 
 
 def tally_of(rows):
-    tally = Tally()
+    tally = OutcomeTally()
     for query, product, position, action, shopper, day in rows:
         tally.add(query, [(product, position)], action=action, shopper=shopper, day=day)
     return tally
@@ -54,4 +54,4 @@ def test_totals_by_position_are_all_pairs_together(rows):
 
 def test_a_shopper_who_comes_back_is_one_shopper():
     rows = [("q", "a", 1, "click", "s1", day) for day in (DAY - 4, DAY, DAY - 2)]
-    assert tally_of(rows).window(DAY)[Pair("q", "a")].shoppers == 1
+    assert tally_of(rows).window(DAY)[QueryProduct("q", "a")].shoppers == 1

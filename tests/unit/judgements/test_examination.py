@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.judgements.domain.counts import PairCounts, Totals
-from services.judgements.domain.examination import Evidence, fit, fit_looks, fit_trend
-from services.judgements.domain.expectations import Expectations, Trend, share_of
+from services.judgements.domain.examination import ExaminationEvidence, fit, fit_looks, fit_trend
+from services.judgements.domain.expectations import AttractionPrior, Expectations, share_of
 
 FALLING = [1.0, 0.55, 0.4, 0.3, 0.25]
 STEP = [1.0, 1.0, 0.5, 0.5, 0.15]
@@ -41,7 +41,7 @@ def shop(looks, *, seed, searches=3000, jitter=1.0, better_first=1.0, unknown=0.
 
 
 def fitted(pairs, totals):
-    evidence = Evidence(totals)
+    evidence = ExaminationEvidence(totals)
     for it in pairs:
         evidence.add(it)
     return fit(evidence, PRIOR)
@@ -104,7 +104,7 @@ def test_ten_times_the_same_shop_is_looked_at_alike(seed):
 
 def test_a_fixed_point_has_been_reached():
     pairs, totals = shop(FALLING, seed=5)
-    evidence = Evidence(totals)
+    evidence = ExaminationEvidence(totals)
     for it in pairs:
         evidence.add(it)
     shown = evidence.shown()
@@ -133,7 +133,7 @@ def test_a_trend_is_bounded_whatever_it_is_fitted_to(numbers):
 
 
 def test_nothing_shown_and_nothing_done_are_no_trouble():
-    assert fit(Evidence(), PRIOR) == Expectations(version=1)
+    assert fit(ExaminationEvidence(), PRIOR) == Expectations(version=1)
     shown = fitted([PairCounts({1: 3, 2: 1}, searches=3)], Totals(Counter({1: 3, 2: 1})))
     assert (shown.looks, shown.rates) == ({1: 1.0, 2: 1.0}, {})
     racing = fitted([PairCounts({1: 3, 2: 1}, searches=3)], Totals(actions={"click": Counter({1: 1})}))
@@ -154,8 +154,12 @@ def test_expectations_survive_being_stored():
 
 
 def test_figures_are_close_up_to_the_tolerance_and_only_when_they_are_of_the_same_things():
-    one = Expectations(looks={1: 1.0, 2: 0.5}, rates={"click": 0.1}, trends={"click": Trend(0.0, 0.2)})
-    near = Expectations(looks={1: 1.0, 2: 0.51}, rates={"click": 0.104}, trends={"click": Trend(0.01, 0.2)})
+    one = Expectations(
+        looks={1: 1.0, 2: 0.5}, rates={"click": 0.1}, trends={"click": AttractionPrior(0.0, 0.2)}
+    )
+    near = Expectations(
+        looks={1: 1.0, 2: 0.51}, rates={"click": 0.104}, trends={"click": AttractionPrior(0.01, 0.2)}
+    )
     assert one.close_to(near, 0.05)
     assert not one.close_to(near, 0.01)
     assert not one.close_to(Expectations(looks={1: 1.0}, rates=one.rates, trends=one.trends), 0.05)

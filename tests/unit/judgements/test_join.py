@@ -3,17 +3,17 @@ from datetime import timedelta
 import pytest
 
 from schemas.judgements import Outcome
-from services.judgements.domain.admission import MILLISECOND, Action, Shown
+from services.judgements.domain.admission import MILLISECOND, JoinableEvent, JoinableQuery
 from services.judgements.domain.join import encode_outcome, impressions, join
-from services.judgements.domain.rules import Rules
+from services.judgements.domain.rules import JoinRules
 
-RULES = Rules()
+RULES = JoinRules()
 NOON = 1_763_640_000_000
-SHOWN = Shown("red shoes", "Red  Shoes", "q1", "g1", NOON, "f" * 16, ("a", "b", "c"))
+SHOWN = JoinableQuery("red shoes", "Red  Shoes", "q1", "g1", NOON, "f" * 16, ("a", "b", "c"))
 
 
 def action(name="click", product="b", ordinal=0, after=timedelta(minutes=1), shopper=""):
-    return Action(name, product, ordinal, NOON + after // MILLISECOND, shopper)
+    return JoinableEvent(name, product, ordinal, NOON + after // MILLISECOND, shopper)
 
 
 def test_the_answer_knows_the_position_better_than_the_event():
@@ -43,7 +43,7 @@ def test_an_action_is_owed_to_its_query_for_as_long_as_its_kind_says(name, after
 
 def test_impressions_are_the_answer_in_order():
     assert impressions(SHOWN, RULES).items == (("a", 1), ("b", 2), ("c", 3))
-    assert impressions(SHOWN, Rules(impressions="events")) is None
+    assert impressions(SHOWN, JoinRules(impressions="events")) is None
     assert impressions(SHOWN._replace(product_ids=()), RULES) is None
 
 

@@ -6,31 +6,31 @@ from hypothesis import strategies as st
 from scipy.stats import gamma
 
 from schemas.judgements import Judgement
-from services.judgements.domain.counts import Pair, PairCounts
-from services.judgements.domain.expectations import Expectations, Trend
-from services.judgements.domain.judgement import Yardstick, follows, judge
+from services.judgements.domain.counts import PairCounts, QueryProduct
+from services.judgements.domain.expectations import AttractionPrior, Expectations
+from services.judgements.domain.judgement import ScoringContext, follows, judge
 from services.judgements.domain.statistics import (
-    Z95,
-    Objective,
+    BusinessObjective,
     estimate,
     estimates,
-    gamma_quantile,
     grade,
     integer_grade,
+    interval,
     value,
 )
 
 EXPECTED = Expectations(
     looks={1: 1.0, 2: 0.5, 3: 0.1},
     rates={"click": 0.3, "purchase": 0.03},
-    trends={"click": Trend(0.2, 0.5), "purchase": Trend(0.4, 1.0)},
+    trends={"click": AttractionPrior(0.2, 0.5), "purchase": AttractionPrior(0.4, 1.0)},
 )
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+ROUNDING = 1e-6
 numbers = st.integers(0, 10_000)
 
 
 def test_the_same_clicks_are_worth_more_at_a_worse_position():
-    objective = Objective()
+    objective = BusinessObjective()
     top = estimates(PairCounts({1: 100}, {"click": 20}), EXPECTED, objective)["click"]
     low = estimates(PairCounts({3: 100}, {"click": 20}), EXPECTED, objective)["click"]
     assert top.rate < 1 < low.rate
@@ -38,13 +38,14 @@ def test_the_same_clicks_are_worth_more_at_a_worse_position():
 
 def test_without_expectations_the_rate_is_that_of_the_average_product():
     assert estimate(0, 0.0, prior=1.0, weight=2.0).rate == 1.0
-    assert estimates(PairCounts({1: 5}, searches=5), Expectations(), Objective()) == {}
-    assert value({}, Objective()) == 1.0
+    assert estimates(PairCounts({1: 5}, searches=5), Expectations(), BusinessObjective()) == {}
+    assert value({}, BusinessObjective()) == 1.0
 
 
 def test_without_evidence_the_rate_is_what_the_ranking_says():
     seldom, often = (
-        estimates(PairCounts({3: number}, searches=100), EXPECTED, Objective())["click"] for number in (1, 10)
+        estimates(PairCounts({3: number}, searches=100), EXPECTED, BusinessObjective())["click"]
+        for number in (1, 10)
     )
     assert seldom.expected < often.expected < 1
     assert seldom.rate == pytest.approx(seldom.prior, abs=0.05)
@@ -62,13 +63,27 @@ def test_more_actions_are_a_higher_rate_and_more_expected_a_lower_one(count, exp
     def rate(more, looked_at):
         return estimate(count + more, expected + looked_at, prior=prior, weight=2.0).rate
 
-    assert rate(1, 0) > rate(0, 0) > rate(0, 1)
+    assert rate(1, 0) > rate(0, 0) >= rate(0, 1)
+    fall = (2 * prior + count) / (2 + expected) - (2 * prior + count) / (3 + expected)
+    assert rate(0, 0) - rate(0, 1) == pytest.approx(fall, abs=ROUNDING * (20 + count))
 
 
-@pytest.mark.parametrize("shape", [5.0, 10.0, 37.0, 1000.0])
-def test_quantiles_are_those_of_the_gamma_distribution(shape):
-    for z, share in ((-Z95, 0.025), (0.0, 0.5), (Z95, 0.975)):
-        assert gamma_quantile(shape, z) == pytest.approx(gamma(shape).ppf(share), rel=0.01)
+@pytest.mark.parametrize("shape", [0.1, 0.4, 1.0, 2.0, 3.0, 5.0, 10.0, 37.0, 1000.0])
+def test_an_interval_leaves_out_a_fortieth_on_each_side(shape):
+    low, high = interval(shape)
+    assert gamma(shape).cdf(low) == pytest.approx(0.025, rel=1e-9)
+    assert gamma(shape).sf(high) == pytest.approx(0.025, rel=1e-9)
+
+
+def test_one_action_has_the_lower_bound_of_the_gamma_distribution():
+    once = estimate(1, 1.0, prior=0.0, weight=1e-9)
+    assert once.low == pytest.approx(0.025318, abs=1e-6)  # -log(0.975): one Poisson event
+
+
+@pytest.mark.parametrize("shape", [0.0, 1e-9, 0.001, 0.004])
+def test_an_interval_holds_the_mean_also_where_nearly_all_is_at_zero(shape):
+    low, high = interval(shape)
+    assert low <= shape <= high
 
 
 @given(st.floats(0, 1e9), st.floats(0, 1e9))
@@ -86,8 +101,8 @@ def test_the_objective_decides_which_action_matters():
     clicked = PairCounts({1: 100}, {"click": 90})
     bought = PairCounts({1: 100}, {"click": 30, "purchase": 12})
     for objective, better, worse in (
-        (Objective(weights={"click": 1}), clicked, bought),
-        (Objective(weights={"purchase": 1}), bought, clicked),
+        (BusinessObjective(weights={"click": 1}), clicked, bought),
+        (BusinessObjective(weights={"purchase": 1}), bought, clicked),
     ):
         assert value(estimates(better, EXPECTED, objective), objective) > value(
             estimates(worse, EXPECTED, objective), objective
@@ -101,13 +116,19 @@ def test_the_objective_decides_which_action_matters():
     tampered=st.sampled_from(["", "rate", "prior", "expected", "low", "high"]),
 )
 def test_a_judgement_can_be_recomputed_from_itself(impressions, actions, searches, tampered):
-    by = Yardstick(expectations=EXPECTED, objective=Objective(), first=20_000, today=20_029, now=NOON)
-    told = Judgement.decode(judge(Pair("q", "p"), PairCounts(impressions, actions, 1, searches), by).encode())
-    assert follows(told, Objective())
-    assert not follows(told.model_copy(update={"value": told.value + 0.01}), Objective())
-    assert not follows(told, Objective(prior=5.0))
+    by = ScoringContext(
+        expectations=EXPECTED, objective=BusinessObjective(), first=20_000, today=20_029, now=NOON
+    )
+    told = Judgement.decode(
+        judge(QueryProduct("q", "p"), PairCounts(impressions, actions, 1, searches), by).encode()
+    )
+    assert follows(told, BusinessObjective())
+    assert not follows(told.model_copy(update={"value": told.value + 0.01}), BusinessObjective())
+    assert not follows(told, BusinessObjective(prior=5.0))
     if tampered:
         click = told.actions["click"]
         was = getattr(click, tampered)  # figures are rounded: a hundredth of 300 expected clicks is none
         click = click.model_copy(update={tampered: was + 0.01 + abs(was) / 100})
-        assert not follows(told.model_copy(update={"actions": {**told.actions, "click": click}}), Objective())
+        assert not follows(
+            told.model_copy(update={"actions": {**told.actions, "click": click}}), BusinessObjective()
+        )

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.monitor.domain.answers import (
-    Answer,
+from services.monitor.answers.domain.answers import (
     Bucket,
+    LoggedAnswer,
     WindowRule,
     assess,
     counted,
@@ -23,7 +23,7 @@ NOW = datetime(2026, 11, 21, 12, 0, 30, tzinfo=UTC)
 RULE = WindowRule()
 
 answers = st.builds(
-    Answer,
+    LoggedAnswer,
     asked_at=st.integers(-100_000, 1000).map(lambda seconds: NOW + timedelta(seconds=seconds)),
     products=st.none() | st.integers(0, 3),
     partial=st.booleans(),
@@ -69,7 +69,7 @@ def test_the_future_is_counted_now_and_the_distant_past_not_at_all():
 
 
 def test_a_front_end_that_does_not_say_what_it_showed_is_not_counted_as_empty():
-    silent = Answer(asked_at=NOW, products=None)
+    silent = LoggedAnswer(asked_at=NOW, products=None)
     assert tally([silent], now=NOW, rule=RULE) == ({}, 0)
 
 

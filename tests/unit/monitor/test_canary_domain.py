@@ -6,13 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.alerts import alert_key
 from schemas.judgements import Canary
-from services.monitor.domain import findings
-from services.monitor.domain.baseline import SETTLE, Baseline
-from services.monitor.domain.cause import cause_of
-from services.monitor.domain.observation import alert_key
-from services.monitor.domain.score import Score, score
-from services.monitor.domain.verdict import Circumstances, Memory, Rule, Verdict, judge, overall
+from services.monitor.canaries.domain import findings
+from services.monitor.canaries.domain.baseline import SETTLE, Baseline
+from services.monitor.canaries.domain.cause import cause_of
+from services.monitor.canaries.domain.score import Score, score
+from services.monitor.canaries.domain.verdict import (
+    CanaryRule,
+    CanaryVerdict,
+    Circumstances,
+    Memory,
+    judge,
+    overall,
+)
 
 SEEN = Circumstances("g1", datetime(2026, 11, 21, tzinfo=UTC), changed=False)
 CHANGED = Circumstances("g1", datetime(2026, 11, 21, tzinfo=UTC), changed=True)
@@ -22,10 +29,10 @@ products = st.lists(st.sampled_from([f"p{n}" for n in range(12)]), max_size=20)
 recalls = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])
 
 
-def run(results: list[float], canary: Canary = CANARY, memory: Memory | None = None) -> Verdict:
+def run(results: list[float], canary: Canary = CANARY, memory: Memory | None = None) -> CanaryVerdict:
     memory = memory or Memory()
     for recall in results:
-        verdict = judge(canary, Score(recall, recall), memory, rule=Rule(), seen=CHANGED)
+        verdict = judge(canary, Score(recall, recall), memory, rule=CanaryRule(), circumstances=CHANGED)
         memory = Memory.model_validate_json(verdict.memory.model_dump_json())
     return verdict
 
@@ -112,12 +119,12 @@ def test_a_step_right_after_a_change_is_a_bug_and_stays_one():
     verdict = run([1.0] * 5 + [0.25, 0.25, 0.0])
     assert verdict.memory.cause == "bug"
     assert findings.recall(verdict, SEEN).cause == "bug"
-    quiet = judge(CANARY, Score(0.25, 1.0), run([1.0] * 5).memory, rule=Rule(), seen=SEEN)
+    quiet = judge(CANARY, Score(0.25, 1.0), run([1.0] * 5).memory, rule=CanaryRule(), circumstances=SEEN)
     assert quiet.memory.cause == "unknown"
-    announced_late = judge(CANARY, Score(0.25, 1.0), quiet.memory, rule=Rule(), seen=CHANGED)
+    announced_late = judge(CANARY, Score(0.25, 1.0), quiet.memory, rule=CanaryRule(), circumstances=CHANGED)
     assert announced_late.memory.cause == "bug"
-    again = judge(CANARY, Score(0.25, 1.0), quiet.memory, rule=Rule(), seen=SEEN)
-    much_later = judge(CANARY, Score(0.25, 1.0), again.memory, rule=Rule(), seen=CHANGED)
+    again = judge(CANARY, Score(0.25, 1.0), quiet.memory, rule=CanaryRule(), circumstances=SEEN)
+    much_later = judge(CANARY, Score(0.25, 1.0), again.memory, rule=CanaryRule(), circumstances=CHANGED)
     assert much_later.memory.cause == "unknown"
 
 
@@ -130,12 +137,12 @@ def test_only_a_fall_has_a_cause(reference, before, value, changed):
 
 def test_a_fall_in_rank_is_told_only_while_recall_is_fine():
     memory = run([1.0] * 3).memory
-    deep = judge(CANARY, Score(1.0, 1 / 5), memory, rule=Rule(), seen=SEEN)
+    deep = judge(CANARY, Score(1.0, 1 / 5), memory, rule=CanaryRule(), circumstances=SEEN)
     said = findings.rank(deep, SEEN)
     assert said is not None
     assert said.breached
     assert "rank 5, usually at 1" in said.summary
-    broken = judge(CANARY, Score(0.25, 1 / 5), memory, rule=Rule(), seen=SEEN)
+    broken = judge(CANARY, Score(0.25, 1 / 5), memory, rule=CanaryRule(), circumstances=SEEN)
     assert findings.rank(broken, SEEN) is None
 
 
@@ -143,12 +150,12 @@ def test_overall_compares_with_the_references_of_the_same_canaries():
     good = run([1.0] * 4)
     fallen = run([1.0] * 4 + [0.0])
     new = run([0.25])
-    whole = overall([good, fallen, new], rule=Rule())
+    whole = overall([good, fallen, new], rule=CanaryRule())
     assert whole is not None
     assert (whole.recall, whole.reference, whole.canaries) == (0.5, 1.0, 2)
     assert whole.breached
     assert whole.low == ("c-1",)
-    assert overall([new], rule=Rule()) is None
+    assert overall([new], rule=CanaryRule()) is None
 
 
 @given(results=st.lists(recalls, min_size=1, max_size=30))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.judgements import Canary
-from services.cli import canary_files
+from services.monitor.canaries import files as canary_files
 from shared.errors import ConfigurationError
 
 
@@ -25,7 +25,7 @@ def test_every_query_gets_a_valid_id(query: str):
     ("arguments", "complaint"),
     [
         ({"products": []}, "product_ids"),
-        ({"products": ["a b"]}, "product_ids.0"),
+        ({"products": ["a\x00b"]}, "product_ids.0"),
         ({"query": "  "}, "blank"),
         ({"products": ["a", "b", "c"], "k": 1, "minimum_recall": 0.5}, "at most 0.33"),
         ({"canary_id": "a b"}, "canary_id"),

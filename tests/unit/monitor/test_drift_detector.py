@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from services.monitor.domain.drift.chart import Chart, average_run_length, threshold_for
-from services.monitor.domain.drift.detector import Detector, Frame
-from services.monitor.domain.drift.ranks import CAP, Ranks, coin
-from services.monitor.domain.drift.reading import Reading, features, quantile, rate
-from services.monitor.domain.drift.sketches import sketch
+from services.monitor.drift.domain.cusum import Cusum, average_run_length, threshold_for
+from services.monitor.drift.domain.detector import Detector, DetectorRule
+from services.monitor.drift.domain.ranks import CAP, Ranks, tie_break
+from services.monitor.drift.domain.sample import SignalSample, features, quantile, rate
+from services.monitor.drift.domain.sketches import sketch
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -33,32 +33,32 @@ class Traffic:
     def count(self, hour: int) -> int:
         return int(self.rng.poisson(VOLUME[hour % 168])) + 20
 
-    def clicks(self, hour: int, *, worse: float = 1.0) -> Reading:
+    def clicks(self, hour: int, *, worse: float = 1.0) -> SignalSample:
         """Rates that scatter more than sampling explains."""
         count, usual = self.count(hour), 0.3 + 0.1 * np.sin(hour * 2 * np.pi / 24)
         return rate(
             int(self.rng.binomial(count, worse * self.rng.beta(200 * usual, 200 * (1 - usual)))), count
         )
 
-    def rare(self, hour: int) -> Reading:
+    def rare(self, hour: int) -> SignalSample:
         """One event in a window, or none."""
         count = self.count(hour)
         return rate(int(self.rng.binomial(count, 0.004)), count)
 
-    def never(self, hour: int) -> Reading:
-        """Return nothing, always: only the coin decides."""
+    def never(self, hour: int) -> SignalSample:
+        """Return nothing, always: only the tie-break decides."""
         return rate(0, self.count(hour))
 
-    def scores(self, hour: int) -> Reading:
+    def scores(self, hour: int) -> SignalSample:
         values = self.rng.gamma(4, 0.1 + 0.02 * np.sin(hour * 2 * np.pi / 24), self.count(hour))
         return quantile(sketch(values), 0.95)
 
-    def linked(self, hour: int) -> Reading:
+    def linked(self, hour: int) -> SignalSample:
         """Windows that take after the one before."""
         self.level = 0.4 * self.level + self.rng.standard_normal() / 10
-        return Reading(np.array([self.level], dtype=np.float32), 0.01, 100, self.level)
+        return SignalSample(np.array([self.level], dtype=np.float32), 0.01, 100, self.level)
 
-    def embeddings(self, hour: int, *, moved: float = 0.0) -> Reading:
+    def embeddings(self, hour: int, *, moved: float = 0.0) -> SignalSample:
         count = self.count(hour)
         mix = self.rng.dirichlet(300 * ZIPF / ZIPF.sum())
         total = self.rng.multinomial(count, mix) @ TEXTS
@@ -67,26 +67,28 @@ class Traffic:
 
 def detector(seed: int, dimensions: int = 1) -> Detector:
     direction = "both" if dimensions == 1 else "up"
-    return Detector("signal", Frame(seed=seed), direction=direction, dimensions=dimensions)
+    return Detector("signal", DetectorRule(seed=seed), direction=direction, dimensions=dimensions)
 
 
 def feed(
     watched: Detector,
     hours: range,
-    windows: Callable[[int], Reading],
+    windows: Callable[[int], SignalSample],
     *,
     run_length: float = RUN_LENGTH,
 ) -> list[bool]:
     """Return whether it was alarmed after each window."""
-    told = []
+    alarmed_after = []
     for hour in hours:
         watched.step(hour, START + hour * HOUR, windows(hour), run_length=run_length)
-        told.append(watched.alarmed)
-    return told
+        alarmed_after.append(watched.alarmed)
+    return alarmed_after
 
 
-def beginnings(told: list[bool]) -> int:
-    return sum(now and not before for before, now in zip([False, *told], told, strict=False))
+def beginnings(alarmed_after: list[bool]) -> int:
+    return sum(
+        now and not before for before, now in zip([False, *alarmed_after], alarmed_after, strict=False)
+    )
 
 
 @pytest.mark.parametrize("run_length", [50.0, 500.0])
@@ -104,48 +106,48 @@ def test_a_chart_s_average_run_length_is_the_computed_one(run_length: float) -> 
 
 
 def test_an_alarm_ends_when_its_evidence_is_outweighed() -> None:
-    chart = Chart()
+    chart = Cusum()
     for _ in range(4):
         chart = chart.step(4.0, threshold=6.0)
-    assert chart == Chart(6.0, alarmed=True)
+    assert chart == Cusum(6.0, alarmed=True)
     for _ in range(11):
         chart = chart.step(0.0, threshold=6.0)
         assert chart.alarmed
-    assert chart.step(0.0, threshold=6.0) == Chart(0.0, alarmed=False)
+    assert chart.step(0.0, threshold=6.0) == Cusum(0.0, alarmed=False)
 
 
 def test_ranks_are_uniform_whatever_the_distribution() -> None:
     rng = np.random.default_rng(1)
-    ranks, found = Ranks(500), []
+    ranks, deviates = Ranks(500), []
     for number in range(4000):
         value = float(rng.poisson(0.3))
-        found.append(ranks.surprise(value, coin=coin(1, number)))
+        deviates.append(ranks.normal_score(value, tie_break=tie_break(1, number)))
         ranks.add(value)
     for deviate, share in ((-1.28, 0.1), (0.0, 0.5), (1.28, 0.9), (2.33, 0.99)):
-        assert np.mean(np.array(found) < deviate) == pytest.approx(share, abs=0.02)
+        assert np.mean(np.array(deviates) < deviate) == pytest.approx(share, abs=0.02)
     assert len(ranks) == 500
 
 
-def test_nothing_counts_for_more_than_the_cap_and_the_same_coin_falls_the_same_way() -> None:
+def test_nothing_counts_for_more_than_the_cap_and_ties_break_the_same_way_again() -> None:
     ranks = Ranks(100, [float(value) for value in range(100)])
-    assert ranks.surprise(1e9, coin=0.5) == CAP
-    assert ranks.surprise(-1e9, coin=0.5) == -CAP
-    assert coin("a", 1) == coin("a", 1) != coin("a", 2)
+    assert ranks.normal_score(1e9, tie_break=0.5) == CAP
+    assert ranks.normal_score(-1e9, tie_break=0.5) == -CAP
+    assert tie_break("a", 1) == tie_break("a", 1) != tie_break("a", 2)
 
 
 @pytest.mark.parametrize("kind", ["clicks", "rare", "never", "scores", "linked"])
 def test_false_alarms_come_as_often_as_stated(kind: str) -> None:
     traffic, watched = Traffic(11), detector(11)
     feed(watched, range(8 * 168), getattr(traffic, kind))
-    told = feed(watched, range(8 * 168, WEEKS * 168), getattr(traffic, kind))
-    assert beginnings(told) / (len(told) / RUN_LENGTH) == pytest.approx(1, abs=0.3)
+    alarmed_after = feed(watched, range(8 * 168, WEEKS * 168), getattr(traffic, kind))
+    assert beginnings(alarmed_after) / (len(alarmed_after) / RUN_LENGTH) == pytest.approx(1, abs=0.3)
 
 
 def test_false_alarms_of_embeddings_come_as_often_as_stated() -> None:
     traffic, watched = Traffic(12), detector(12, DIMENSIONS)
     feed(watched, range(8 * 168), traffic.embeddings)
-    told = feed(watched, range(8 * 168, WEEKS * 168), traffic.embeddings)
-    assert beginnings(told) / (len(told) / RUN_LENGTH) == pytest.approx(1, abs=0.3)
+    alarmed_after = feed(watched, range(8 * 168, WEEKS * 168), traffic.embeddings)
+    assert beginnings(alarmed_after) / (len(alarmed_after) / RUN_LENGTH) == pytest.approx(1, abs=0.3)
 
 
 def test_a_fall_is_seen_at_once_is_not_learned_and_is_over_soon_after_its_end() -> None:
@@ -167,13 +169,13 @@ def test_a_fall_is_seen_at_once_is_not_learned_and_is_over_soon_after_its_end() 
 def test_queries_of_another_kind_are_seen() -> None:
     traffic, watched = Traffic(3), detector(3, DIMENSIONS)
     feed(watched, range(10 * 168), traffic.embeddings, run_length=20_000)
-    told = feed(
+    alarmed_after = feed(
         watched,
         range(10 * 168, 10 * 168 + 48),
         lambda hour: traffic.embeddings(hour, moved=0.3),
         run_length=20_000,
     )
-    assert any(told)
+    assert any(alarmed_after)
 
 
 def test_a_detector_goes_on_from_its_memory_and_the_memory_stays_small() -> None:
@@ -193,6 +195,6 @@ def test_a_detector_goes_on_from_its_memory_and_the_memory_stays_small() -> None
 
 def test_a_memory_of_another_season_is_refused() -> None:
     stored = detector(1).dump()
-    daily = Detector("signal", Frame(season="day"), direction="both")
+    daily = Detector("signal", DetectorRule(season="day"), direction="both")
     with pytest.raises(ValueError, match="another season"):
         daily.load(stored)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from services.monitor.domain.drift.population import BINS, DAYS, Population, stability
-from services.monitor.domain.drift.sketches import opened, sketch
+from services.monitor.drift.domain.population import BINS, DAYS, Population, stability
+from services.monitor.drift.domain.sketches import opened, sketch
 
 WINDOWS = 24
 
@@ -16,27 +16,27 @@ def values(rng: np.random.Generator, *, by: float = 0.0, count: int = 300) -> by
 def weeks(rng: np.random.Generator, days: int = DAYS) -> Population:
     known = Population()
     for number in range(days * WINDOWS):
-        known = known.seen(number // WINDOWS, values(rng), usual=True)
+        known = known.with_window(number // WINDOWS, values(rng), usual=True)
     return known
 
 
 def test_of_one_population_it_is_what_chance_gives() -> None:
     rng = np.random.default_rng(1)
     known = weeks(rng)
-    found = []
+    indices = []
     for _ in range(50):
-        told = known.seen(DAYS, values(rng), usual=True).stability()
-        assert told is not None
-        found.append(told.psi)
-    assert told.by_chance == pytest.approx((BINS - 1) / 300, rel=0.1)
-    assert np.mean(found) == pytest.approx(told.by_chance, rel=0.35)
+        index = known.with_window(DAYS, values(rng), usual=True).stability()
+        assert index is not None
+        indices.append(index.psi)
+    assert index.by_chance == pytest.approx((BINS - 1) / 300, rel=0.1)
+    assert np.mean(indices) == pytest.approx(index.by_chance, rel=0.35)
 
 
 def test_of_another_one_it_is_large() -> None:
     rng = np.random.default_rng(2)
-    told = weeks(rng).seen(DAYS, values(rng, by=0.1), usual=True).stability()
-    assert told is not None
-    assert told.psi > 0.25 > 5 * told.by_chance
+    index = weeks(rng).with_window(DAYS, values(rng, by=0.1), usual=True).stability()
+    assert index is not None
+    assert index.psi > 0.25 > 5 * index.by_chance
 
 
 def test_by_the_formula() -> None:
@@ -49,21 +49,21 @@ def test_by_the_formula() -> None:
 
 def test_values_that_are_all_alike_are_no_trouble() -> None:
     same = sketch(np.full(60, 0.5, np.float32))
-    known = Population().seen(0, same, usual=True).seen(0, same, usual=True)
-    told = known.stability()
-    assert told is not None
-    assert told.psi == pytest.approx(0, abs=1e-9)
+    known = Population().with_window(0, same, usual=True).with_window(0, same, usual=True)
+    index = known.stability()
+    assert index is not None
+    assert index.psi == pytest.approx(0, abs=1e-9)
 
 
 def test_it_has_nothing_to_say_at_first() -> None:
     assert Population().stability() is None
-    assert Population().seen(0, values(np.random.default_rng(3)), usual=True).stability() is None
+    assert Population().with_window(0, values(np.random.default_rng(3)), usual=True).stability() is None
 
 
 def test_what_is_odd_does_not_become_usual_and_what_is_old_is_forgotten() -> None:
     rng = np.random.default_rng(4)
-    known = weeks(rng, days=2).seen(2, values(rng, by=1), usual=True)
-    odd = known.seen(2, values(rng), usual=False)
+    known = weeks(rng, days=2).with_window(2, values(rng, by=1), usual=True)
+    odd = known.with_window(2, values(rng), usual=False)
     assert odd.days == known.days
     later = weeks(rng, days=DAYS + 5)
     assert min(later.days) == 5

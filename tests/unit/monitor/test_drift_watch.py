@@ -1,185 +1,410 @@
-"""From tallies to alarms: what is kept of a window, what an alarm says, what a model switch does."""
+"""The watch over drift: in which order a window is judged, kept, removed and said, and what a kill leaves."""
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+import structlog
 
-from services.monitor.domain.drift.cause import Change, verdict
-from services.monitor.domain.drift.detector import Frame
-from services.monitor.domain.drift.features import FEATURES, transform
-from services.monitor.domain.drift.findings import key_of, observations
-from services.monitor.domain.drift.lexicon import Lexicon
-from services.monitor.domain.drift.signals import readings
-from services.monitor.domain.drift.tally import Asked, Tally, of_documents, of_queries
-from services.monitor.domain.drift.watch import SHOP, Rule, Watch
+from schemas.control import TrainingJob
+from services.monitor.drift.domain.cause import AlarmVerdict
+from services.monitor.drift.domain.detector_group import Alarm
+from services.monitor.drift.domain.findings import ACTIONS, advice, job, key_of, observations
+from services.monitor.drift.domain.population import Stability
+from services.monitor.drift.domain.state_machine import SHOP
+from services.monitor.drift.domain.tally import WindowTally
+from services.monitor.drift.settings import DriftSettings
+from services.monitor.drift.watch import BEHIND, TOPICS, DriftDependencies, DriftWatch
+from shared.errors import FencedError, TransientError
+from shared.testing.publisher import MemoryPublisher
+from tests.unit.monitor.conftest import NOW, Generations, MemoryAlerts, Registry, reader
 
-HOUR = timedelta(hours=1)
-START = datetime(2026, 3, 2, tzinfo=UTC)
-FRAME = Frame(season="none", learn=60, remember=300, memory=20)
-RULE = Rule(false_alarm_every=timedelta(days=20))
-ONE, OTHER = "1" * 16, "2" * 16
-
-
-def asked(rng: np.random.Generator, *, towards: float = 0.0, fingerprint: str = ONE, word: str = "") -> Asked:
-    vector = rng.standard_normal(8) + towards
-    vector /= np.linalg.norm(vector)
-    text = f"{word} {rng.choice(['red', 'blue', 'green'])} {rng.choice(['shoe', 'lamp', 'sofa'])}"
-    found = [float(value) for value in rng.uniform(0.4 - towards / 10, 0.8, 3)]
-    return Asked(text.strip(), int(rng.random() > 0.1), found, vector.astype(np.float32), fingerprint)
-
-
-def window(rng: np.random.Generator, *, count: int = 80, worse: float = 1.0, **of_each: object) -> Tally:
-    tally = of_queries([asked(rng, **of_each) for _ in range(count)], threshold=0.5)  # type: ignore[arg-type]
-    return tally + Tally(counts={"shown": 800, "click": int(rng.binomial(800, 0.1 * worse))})
-
-
-def warm(watch: Watch, rng: np.random.Generator, windows: int = 150) -> int:
-    for number in range(windows):
-        watch.close(number, {"g1": window(rng)})
-    return windows
-
-
-@given(
-    st.lists(st.tuples(st.text(max_size=20), st.none() | st.integers(0, 3)), max_size=12), st.integers(0, 12)
+MINUTE = timedelta(minutes=1)
+SETTINGS = DriftSettings(
+    window=MINUTE,
+    season="none",
+    memory=20,
+    learn=30,
+    remember=200,
+    false_alarm_every=timedelta(days=10),
+    grace=timedelta(seconds=5),
+    retrain=True,
 )
-def test_parts_of_a_window_add_up_to_the_whole(queries: list[tuple[str, int | None]], cut: int) -> None:
-    rows = np.eye(12, 8, dtype=np.float32)
-    every = [
-        Asked(text, found, [0.5], rows[at], ONE) for at, (text, found) in enumerate(dict(queries).items())
-    ]
-    whole, parts = of_queries(every), of_queries(every[cut:]) + of_queries(every[:cut])
-    assert parts.counts == whole.counts
-    assert parts.words == whole.words
-    assert set(parts.query_examples) == set(whole.query_examples)
-    assert np.allclose(np.frombuffer(parts.queries), np.frombuffer(whole.queries), atol=1e-5)
+RATE = "drift:shop:zero-results"
 
 
-def test_a_tally_survives_json() -> None:
-    tally = window(np.random.default_rng(1))
-    assert Tally.model_validate_json(tally.model_dump_json()) == tally
+class Keeper:
+    """The tallies of windows that were not judged yet."""
+
+    def __init__(self) -> None:
+        self.tallies: dict[int, dict[str, WindowTally]] = {}
+        self.dropped: list[int] = []
+
+    async def windows(self, partitions: Iterable[object]) -> dict[int, dict[str, WindowTally]]:
+        assert len(list(partitions)) == len(TOPICS)
+        return {number: dict(window) for number, window in self.tallies.items()}
+
+    async def drop(self, _: Iterable[object], *, upto: int) -> None:
+        self.dropped.append(upto)
+        self.tallies = {number: window for number, window in self.tallies.items() if number > upto}
 
 
-def test_random_features_estimate_the_gaussian_kernel() -> None:
-    rng = np.random.default_rng(2)
-    rows = rng.standard_normal((40, 32)).astype(np.float32)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    made = transform(rows, seed=1)
-    assert made.shape == (40, FEATURES)
-    squares = ((rows[:, None] - rows[None]) ** 2).sum(axis=2)
-    assert np.abs(made @ made.T - np.exp(-squares / (2 * 0.7**2))).mean() < 0.07
+class Store:
+    """The memory; `failure`, when set, is what writing it meets."""
+
+    def __init__(self) -> None:
+        self.memories: dict[str, bytes] = {}
+        self.failure: Exception | None = None
+        self.loads = 0
+
+    async def load(self) -> dict[str, bytes]:
+        self.loads += 1
+        return dict(self.memories)
+
+    async def store(self, memories: Mapping[str, bytes], *, epoch: int) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.memories = dict(memories)
 
 
-def test_a_signal_with_too_few_says_nothing() -> None:
-    rng = np.random.default_rng(3)
-    found = readings(window(rng, count=10), Lexicon(10), 1)
-    assert set(found) == {"click-rate", "cart-rate", "purchase-rate"}
-    assert "ann-recall" not in readings(window(rng), Lexicon(10), 1)
+class Probes:
+    """What the monitor measures itself."""
+
+    def __init__(self) -> None:
+        self.measured: list[str] = []
+        self.fields: frozenset[str] = frozenset()
+        self.running: frozenset[str] = frozenset({"search, 1"})
+
+    async def measure(self, generation: str, _: WindowTally) -> tuple[WindowTally, frozenset[str]]:
+        self.measured.append(generation)
+        return WindowTally(counts={"probed": 100, "recalled": 99}), self.fields
+
+    async def processes(self, _: str) -> frozenset[str]:
+        return self.running
 
 
-def test_while_words_are_learned_none_is_called_new() -> None:
-    rule = RULE.model_copy(update={"learn_words": 40 * HOUR})
-    watch, busy = Watch(rule, FRAME), {"": Tally(words={f"word {at}": 1 for at in range(60)})}
-    for number in range(100, 140):
-        watch.close(number, busy)
-    assert watch.panels[SHOP].detectors["new-terms"].share == 0
-    memory, watch = watch.dump(), Watch(rule, FRAME)
-    watch.load(memory)
-    watch.close(140, busy)
-    assert watch.panels[SHOP].detectors["new-terms"].share == 1
+class Shop:
+    """A monitor, its parts, and a minute of traffic after the other."""
+
+    def __init__(self, alerts: MemoryAlerts, clock) -> None:
+        self.alerts, self.clock = alerts, clock
+        self.keeper, self.store, self.probes = Keeper(), Store(), Probes()
+        self.publisher, self.generations = MemoryPublisher(), Generations()
+        self.readers = Registry([reader(0, topic) for topic in TOPICS])
+        self.watch = self.restart()
+
+    def restart(self, settings: DriftSettings = SETTINGS) -> DriftWatch:
+        dependencies = DriftDependencies(
+            keeper=self.keeper,
+            readers=self.readers,
+            store=self.store,
+            probes=self.probes,
+            generations=self.generations,
+            alerts=self.alerts,
+            publisher=self.publisher,
+            clock=self.clock,
+        )
+        self.watch = DriftWatch(settings, dependencies, partitions=lambda: dict.fromkeys(TOPICS, 1))
+        return self.watch
+
+    @property
+    def number(self) -> int:
+        return SETTINGS.rule.number(self.clock.now())
+
+    def traffic(self, empty: int = 10) -> None:
+        self.keeper.tallies[self.number] = {"g1": WindowTally(counts={"answers": 200, "empty": empty})}
+
+    async def minutes(self, count: int, empty: int = 10) -> None:
+        for minute in range(count):
+            self.traffic(empty + minute % 3)  # a little noise: constant rates would never differ
+            self.clock.forward(minutes=1)
+            await self.watch.tick(1)
+
+
+@pytest.fixture
+def shop(alerts, clock) -> Shop:
+    clock.forward(seconds=10)
+    return Shop(alerts, clock)
+
+
+async def broken(shop: Shop) -> Shop:
+    """Learn for an hour, then let most searches find nothing."""
+    await shop.minutes(60)
+    await shop.minutes(4, empty=120)
+    return shop
+
+
+async def test_a_window_is_judged_kept_and_removed_when_it_is_over(shop):
+    shop.clock.forward(seconds=10)  # the first look waits for the announcements of readers
+    shop.traffic()
+    number = shop.number
+    shop.clock.forward(seconds=44)
+    await shop.watch.tick(1)
+    assert shop.keeper.dropped == [number - 1], "the window before is over, this one has its grace"
+    shop.clock.forward(seconds=1)
+    await shop.watch.tick(1)
+    assert shop.keeper.dropped == [number - 1, number]
+    assert shop.keeper.tallies == {}
+    assert b'"closed":%d' % number in shop.store.memories["seen"]
+
+
+async def test_a_monitor_that_has_just_begun_judges_nothing(shop):
+    shop.traffic()
+    shop.clock.forward(minutes=1)
+    shop.restart()
+    shop.clock.forward(seconds=4)
+    await shop.watch.tick(1)
+    assert shop.keeper.dropped == []
+    shop.clock.forward(seconds=1)
+    await shop.watch.tick(1)
+    assert len(shop.keeper.dropped) == 1
 
 
 @pytest.mark.parametrize(
-    ("rise", "deployed", "cause"),
+    "late",
     [
-        (np.where(np.arange(200) >= 195, 6.0, 0.0), 195, "bug"),
-        (np.where(np.arange(200) >= 195, 6.0, 0.0), 120, "unknown"),
-        (np.maximum(0, np.arange(200) - 160) * 0.15, 160, "drift"),
+        [],
+        [reader(0, TOPICS[0])],
+        [reader(0, TOPICS[0]), reader(0, TOPICS[1], next_offset=None)],
+        [reader(0, TOPICS[0]), reader(0, TOPICS[1], end_offset=100 + BEHIND + 1)],
+    ],
+    ids=["nobody reads", "one topic is not read", "one is taken over", "one is far behind"],
+)
+async def test_while_a_reader_is_behind_no_window_is_over(shop, late):
+    shop.readers.announced = late
+    await shop.minutes(3)
+    assert shop.keeper.dropped == []
+    assert len(shop.keeper.tallies) == 3
+    shop.readers.announced = [reader(0, topic, end_offset=100 + BEHIND) for topic in TOPICS]
+    await shop.watch.tick(1)
+    assert shop.keeper.tallies == {}, "all of them, in order"
+
+
+async def test_only_the_newest_window_has_what_can_be_measured_now(shop):
+    shop.readers.announced = []
+    await shop.minutes(3)
+    shop.readers.announced = [reader(0, topic) for topic in TOPICS]
+    await shop.watch.tick(1)
+    assert shop.probes.measured == ["g1"]
+
+
+async def test_a_rate_that_breaks_is_said_and_its_end_too(shop):
+    await shop.minutes(60)
+    assert shop.alerts.turns() == []
+    await shop.minutes(4, empty=120)
+    assert (RATE, "firing") in shop.alerts.turns()
+    await shop.minutes(60)
+    assert (RATE, "resolved") in shop.alerts.turns()
+
+
+async def test_a_kill_before_the_memory_is_kept_judges_the_window_again(shop):
+    await shop.minutes(60)
+    shop.store.failure = TransientError("Redis is away")
+    shop.traffic(empty=150)
+    shop.clock.forward(minutes=1)
+    with pytest.raises(TransientError):
+        await shop.watch.tick(1)
+    assert len(shop.keeper.tallies) == 1, "it is still there"
+    shop.store.failure = None
+    memories = dict(shop.store.memories)
+    shop.restart()
+    shop.clock.forward(seconds=5)
+    await shop.watch.tick(1)
+    assert shop.keeper.tallies == {}
+    assert shop.store.memories["seen"] != memories["seen"]
+
+
+async def test_a_kill_after_it_was_kept_judges_it_no_more(shop):
+    await shop.minutes(60)
+    memories, number = dict(shop.store.memories), shop.number - 1
+    shop.keeper.tallies[number] = {"g1": WindowTally(counts={"answers": 200, "empty": 200})}
+    shop.restart()
+    shop.clock.forward(seconds=5)
+    await shop.watch.tick(1)
+    assert shop.store.memories == memories
+
+
+async def test_an_alarm_is_said_again_after_a_restart_that_came_before_the_alert(shop):
+    await broken(shop)
+    shop.alerts.by_key.clear()  # as if it had been killed in between
+    shop.alerts.published.clear()
+    shop.restart()
+    await shop.watch.tick(1)
+    assert (RATE, "firing") in shop.alerts.turns()
+
+
+async def test_a_new_leader_goes_on_with_what_the_one_before_kept(shop):
+    await shop.minutes(3)
+    assert shop.store.loads == 1
+    await shop.watch.tick(1)
+    assert shop.store.loads == 1
+    await shop.watch.tick(2)
+    assert shop.store.loads == 2
+
+
+async def test_a_deposed_leader_says_nothing(shop):
+    await shop.minutes(60)
+    shop.store.failure = FencedError("epoch 2 leads")
+    shop.traffic(empty=200)
+    shop.clock.forward(minutes=1)
+    published = list(shop.alerts.published)
+    with pytest.raises(FencedError):
+        await shop.watch.tick(1)
+    assert shop.alerts.published == published
+
+
+async def test_a_process_that_starts_with_the_step_makes_it_a_bug(shop):
+    await shop.minutes(60)
+    shop.probes.running = frozenset({"search, 2"})
+    await shop.minutes(4, empty=120)
+    alert = next(alert for alert in shop.alerts.published if alert.alert_key == RATE)
+    assert alert.cause == "bug"
+    assert alert.action == "look at what came with it: search, 2 was started"
+    assert shop.publisher.messages == [], "a bug is no reason to train"
+
+
+async def test_a_field_that_appears_is_a_change_but_not_the_first_ones(shop):
+    shop.probes.fields = frozenset({"title"})
+    await shop.minutes(2)
+    shop.probes.fields = frozenset({"title", "colour"})
+    await shop.minutes(2)
+    changes = shop.watch._machine.history.changes
+    assert [change.what for change in changes] == ["the field colour appeared in products"]
+
+
+async def test_a_generation_that_is_gone_is_forgotten(shop):
+    await shop.minutes(3)
+    assert set(shop.watch._machine.groups) == {SHOP, "g1"}
+    shop.generations.names = []
+    shop.clock.forward(minutes=1)
+    await shop.watch.tick(1)
+    assert set(shop.watch._machine.groups) == {SHOP}
+
+
+async def test_settings_that_do_not_fit_the_memory_are_said_and_learned_anew(shop):
+    await shop.minutes(40)
+    shop.restart(SETTINGS.model_copy(update={"season": "day"}))
+    with structlog.testing.capture_logs() as logged:
+        await shop.watch.tick(1)
+    [event] = [event for event in logged if event["event"] == "drift.learned_anew"]
+    assert "shop:zero-results" in event["signals"]
+
+
+async def test_the_page_says_how_far_each_signal_has_learned(shop):
+    await shop.minutes(20)
+    page = shop.watch.status()
+    assert page["false_alarm_every"] == timedelta(days=10).total_seconds()
+    until = datetime.fromisoformat(page["judged_until"])
+    assert timedelta(0) <= shop.clock.now() - until < MINUTE
+    rows = {(row["scope"], row["signal"]): row for row in page["signals"]}
+    assert 0 < rows["shop", "zero-results"]["learned"] < 1
+    assert rows["shop", "click-rate"]["learned"] == 0
+    assert [row["scope"] for row in page["signals"]] == sorted(row["scope"] for row in page["signals"])
+
+
+# What an alarm says
+
+
+def alarm(signal: str = "click-rate", cause: str = "drift", **changes: object) -> Alarm:
+    verdict = AlarmVerdict(
+        shape="slope" if cause == "drift" else "step",
+        since=NOW - timedelta(hours=5),
+        cause=cause,
+        change="search was deployed" if cause == "bug" else "",
+    )
+    values = {
+        "signal": signal,
+        "window": 7,
+        "began": NOW,
+        "verdict": verdict,
+        "direction": "down",
+        "surprise": -4.123,
+        "shown": 0.05,
+        "usual": 0.1,
+    }
+    return Alarm.model_validate({**values, **changes})
+
+
+class Group:
+    """A group of detectors with these alarms."""
+
+    def __init__(self, *alarms: Alarm, name: str = SHOP) -> None:
+        self.name = name
+        self.alarms = {alarm.signal: alarm for alarm in alarms}
+        self.detectors: Sequence[str] = ("click-rate", "cart-rate", "query-embeddings")
+
+
+def test_an_alarm_is_put_into_words_with_its_figures():
+    [seen] = observations(Group(alarm(evidence={"queries": ("red shoe",)})), firing=())
+    assert seen.summary == (
+        "clicks a product shown: 0.05, usually 0.1 at this hour; down bit by bit since 2026-11-21 07:00 UTC"
+    )
+    assert (seen.key, seen.severity, seen.cause) == ("drift:shop:click-rate", "warning", "drift")
+    assert seen.action == ACTIONS["retrain"]
+    assert seen.evidence["deviations"] == -4.12
+    assert seen.evidence["queries"] == ("red shoe",)
+    assert "psi" not in seen.evidence
+    assert seen.generation is None
+
+
+def test_a_bug_names_what_came_with_it_and_is_critical():
+    [seen] = observations(Group(alarm(cause="bug"), name="g1"), firing=())
+    assert (seen.severity, seen.generation) == ("critical", "g1")
+    assert seen.action == "look at what came with it: search was deployed"
+    assert "all at once" in seen.summary
+    assert seen.evidence["change"] == "search was deployed"
+
+
+def test_a_stability_index_stands_beside_the_alarm():
+    [seen] = observations(Group(alarm(stability=Stability(psi=0.31234567, by_chance=0.02))), firing=())
+    assert (seen.evidence["psi"], seen.evidence["psi_by_chance"]) == (0.3123, 0.02)
+
+
+def test_an_alert_whose_alarm_is_over_is_closed_and_those_of_others_are_not_touched():
+    firing = {key_of(SHOP, "cart-rate"), key_of("g1", "cart-rate"), "freshness:g1"}
+    seen = {one.key: one.breached for one in observations(Group(alarm()), firing)}
+    assert seen == {"drift:shop:cart-rate": False, "drift:shop:click-rate": True}
+
+
+@pytest.mark.parametrize(
+    ("signal", "cause", "helps"),
+    [
+        ("click-rate", "drift", "retrain"),
+        ("ann-recall", "drift", "re-index"),
+        ("zero-results", "drift", "look"),
+        ("click-rate", "bug", "look"),
+        ("click-rate", "unknown", "look"),
     ],
 )
-def test_a_step_near_a_deployment_is_a_bug_and_a_slope_is_drift(
-    rise: np.ndarray, deployed: int, cause: str
-) -> None:
-    noise = np.random.default_rng(4).standard_normal(200)
-    changes = [Change(at=START + deployed * HOUR, what="search was deployed")]
-    said = verdict(rise + noise, START + 199 * HOUR, span=HOUR, changes=changes)
-    assert said.cause == cause
+def test_only_drift_is_trained_against(signal, cause, helps):
+    assert advice(alarm(signal, cause)) == helps
 
 
-def test_words_that_have_come_up_are_named_and_new_ones_counted() -> None:
-    words = Lexicon(forget=100)
-    for number in range(50):
-        words.add({"shoe": 20, "lamp": 10}, number)
-    assert words.unknown(["shoe", "zentoro"], 50) == 1
-    words.add({"shoe": 20, "lamp": 10, "zentoro": 12}, 50)
-    assert words.more_frequent(50) == ("zentoro",)
-    assert words.unknown(["shoe"], 151 + 50) == 1, "forgotten when not seen for long"
+def test_the_job_of_an_alarm_is_the_same_to_the_byte_whenever_it_is_asked_for():
+    asked = job(Group(alarm()), alarm())
+    assert asked.encode() == job(Group(alarm()), alarm()).encode()
+    assert asked.job_id == "drift-shop-click-rate-7"
+    assert job(Group(name="g1"), alarm()).job_id != asked.job_id
 
 
-def test_a_broken_encoder_is_an_alarm_with_evidence_over_a_restart() -> None:
-    rng, watch = np.random.default_rng(5), Watch(RULE, FRAME)
-    after = warm(watch, rng)
-    watch.changed([Change(at=RULE.at(after).start, what="search was deployed")])
-    found = watch.close(after, {"g1": window(rng, towards=2.0, word="neu")})
-    watch, memory = Watch(RULE, FRAME), watch.dump()
-    assert watch.load(memory) == []
-    for number in range(after + 1, after + 4):
-        found += watch.close(number, {"g1": window(rng, towards=2.0, word="neu")})
-    signals = {each.alarm.signal for each in found}
-    assert {"query-embeddings", "scores-median"} <= signals
-    alarm = watch.panels["g1"].alarms["query-embeddings"]
-    assert alarm.verdict.cause == "bug"
-    assert alarm.verdict.change == "search was deployed"
-    assert alarm.evidence["terms"] == ("neu",)
-    assert all(query.startswith("neu") for query in alarm.evidence["queries"])
-    [said] = [it for it in observations(watch.panels["g1"], {}) if it.key == key_of("g1", "scores-median")]
-    assert float(str(said.evidence["psi"])) > 5 * float(str(said.evidence["psi_by_chance"])) > 0
+async def test_a_job_is_asked_for_once_an_alarm_and_again_with_its_id_after_a_kill(shop):
+    await shop.minutes(2)
+    group = shop.watch._machine.groups[SHOP]
+    group.alarms["click-rate"] = alarm()
+    shop.store.failure = TransientError("Redis is away")
+    with pytest.raises(TransientError):
+        await shop.watch.tick(1)
+    shop.store.failure = None
+    shop.watch._machine.history.requested.clear()  # killed before it was noted
+    for _ in range(3):
+        await shop.watch.tick(1)
+    jobs = [TrainingJob.decode(sent.value) for sent in shop.publisher.of(TrainingJob.topic)]
+    assert [training.job_id for training in jobs] == ["drift-shop-click-rate-7"] * 2
 
 
-def test_a_window_that_is_closed_changes_nothing_any_more() -> None:
-    rng, watch = np.random.default_rng(6), Watch(RULE, FRAME)
-    warm(watch, rng, 70)
-    before = watch.dump()
-    assert watch.close(69, {"g1": window(rng, towards=3.0)}) == []
-    assert watch.dump() == before
-
-
-def test_another_model_begins_anew_and_the_shop_s_rates_go_on_and_blame_the_switch() -> None:
-    rng, watch = np.random.default_rng(7), Watch(RULE, FRAME)
-    after = warm(watch, rng)
-    for number in range(after, after + 4):
-        watch.close(number, {"g1": window(rng, worse=0.5, towards=2.0, fingerprint=OTHER)})
-    assert not watch.panels["g1"].alarms
-    alarm = watch.panels[SHOP].alarms["click-rate"]
-    assert alarm.verdict.cause == "bug"
-    assert alarm.verdict.change == f"generation g1 answers with model {OTHER}"
-    assert alarm.usual == pytest.approx(0.1, abs=0.01)
-
-
-def test_what_lasts_is_the_new_normal() -> None:
-    rng = np.random.default_rng(8)
-    watch = Watch(RULE.model_copy(update={"adopt_after": timedelta(hours=30)}), FRAME)
-    after = warm(watch, rng)
-    for number in range(after, after + 40):
-        watch.close(number, {"g1": window(rng, worse=0.5)})
-    assert "click-rate" not in watch.panels[SHOP].alarms
-    assert watch.panels[SHOP].detectors["click-rate"].learned < 1
-
-
-def test_products_that_are_written_are_watched_by_field() -> None:
-    rows = np.eye(30, 8, dtype=np.float32)
-    tally = of_documents([f"lamp {at}" for at in range(30)], rows, ["brand=Acme"] * 20 + ["brand=Bolt"] * 10)
-    assert readings(tally, Lexicon(1), 0)["document-embeddings"].count == 30
-    assert tally.segments == {"brand=Acme": 20, "brand=Bolt": 10}
-
-
-def test_a_full_lexicon_forgets_what_was_not_seen_for_longest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.monitor.domain.drift.lexicon.CAPACITY", 20)
-    words = Lexicon(forget=1000)
-    for number in range(20):
-        words.add({"often": 9, f"once {number}": 1}, number)
-    words.add({"last": 1}, 20)
-    assert words.unknown(["often", "last", "once 19"], 21) == 0
-    assert words.unknown(["once 0"], 21) == 1
+async def test_without_retrain_no_job_is_asked_for(shop):
+    shop.restart(SETTINGS.model_copy(update={"retrain": False}))
+    await shop.minutes(2)
+    shop.watch._machine.groups[SHOP].alarms["click-rate"] = alarm()
+    await shop.watch.tick(1)
+    assert shop.publisher.messages == []

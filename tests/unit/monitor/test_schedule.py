@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.monitor.domain.schedule import Pace, Timing, due
+from services.monitor.canaries.domain.schedule import Pace, Timing, due
 
 START = datetime(2026, 11, 21, tzinfo=UTC)
 PACE = Pace()

@@ -8,44 +8,50 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.judgements import ActionStatistics, Judgement
-from services.negatives.domain.candidates import Hit, Likeness, Retrieved, candidates
-from services.negatives.domain.fact import Fact
+from services.negatives.domain.candidates import Retrieved, RetrievedProduct, candidates
+from services.negatives.domain.evidence import RelevanceEvidence
 from services.negatives.domain.filter import Filter, Reason
-from services.negatives.domain.mine import doubtful, mine
-from services.negatives.domain.plan import plan
-from services.negatives.domain.rules import OBJECTIVE, Rules
+from services.negatives.domain.mine import hits_to_cross_score, mine
+from services.negatives.domain.plan import plan_mining
+from services.negatives.domain.rules import OBJECTIVE, MiningRules
 from services.negatives.domain.sample import difficulty, preferred, sample
+from shared.catalogue.product_identity import ProductIdentity
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 PINNED = {"margin": 0.9, "hard": 0.8, "medium": 0.6}
-RULES = Rules(depth=8, number=3, last_rank=8, **PINNED)
-POSITIVE = Fact(actions=5, wanted=5, expected=1.0, grade=2.9)
-ENGAGED = Fact(actions=1, wanted=1, expected=2.0, grade=1.1)
-SKIPPED = Fact(actions=0, wanted=0, expected=4.0, grade=0.3)
-SEEN = Fact(actions=0, wanted=0, expected=0.2, grade=1.4)
-FINE = Fact(actions=0, wanted=0, expected=2.0, grade=1.4)
+RULES = MiningRules(depth=8, number=3, last_rank=8, **PINNED)
+POSITIVE = RelevanceEvidence(actions=5, objective_actions=5, expected=1.0, grade=2.9)
+ENGAGED = RelevanceEvidence(actions=1, objective_actions=1, expected=2.0, grade=1.1)
+SKIPPED = RelevanceEvidence(actions=0, objective_actions=0, expected=4.0, grade=0.3)
+SEEN = RelevanceEvidence(actions=0, objective_actions=0, expected=0.2, grade=1.4)
+FINE = RelevanceEvidence(actions=0, objective_actions=0, expected=2.0, grade=1.4)
+
+
+def product(title, gtin=()):
+    return ProductIdentity.of({"title": title, "gtin": gtin})
+
 
 ids = st.sampled_from([f"p{number}" for number in range(14)])
-facts = st.dictionaries(ids, st.sampled_from([POSITIVE, ENGAGED, SKIPPED, SEEN, FINE]), max_size=10)
+evidence = st.dictionaries(ids, st.sampled_from([POSITIVE, ENGAGED, SKIPPED, SEEN, FINE]), max_size=10)
 scores = st.one_of(st.none(), st.floats(-1, 1, width=32))
-likenesses = st.builds(
-    Likeness,
-    st.lists(st.sampled_from(["red", "trail", "shoe", "sock", "42"]), max_size=4).map(tuple),
-    st.frozensets(st.sampled_from(["4006381333931", "9780306406157"]), max_size=1),
+identities = st.builds(
+    product,
+    st.lists(st.sampled_from(["red", "trail", "shoe", "sock", "42"]), max_size=4).map(" ".join),
+    st.lists(st.sampled_from(["4006381333931", "9780306406157"]), max_size=1),
 )
 hits = st.lists(
     st.builds(
-        Hit,
+        RetrievedProduct,
         product_id=ids,
         dense=scores,
         lexical=st.one_of(st.none(), st.floats(0, 30)),
-        likeness=likenesses,
+        identity=identities,
     ),
     unique_by=lambda hit: hit.product_id,
     max_size=14,
 )
 rules = st.builds(
-    Rules,
+    MiningRules,
     depth=st.integers(1, 10),
     number=st.integers(1, 5),
     first_rank=st.integers(1, 3),
@@ -62,15 +68,15 @@ def answered(found, wanted):
         fingerprint="3f1c9a7be0d24c68",
         hits=tuple(found),
         scores={name: hit.dense for name, hit in positives.items() if hit.dense is not None},
-        alike=tuple(positives[name].likeness for name in sorted(positives)),
+        identities=tuple(positives[name].identity for name in sorted(positives)),
     )
 
 
-@given(facts=facts, found=hits, chosen=rules)
-def test_what_is_mined_is_bounded_and_never_what_may_be_relevant(facts, found, chosen):
-    wanted = plan(facts, chosen)
+@given(evidence=evidence, found=hits, chosen=rules)
+def test_what_is_mined_is_bounded_and_never_what_may_be_relevant(evidence, found, chosen):
+    wanted = plan_mining(evidence, chosen)
     if wanted is None:
-        assert all(fact is not POSITIVE for fact in facts.values())
+        assert all(row is not POSITIVE for row in evidence.values())
         return
     retrieved = answered(found, wanted)
     mined = mine("red shoe", wanted, retrieved, rules=chosen, now=NOW)
@@ -78,73 +84,80 @@ def test_what_is_mined_is_bounded_and_never_what_may_be_relevant(facts, found, c
     assert len(mined.negatives) <= chosen.number
     for negative in mined.negatives:
         hit, weakest = by_id[negative.product_id], min(retrieved.scores.values())
-        assert facts.get(negative.product_id) in (None, SKIPPED, SEEN)
-        assert negative.skipped == (facts.get(negative.product_id) == SKIPPED)
+        assert evidence.get(negative.product_id) in (None, SKIPPED, SEEN)
+        assert negative.skipped == (evidence.get(negative.product_id) == SKIPPED)
         assert negative.score <= weakest - (1 - chosen.margin) * abs(weakest)
         assert chosen.first_rank <= negative.rank <= min(chosen.last_rank, chosen.depth)
-        for other in retrieved.alike:
-            assert not hit.likeness.codes & other.codes
-            assert not other.words or frozenset(hit.likeness.words) != frozenset(other.words)
+        assert not any(hit.identity.is_same(other) for other in retrieved.identities)
 
 
-@given(facts=facts, found=hits, chosen=rules, rng=st.randoms(use_true_random=False))
-def test_the_order_of_judgements_and_hits_does_not_matter(facts, found, chosen, rng):
-    wanted = plan(facts, chosen)
+@given(evidence=evidence, found=hits, chosen=rules, rng=st.randoms(use_true_random=False))
+def test_the_order_of_judgements_and_hits_does_not_matter(evidence, found, chosen, rng):
+    wanted = plan_mining(evidence, chosen)
     if wanted is None:
         return
     mined = mine("red shoe", wanted, answered(found, wanted), rules=chosen, now=NOW)
-    shuffled, names = list(found), list(facts)
+    shuffled, names = list(found), list(evidence)
     rng.shuffle(shuffled)
     rng.shuffle(names)
-    again = plan({name: facts[name] for name in names}, chosen)
+    again = plan_mining({name: evidence[name] for name in names}, chosen)
     assert again == wanted
     assert mine("red shoe", again, answered(shuffled, again), rules=chosen, now=NOW) == mined
 
 
-@given(facts=facts, found=hits)
-def test_a_judgement_of_one_more_positive_never_brings_it_back_as_a_negative(facts, found):
+@given(evidence=evidence, found=hits)
+def test_a_judgement_of_one_more_positive_never_brings_it_back_as_a_negative(evidence, found):
     for promoted in [hit.product_id for hit in found]:
-        wanted = plan({**facts, promoted: POSITIVE}, RULES)
+        wanted = plan_mining({**evidence, promoted: POSITIVE}, RULES)
         mined = mine("red shoe", wanted, answered(found, wanted), rules=RULES, now=NOW)
         assert promoted not in {negative.product_id for negative in mined.negatives}
 
 
-@given(st.builds(Fact, st.integers(0, 10**9), st.integers(0, 10**9), st.floats(0, 1e9), st.floats(0, 3)))
-def test_a_fact_is_packed_and_read_back(fact):
-    assert Fact.unpack(fact.pack()) == fact
+@given(
+    st.builds(
+        RelevanceEvidence, st.integers(0, 10**9), st.integers(0, 10**9), st.floats(0, 1e9), st.floats(0, 3)
+    )
+)
+def test_a_fact_is_packed_and_read_back(row):
+    assert RelevanceEvidence.unpack(row.pack()) == row
 
 
 def test_without_a_positive_there_is_no_plan():
-    assert plan({"a": ENGAGED, "b": SKIPPED}, RULES) is None
-    one_click = Fact(actions=1, wanted=1, expected=0.1, grade=2.9)
-    assert plan({"a": one_click}, RULES) is None
-    unwanted = Fact(actions=9, wanted=0, expected=0.1, grade=2.9)
-    assert plan({"a": unwanted}, RULES) is None
+    assert plan_mining({"a": ENGAGED, "b": SKIPPED}, RULES) is None
+    one_click = RelevanceEvidence(actions=1, objective_actions=1, expected=0.1, grade=2.9)
+    assert plan_mining({"a": one_click}, RULES) is None
+    unwanted = RelevanceEvidence(actions=9, objective_actions=0, expected=0.1, grade=2.9)
+    assert plan_mining({"a": unwanted}, RULES) is None
 
 
 def test_without_a_scored_positive_nothing_is_mined():
-    wanted = plan({"a": POSITIVE}, RULES)
-    found = [Hit(product_id="a", dense=None, lexical=3.0), Hit(product_id="b", dense=0.2, lexical=None)]
+    wanted = plan_mining({"a": POSITIVE}, RULES)
+    found = [
+        RetrievedProduct(product_id="a", dense=None, lexical=3.0),
+        RetrievedProduct(product_id="b", dense=0.2, lexical=None),
+    ]
     assert mine("q", wanted, answered(found, wanted), rules=RULES, now=NOW).negatives == ()
 
 
 def test_each_reason_is_told():
-    wanted = plan({"a": POSITIVE, "b": ENGAGED, "c": FINE, "d": SKIPPED}, RULES)
-    wanted = replace(wanted, together=frozenset("j"))
-    boot = Likeness(("red", "boot"), frozenset({"4006381333931"}))
+    wanted = plan_mining({"a": POSITIVE, "b": ENGAGED, "c": FINE, "d": SKIPPED}, RULES)
+    wanted = replace(wanted, co_positives=frozenset("j"))
+    boot = product("red boot", ["4006381333931"])
     found = [
-        Hit(product_id="a", dense=0.8, lexical=1.0, likeness=boot),
-        Hit(product_id="b", dense=0.7, lexical=None),
-        Hit(product_id="c", dense=0.7, lexical=None),
-        Hit(product_id="d", dense=0.7, lexical=None),
-        Hit(product_id="e", dense=0.7, lexical=None, likeness=Likeness(("hat",), boot.codes)),
-        Hit(product_id="f", dense=0.7, lexical=None, likeness=Likeness(("boot", "red"))),
-        Hit(product_id="g", dense=None, lexical=9.0),
-        Hit(product_id="h", dense=0.77, lexical=None),
-        Hit(product_id="j", dense=0.5, lexical=None),
-        Hit(product_id="k", dense=0.5, lexical=None, likeness=Likeness(("red", "sock"))),
+        RetrievedProduct(product_id="a", dense=0.8, lexical=1.0, identity=boot),
+        RetrievedProduct(product_id="b", dense=0.7, lexical=None),
+        RetrievedProduct(product_id="c", dense=0.7, lexical=None),
+        RetrievedProduct(product_id="d", dense=0.7, lexical=None),
+        RetrievedProduct(
+            product_id="e", dense=0.7, lexical=None, identity=product("hat", ["04006381333931"])
+        ),
+        RetrievedProduct(product_id="f", dense=0.7, lexical=None, identity=product("boot red")),
+        RetrievedProduct(product_id="g", dense=None, lexical=9.0),
+        RetrievedProduct(product_id="h", dense=0.77, lexical=None),
+        RetrievedProduct(product_id="j", dense=0.5, lexical=None),
+        RetrievedProduct(product_id="k", dense=0.5, lexical=None, identity=product("red sock")),
     ]
-    judge = Filter(wanted, RULES, weakest=0.8, alike=[boot])
+    judge = Filter(wanted, RULES, weakest=0.8, positives=[boot])
     reasons = {it.hit.product_id: judge.refuse(it) for it in candidates(found, 20)}
     assert reasons == {
         "a": Reason.POSITIVE,
@@ -155,10 +168,10 @@ def test_each_reason_is_told():
         "f": Reason.DUPLICATE,
         "g": Reason.UNSCORED,
         "h": Reason.TOO_CLOSE,
-        "j": Reason.TOGETHER,
+        "j": Reason.CO_POSITIVE,
         "k": None,
     }
-    mined = mine("q", wanted, answered(found, wanted), rules=Rules(number=9, **PINNED), now=NOW)
+    mined = mine("q", wanted, answered(found, wanted), rules=MiningRules(number=9, **PINNED), now=NOW)
     assert {it.product_id: (it.skipped, it.difficulty) for it in mined.negatives} == {
         "d": (True, "hard"),
         "k": (False, "medium"),
@@ -167,58 +180,39 @@ def test_each_reason_is_told():
 
 
 def test_a_cross_encoder_refuses_what_it_finds_relevant_and_is_asked_about_few():
-    wanted = plan({"a": POSITIVE}, RULES)
-    found = [Hit(product_id="a", dense=0.9, lexical=None)]
-    found += [Hit(product_id=f"p{n}", dense=0.7 - n / 99, lexical=None) for n in range(20)]
-    chosen = Rules(number=2, veto=0.5)
-    asked = doubtful("q", wanted, answered(found, wanted), rules=chosen)
+    wanted = plan_mining({"a": POSITIVE}, RULES)
+    found = [RetrievedProduct(product_id="a", dense=0.9, lexical=None)]
+    found += [RetrievedProduct(product_id=f"p{n}", dense=0.7 - n / 99, lexical=None) for n in range(20)]
+    chosen = MiningRules(number=2, veto=0.5)
+    asked = hits_to_cross_score("q", wanted, answered(found, wanted), rules=chosen)
     assert [hit.product_id for hit in asked] == ["p0", "p1", "p2", "p3", "p4", "p5"]
-    doubts = {hit.product_id: 0.9 if hit.product_id in {"p0", "p3"} else 0.1 for hit in asked}
-    mined = mine("q", wanted, replace(answered(found, wanted), doubts=doubts), rules=chosen, now=NOW)
+    cross_scores = {hit.product_id: 0.9 if hit.product_id in {"p0", "p3"} else 0.1 for hit in asked}
+    mined = mine(
+        "q", wanted, replace(answered(found, wanted), cross_scores=cross_scores), rules=chosen, now=NOW
+    )
     assert [it.product_id for it in mined.negatives] == ["p1", "p2"]
-    all_refused = replace(answered(found, wanted), doubts=dict.fromkeys(doubts, 0.9))
+    all_refused = replace(answered(found, wanted), cross_scores=dict.fromkeys(cross_scores, 0.9))
     mined = mine("q", wanted, all_refused, rules=chosen, now=NOW)
     assert mined.negatives == ()
     assert mined.refused[Reason.VETO] == 20
 
 
-def test_a_trade_item_number_is_the_same_with_and_without_leading_zeros():
-    short = Likeness.of({"upc": "036000291452"}, RULES)
-    long = Likeness.of({"gtin": ["00036000291452", "x"], "title": "Tissues"}, RULES)
-    number = Likeness.of({"ean": 36000291452}, RULES)
-    assert short.same_code(long)
-    assert short.same_code(number)
-    assert not Likeness.of({"ean": "0"}, RULES).same_code(Likeness.of({"ean": "0"}, RULES))
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        ("Red Trail-Shoe, 42", "red trail shoe 42", True),
-        ("Red trail shoe 42", "Red trail shoe 43", False),
-        ("", "", False),
-        ("---", "!!!", False),
-    ],
-)
-def test_titles_are_compared_by_their_words(one, other, same):
-    ours, theirs = (Likeness.of({"title": title}, RULES) for title in (one, other))
-    assert ours.same_title(theirs, RULES.overlap) == same
-
-
 def test_the_rank_is_the_better_one_and_the_union_is_kept():
     found = [
-        Hit(product_id="a", dense=0.9, lexical=None),
-        Hit(product_id="b", dense=0.8, lexical=7.0),
-        Hit(product_id="c", dense=0.1, lexical=5.0),
-        Hit(product_id="d", dense=0.2, lexical=0.0),
+        RetrievedProduct(product_id="a", dense=0.9, lexical=None),
+        RetrievedProduct(product_id="b", dense=0.8, lexical=7.0),
+        RetrievedProduct(product_id="c", dense=0.1, lexical=5.0),
+        RetrievedProduct(product_id="d", dense=0.2, lexical=0.0),
     ]
     ranked = [(it.hit.product_id, it.rank, it.source) for it in candidates(found, 2)]
     assert ranked == [("a", 1, "dense"), ("b", 1, "both"), ("c", 2, "lexical")]
 
 
 def test_a_draw_depends_on_the_seed_alone():
-    found = candidates([Hit(product_id=f"p{n}", dense=0.5 - n / 99, lexical=None) for n in range(30)], 30)
-    chosen = Rules(method="random", number=5)
+    found = candidates(
+        [RetrievedProduct(product_id=f"p{n}", dense=0.5 - n / 99, lexical=None) for n in range(30)], 30
+    )
+    chosen = MiningRules(method="random", number=5)
 
     def draw(seed, hits):
         drawn = sample(preferred(hits, chosen, seed=seed), chosen, weakest=0.9)
@@ -229,8 +223,8 @@ def test_a_draw_depends_on_the_seed_alone():
 
 
 def test_the_margin_lies_below_the_weakest_positive_also_where_scores_are_below_zero():
-    assert Rules(margin=0.95).threshold(0.8) == pytest.approx(0.76)
-    assert Rules(margin=0.95).threshold(-0.2) == pytest.approx(-0.21)
+    assert MiningRules(margin=0.95).threshold(0.8) == pytest.approx(0.76)
+    assert MiningRules(margin=0.95).threshold(-0.2) == pytest.approx(-0.21)
 
 
 def test_difficulty_is_the_share_of_the_weakest_positive():
@@ -255,4 +249,6 @@ def test_a_fact_counts_what_the_objective_wants():
         grade=2.4,
         updated_at=NOW,
     )
-    assert Fact.of(judgement, OBJECTIVE) == Fact(actions=4, wanted=3, expected=1.2, grade=2.4)
+    assert RelevanceEvidence.of(judgement, OBJECTIVE) == RelevanceEvidence(
+        actions=4, objective_actions=3, expected=1.2, grade=2.4
+    )

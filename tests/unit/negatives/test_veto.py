@@ -8,14 +8,14 @@ from sentence_transformers import CrossEncoder
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
 
 from services.negatives import veto
-from services.negatives.domain.candidates import Hit, Retrieved
-from services.negatives.domain.plan import Plan
-from services.negatives.domain.rules import Rules
-from services.negatives.miner import Live
+from services.negatives.domain.candidates import Retrieved, RetrievedProduct
+from services.negatives.domain.plan import MiningPlan
+from services.negatives.domain.rules import MiningRules
+from services.negatives.miner import LiveIndex
 from shared.errors import ConfigurationError
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "red", "blue", "shoe", "sock"]
-WANTED = Plan(("best",), engaged=frozenset(), relevant=frozenset(), skipped=frozenset())
+WANTED = MiningPlan(("best",), engaged=frozenset(), relevant=frozenset(), skipped=frozenset())
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +39,16 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 class FakeIndex:
     async def live(self):
-        return Live("g1", "0" * 16)
+        return LiveIndex("g1", "0" * 16)
 
     async def retrieve(self, query, wanted):
-        hits = [Hit(product_id="best", dense=0.9, lexical=None, title="red shoe")]
-        hits += [Hit(product_id=f"p{n}", dense=0.5, lexical=None, title="blue sock " * n) for n in range(9)]
+        hits = [RetrievedProduct(product_id="best", dense=0.9, lexical=None, title="red shoe")]
+        hits += [
+            RetrievedProduct(product_id=f"p{n}", dense=0.5, lexical=None, title="blue sock " * n)
+            for n in range(9)
+        ]
         return Retrieved(
-            generation="g1", fingerprint="0" * 16, hits=tuple(hits), scores={"best": 0.9}, alike=()
+            generation="g1", fingerprint="0" * 16, hits=tuple(hits), scores={"best": 0.9}, identities=()
         )
 
 
@@ -57,11 +60,11 @@ def test_titles_are_scored_against_the_query(directory):
     assert model("red shoe", ["red shoe"]) == pytest.approx([other], abs=1e-5)
 
 
-def test_what_the_index_answers_carries_the_doubts(directory):
-    index = veto.Doubting(FakeIndex(), veto.load(directory), Rules(number=2))
+def test_what_the_index_answers_carries_the_cross_scores(directory):
+    index = veto.VetoedIndex(FakeIndex(), veto.load(directory), MiningRules(number=2))
     found = asyncio.run(index.retrieve("red shoe", WANTED))
-    assert len(found.doubts) == 6
-    assert all(0 < doubt < 1 for doubt in found.doubts.values())
+    assert len(found.cross_scores) == 6
+    assert all(0 < doubt < 1 for doubt in found.cross_scores.values())
 
 
 def test_a_directory_that_may_run_something_is_refused(directory, tmp_path):

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 import pytest
 
 from schemas.control import Model, Rollout
-from services.rollout.conductor import Conductor, Instruments
-from services.rollout.domain.readiness import Evidence
+from services.rollout.controller import RolloutController, RolloutDependencies
+from services.rollout.domain.readiness import GenerationEvidence
 from services.rollout.settings import Settings
-from shared.canary_results import CanaryResult
-from shared.generations import Ledger, fold
+from shared.generations.canary_results import CanaryResult
+from shared.generations.state import Ledger, fold
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
@@ -43,7 +43,7 @@ def canary(recall, limit=0.5, ran_at=NOW):
     return CanaryResult(canary_id="c", recall=recall, limit=limit, ran_at=ran_at)
 
 
-LIVE = Evidence(
+LIVE = GenerationEvidence(
     generation="g1",
     partitions=2,
     sources=2,
@@ -57,16 +57,16 @@ LIVE = Evidence(
 
 @dataclass
 class World:
-    """A topic, and what everybody says; `conductor()` is one more worker on it."""
+    """A topic, and what everybody says; `worker()` is one more worker on it."""
 
     log: list[Rollout] = field(default_factory=list)
     other: list[bytes] = field(default_factory=list)
     models: dict[str, Model] = field(default_factory=lambda: {"m-1": model()})
-    evidence: dict[str, Evidence] = field(default_factory=lambda: {"g1": LIVE})
+    evidence: dict[str, GenerationEvidence] = field(default_factory=lambda: {"g1": LIVE})
     unfit: str | None = None
     topics: set[str] = field(default_factory=set)
 
-    def conductor(self):
+    def worker(self):
         return Worker(self)
 
     async def publish(self, messages):
@@ -79,8 +79,14 @@ class World:
     async def edges(self, _):
         return 0, len(self.log)
 
-    async def heard(self, generation):
-        empty = Evidence(generation=generation, partitions=2, sources=2)
+    async def find(self, model_id):
+        return self.models.get(model_id)
+
+    async def objection(self, model, generation):
+        return self.unfit
+
+    async def collect(self, generation):
+        empty = GenerationEvidence(generation=generation, partitions=2, sources=2)
         return self.evidence.get(generation, empty)
 
     async def make(self, generation):
@@ -98,7 +104,7 @@ class World:
         return fold(enumerate(self.log)).generations
 
     def stages(self):
-        return {name: each.stage for name, each in self.state.known.items()}
+        return {name: generation.stage for name, generation in self.state.known.items()}
 
     def whole(self, generation, **other):
         self.evidence[generation] = replace(LIVE, generation=generation, **other)
@@ -111,23 +117,16 @@ class Worker:
         self.world = world
         self.ledger = Ledger()
         self.next_offset = 0
-        instruments = Instruments(
+        dependencies = RolloutDependencies(
             rollouts=self,
-            witnesses=world,
+            evidence=world,
+            models=world,
             topics=world,
             edges=world,
             publisher=world,
             clock=world,
         )
-        self.conductor = Conductor(Settings(), instruments)
-        self.conductor._model = self._model
-        self.conductor._unfit = self._unfit
-
-    async def _model(self, model_id):
-        return self.world.models.get(model_id)
-
-    async def _unfit(self, model, generation):
-        return self.world.unfit
+        self.controller = RolloutController(Settings(), dependencies)
 
     @property
     def generations(self):
@@ -137,10 +136,10 @@ class Worker:
         self.ledger = fold(enumerate(self.world.log))
         self.next_offset = len(self.world.log)
 
-    async def look(self, times=1):
+    async def tick(self, times=1):
         for _ in range(times):
             self.follow()
-            await self.conductor.look(1)
+            await self.controller.tick(1)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.control import Model, Rollout
-from shared.generations import Generations, Ledger, fold
+from shared.generations.state import Generations, Ledger, fold
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 MODEL = Model(

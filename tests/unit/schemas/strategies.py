@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from schemas.alerts import Alert
 from schemas.base import Coordinates, Message
-from schemas.catalogue import Document, ProductChange
+from schemas.catalogue import Acceptance, Document, ProductChange
 from schemas.control import Command, Model, OffsetRange, Rollout, TrainingJob
+from schemas.findings import CatalogueFindings, Finding
 from schemas.index import IndexRecord, Passage
 from schemas.judgements import ActionStatistics, Canary, Item, Judgement, Negative, Outcome
 from schemas.search import EventAttributes, EventObject, Position, Ranking, SearchEvent, SearchQuery
@@ -16,6 +17,9 @@ from schemas.search import EventAttributes, EventObject, Position, Ranking, Sear
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 moments = st.integers(0, 4_000_000_000_000).map(lambda number: EPOCH + timedelta(milliseconds=number))
 ids = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=128)
+product_ids = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=128).filter(
+    lambda text: len(text.encode()) <= 128
+)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 short = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1, max_size=100)
 floats = st.floats(allow_nan=False, allow_infinity=False)
@@ -41,7 +45,7 @@ def tuples(strategy: st.SearchStrategy, low: int = 0) -> st.SearchStrategy:
 
 written = st.builds(
     ProductChange,
-    product_id=ids,
+    product_id=product_ids,
     op=st.sampled_from(["upsert", "patch"]),
     version=versions,
     event_time=moments,
@@ -49,7 +53,7 @@ written = st.builds(
 )
 deleted = st.builds(
     ProductChange,
-    product_id=ids,
+    product_id=product_ids,
     op=st.just("delete"),
     version=versions,
     event_time=moments,
@@ -66,7 +70,7 @@ queries = st.builds(
     client_id=optional(short),
     query_attributes=st.dictionaries(names, st.one_of(texts, st.booleans(), floats), max_size=3),
     query_response_id=optional(short),
-    query_response_object_ids=tuples(ids),
+    query_response_object_ids=tuples(product_ids),
     ranking=optional(
         st.builds(
             Ranking,
@@ -91,7 +95,9 @@ events = st.builds(
     message=optional(texts),
     event_attributes=st.builds(
         EventAttributes,
-        object=optional(st.builds(EventObject, object_id=optional(ids), object_id_field=optional(short))),
+        object=optional(
+            st.builds(EventObject, object_id=optional(product_ids), object_id_field=optional(short))
+        ),
         position=optional(st.builds(Position, ordinal=optional(st.integers(0, 100_000)))),
     ),
 )
@@ -114,6 +120,15 @@ models = st.builds(
 )
 MESSAGES: dict[type[Message], st.SearchStrategy] = {
     ProductChange: changes,
+    Acceptance: st.builds(Acceptance, source=short, since=moments, reason=texts, requested_at=moments),
+    CatalogueFindings: st.builds(
+        CatalogueFindings,
+        product_id=product_ids,
+        source=st.builds(Coordinates, topic=ids, partition=st.integers(0, 99), offset=versions),
+        findings=tuples(st.builds(Finding, attribute=texts, reason=texts, explanation=texts), 1),
+        total=st.integers(1, 10**6),
+        time=moments,
+    ),
     SearchQuery: queries,
     SearchEvent: events,
     Outcome: st.builds(
@@ -122,7 +137,7 @@ MESSAGES: dict[type[Message], st.SearchStrategy] = {
         user_query=texts,
         query_id=texts,
         action=texts,
-        items=tuples(st.builds(Item, product_id=ids, position=st.integers(0, 100_000))),
+        items=tuples(st.builds(Item, product_id=product_ids, position=st.integers(0, 100_000))),
         shopper=prints,
         generation=optional(generations),
         event_time=moments,
@@ -133,7 +148,7 @@ MESSAGES: dict[type[Message], st.SearchStrategy] = {
     Judgement: st.builds(
         Judgement,
         query=texts,
-        product_id=ids,
+        product_id=product_ids,
         window_start=st.dates(date(1970, 1, 1)),
         window_end=st.dates(date(1970, 1, 1)),
         impressions=counts,
@@ -151,14 +166,14 @@ MESSAGES: dict[type[Message], st.SearchStrategy] = {
         Canary,
         canary_id=ids,
         query=short,
-        product_ids=tuples(ids, 1),
+        product_ids=tuples(product_ids, 1),
         k=st.integers(1, 1000),
         minimum_recall=optional(st.floats(0, 1)),
     ),
     Negative: st.builds(
         Negative,
         query=texts,
-        product_id=ids,
+        product_id=product_ids,
         difficulty=st.sampled_from(["easy", "medium", "hard"]),
         score=floats,
         positive_score=floats,
@@ -226,7 +241,7 @@ MESSAGES: dict[type[Message], st.SearchStrategy] = {
     ),
     IndexRecord: st.builds(
         IndexRecord,
-        product_id=ids,
+        product_id=product_ids,
         document=st.builds(
             Document,
             fields=fields,

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from typer.testing import CliRunner
@@ -9,9 +10,11 @@ from schemas.golden import golden
 from schemas.topics import TOPICS
 from schemas.validation import split, topic_named
 from schemas.validation import validate as judge
+from schemas.wire.change import Form
 from services.cli.schemas import app
 from shared.errors import ConfigurationError
 from tests.data.poison import poison
+from tests.schema_registries import register, stand_in
 
 CHANGES = "catalogue.changes.v1"
 GOOD = '{"product_id":"P-1","op":"upsert","version":1,"fields":{"title":"Shoe"}}'
@@ -43,15 +46,26 @@ def test_golden_samples_are_fine(topic, tmp_path: Path):
 def test_each_wrong_message_of_a_file_is_explained_with_its_line(tmp_path: Path):
     file = tmp_path / "changes.jsonl"
     file.write_text(
-        "\n".join([GOOD, GOOD.replace("P-1", "P 1"), "", GOOD, '{"op":"upsert"', '{"title":"x"}'])
+        "\n".join([GOOD, GOOD.replace("P-1", r"P\t1"), "", GOOD, '{"op":"upsert"', '{"title":"x"}'])
     )
     code, output = validate(str(file), "--topic", CHANGES)
     lines = output.splitlines()
     assert code == 1
-    assert lines[0].startswith(f"{file}:2: id.invalid: the product id 'P 1'")
+    assert lines[0].startswith(f"{file}:2: id.invalid: the product id 'P\\t1'")
     assert lines[1].startswith(f"{file}:5: json.invalid: ")
     assert lines[2].startswith(f"{file}:6: form.unknown: ")
     assert lines[3] == "5 message(s): 2 fine (2 plain), 3 refused"
+
+
+def test_a_message_that_names_a_schema_is_read_by_it(monkeypatch):
+    with stand_in() as site:
+        schema_id = register(site.url, "s", "JSON", "{}")
+        framed = b"\0" + schema_id.to_bytes(4, "big") + GOOD.encode().replace(b",", b",\n")
+        assert "set HEADRACE_REGISTRY__URL" in validate("-", "--topic", CHANGES, text=framed)[1]
+        monkeypatch.setenv("HEADRACE_REGISTRY__URL", site.url)
+        assert validate("-", "--topic", CHANGES, text=framed)[0] == 0
+        code, output = validate("-", "--topic", CHANGES, text=b"\0\0\0\0\7" + GOOD.encode())
+        assert (code, output[:30]) == (1, "standard input:1: schema.unkno")
 
 
 def test_in_one_document_the_line_is_that_of_the_field():
@@ -81,7 +95,7 @@ def test_every_form_can_be_checked_from_kcats_output(tmp_path: Path):
     report = json.loads(output)
     assert code == 1
     assert [fault["line"] for fault in report["refused"]] == [len(lines) + 1]
-    assert report["forms"].keys() == {"plain", "debezium", "opensearch", "cloudevents", "tombstone"}
+    assert report["forms"].keys() == set(get_args(Form))
 
 
 def test_a_key_can_be_given_for_forms_that_need_it():

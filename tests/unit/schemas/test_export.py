@@ -3,6 +3,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from schemas.asyncapi import asyncapi, exports, json_schema
@@ -74,7 +75,6 @@ def test_every_channel_has_an_operation_and_every_operation_a_message_of_its_cha
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_the_golden_sample_satisfies_the_exported_schema(kind: Any):
-    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
     jsonschema.Draft202012Validator.check_schema(json_schema(kind))
     jsonschema.Draft202012Validator(json_schema(kind)).validate(json.loads(golden(kind.topic)))
     jsonschema.Draft202012Validator(

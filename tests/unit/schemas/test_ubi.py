@@ -104,13 +104,14 @@ def test_hit_ids_are_read_under_both_names_and_written_as_ubi_1_3_names_them():
 
 
 def test_an_object_id_that_is_no_product_id_is_encoded_alike_in_queries_and_events():
-    for strange in ("ISBN 0-061-96436-0", "Käse", "x" * 256, "ü" * 256, 17):
+    for strange in ("ISBN 0-061-96436-0", "Käse", "A\t1", "x" * 256, "ü" * 256, 17):
         shown = query(query_response_hit_ids=[strange, "A"]).query_response_object_ids
         acted = event(event_attributes={"object": {"object_id": strange}}).event_attributes.object
         assert acted is not None
         assert shown == (acted.object_id, "A")
-    assert foreign_id("ISBN 0-061-96436-0") == "ISBN%200-061-96436-0"
-    assert foreign_id("A-1%20") == "A-1%20"
+    for ours in ("ISBN 0-061-96436-0", "Käse", "A-1%20"):
+        assert foreign_id(ours) == ours
+    assert foreign_id("A\t1") == "A%091"
 
 
 def test_null_and_empty_stand_for_absent():

@@ -1,6 +1,7 @@
 """A search API before real shards, all in one process: HTTP goes through ASGI, owners are what we say."""
 
 import asyncio
+import threading
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -9,26 +10,26 @@ import pytest
 from fastapi import FastAPI
 
 from schemas.base import Coordinates
-from schemas.catalogue import Document
 from schemas.index import IndexRecord, Passage
 from services.search.api import SearchApi, mount
 from services.search.embedding import QueryVectors
-from services.search.engine import Parts, SearchEngine
-from services.search.generation import Fitted
+from services.search.engine import SearchDependencies, SearchEngine
+from services.search.generation import FittedParameters
 from services.search.log import QueryLog
 from services.search.settings import SearchSettings
 from services.search.shards import ShardClient
-from services.shards.api import Answers, router
-from services.shards.domain.manifest import Recovery
+from services.shards.api import ShardQueryService, router
+from services.shards.domain.manifest import RecoveryCriteria
 from services.shards.files import Files
 from services.shards.records import entry
 from services.shards.serving import Serving
 from services.shards.settings import LexicalSettings, ShardsSettings
 from services.shards.shard import Identity, Shard
+from shared.cluster.members import OwnerRecord
 from shared.errors import TransientError
-from shared.partitioning import partition_of
+from shared.kafka.partitioning import partition_of
 from shared.records import Partition, Record
-from shared.registry import OwnerRecord
+from tests.stamped import written
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 MODEL = "0123456789abcdef"
@@ -46,8 +47,11 @@ class CountingEncoder:
 
     def __init__(self):
         self.calls = 0
+        self.go_on = threading.Event()
+        self.go_on.set()
 
     def encode_queries(self, texts):
+        assert self.go_on.wait(60)
         self.calls += len(texts)
         return np.stack([vector_of(text) for text in texts])
 
@@ -73,13 +77,16 @@ class Collected:
 
 
 class Neighbours(httpx.AsyncBaseTransport):
-    """The network between search and shards: one ASGI app a host, some slow, some gone."""
+    """The network between search and shards: one ASGI app a host, some stuck until `release`, some gone."""
 
     def __init__(self):
         self.apps = {}
         self.gone = set()
         self.stuck = set()
+        self.release = asyncio.Event()
         self.asked = []
+        self.answered = asyncio.Condition()
+        self.answers = 0
 
     async def handle_async_request(self, request):
         host = request.url.host
@@ -87,8 +94,13 @@ class Neighbours(httpx.AsyncBaseTransport):
         if host in self.gone:
             raise httpx.ConnectError("connection refused", request=request)
         if host in self.stuck:
-            await asyncio.Event().wait()
-        return await httpx.ASGITransport(self.apps[host]).handle_async_request(request)
+            await self.release.wait()
+            raise httpx.ReadError("connection reset", request=request)
+        response = await httpx.ASGITransport(self.apps[host]).handle_async_request(request)
+        async with self.answered:
+            self.answers += 1
+            self.answered.notify_all()
+        return response
 
 
 class Shop:
@@ -103,8 +115,12 @@ class Shop:
         self.served = {}
         self.encoders = {}
         self.fits = {}
-        self.last_stage = None
+        self.reranker = None
         self.log = None
+        self.broken = False
+        self.app = None
+        self.api = None
+        """The API once it is open, and the way to it."""
 
     def shard(self, number, products, name="a"):
         """Serve a real shard with these products ({id: fields}) from host `name`."""
@@ -119,7 +135,7 @@ class Shop:
                     work_dir=self.place / f"w{number}{name}",
                 )
             ),
-            recovery=Recovery(now=NOW, oldest=timedelta(days=7), edges=None),
+            recovery=RecoveryCriteria(now=NOW, oldest=timedelta(days=7), edges=None),
             files=Files(),
         )
         log = Partition("index.records.g1", number)
@@ -133,7 +149,9 @@ class Shop:
         if name not in self.network.apps:
             lookup = self.served[name].get
             app = FastAPI()
-            app.include_router(router(Answers({"g1": lookup}.get, partitions=PARTITIONS, threads=2)))
+            app.include_router(
+                router(ShardQueryService({"g1": lookup}.get, partitions=PARTITIONS, threads=2))
+            )
             self.network.apps[name] = app
         self.owners.append(
             OwnerRecord(
@@ -154,6 +172,8 @@ class Shop:
         return serving
 
     async def of(self, generation):
+        if self.broken:
+            raise RuntimeError("a bug")
         return self.owners if generation == "g1" else []
 
     def forget(self, generation):
@@ -169,7 +189,7 @@ class Shop:
         return None if generation in self.encoders else "no model is loaded"
 
     def fitted(self, generation):
-        return self.fits.get(generation, Fitted())
+        return self.fits.get(generation, FittedParameters())
 
     def now(self):
         return NOW
@@ -184,7 +204,7 @@ def _record(product, fields):
     vector = vector_of(str(fields.get("title", ""))).astype(np.float16)
     return IndexRecord(
         product_id=product,
-        document=Document(fields=fields, versions=dict.fromkeys(fields, 1), upserted=1),
+        document=written(fields),
         text=str(fields.get("title", "")),
         fingerprint=MODEL,
         dimensions=5,
@@ -224,31 +244,41 @@ async def shop(tmp_path):
 
 
 @pytest.fixture
+async def pass_time(monkeypatch):
+    """Return a function that lets the clock of the event loop jump, and whoever waits for it go on."""
+    loop, passed = asyncio.get_running_loop(), []
+    real = loop.time
+    monkeypatch.setattr(loop, "time", lambda: real() + sum(passed))
+    return passed.append
+
+
+@pytest.fixture
 async def open_api(shop):
     """Return a function that opens the API with settings and gives a client of it."""
     opened = []
 
     async def open_api(**settings):
-        section = SearchSettings(**{"hedge_after": timedelta(milliseconds=50), **settings})
+        limits = {"hedge_after": timedelta(milliseconds=50), "timeout": timedelta(minutes=1)}
+        section = SearchSettings(**{**limits, **settings})
         vectors = shop.encoders["g1"] = QueryVectors(lambda: shop.encoder, remember=section.cached_queries)
-        shards = ShardClient(hedge_after=section.hedge_after, transport=shop.network)
+        shards = ShardClient(transport=shop.network)
         ids = iter(f"q{number}" for number in range(10_000))
-        parts = Parts(
+        dependencies = SearchDependencies(
             generations=shop,
             owners=shop,
             shards=shards,
             new_id=lambda: next(ids),
-            last_stage=shop.last_stage,
+            reranker=shop.reranker,
         )
         shop.log = QueryLog(shop.published, capacity=section.log_capacity)
         api = FastAPI(docs_url=None)
-        mount(api, SearchApi(section, SearchEngine(section, parts), shop.log, clock=shop), section)
-        client = httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://search")
+        mount(api, SearchApi(section, SearchEngine(section, dependencies), shop.log, clock=shop), section)
+        shop.app = api
+        shop.api = httpx.ASGITransport(api, raise_app_exceptions=False)
+        client = httpx.AsyncClient(transport=shop.api, base_url="http://search")
         await shop.log.start()
         await vectors.start()
-        async with asyncio.timeout(10):
-            while vectors.missing():  # noqa: ASYNC110 - it is asked, it does not tell
-                await asyncio.sleep(0)
+        await vectors._loading  # the model is there
         opened.extend([client.aclose, vectors.stop, shop.log.stop, shards.stop])
         return client
 

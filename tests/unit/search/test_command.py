@@ -1,8 +1,8 @@
 import orjson
 import pytest
 
-from services.cli.report import Report, Row
 from services.cli.search import condition
+from services.lab.report import BenchReport, ReportRow
 from shared.errors import ConfigurationError
 
 
@@ -30,8 +30,8 @@ def test_what_is_no_filter_is_told(text):
 
 
 def test_a_report_has_the_shape_that_every_measurement_has(capsys):
-    rows = [Row("documents", 90.0, "1/s", bound=100.0), Row("nDCG@10", 0.62, note="hybrid")]
-    Report("ingest", rows, commit="abc", machine="m").show(as_json=True)
+    rows = [ReportRow("documents", 90.0, "1/s", bound=100.0), ReportRow("nDCG@10", 0.62, note="hybrid")]
+    BenchReport("ingest", rows, commit="abc", machine="m").show(as_json=True)
     assert orjson.loads(capsys.readouterr().out) == {
         "name": "ingest",
         "commit": "abc",

@@ -4,14 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.search.domain.candidate import Candidate, Report, ShardAnswer, merge, missing
+from schemas.search_api import Fusion
+from services.search.domain.candidate import ShardAnswer, merge, missing
 from services.search.domain.fusion import rank
-from services.search.domain.request import Fusion
+from tests.unit.search.builders import candidate, report
 
 scores = st.none() | st.floats(-1, 30, allow_nan=False).map(lambda value: round(value, 3))
 candidates = st.lists(
     st.builds(
-        Candidate,
+        candidate,
         product_id=st.text("abcdefgh", min_size=1, max_size=3),
         dense=scores,
         lexical=scores,
@@ -21,30 +22,30 @@ candidates = st.lists(
     ),
     max_size=30,
 )
-distinct = candidates.map(lambda found: list({each.product_id: each for each in found}.values()))
+distinct = candidates.map(lambda many: list({one.product_id: one for one in many}.values()))
 fusions = st.builds(Fusion, method=st.sampled_from(["weighted", "rrf"]), dense_weight=st.floats(0, 1))
 modes = st.sampled_from(["dense", "lexical", "hybrid"])
-
-
-def found(product_id, dense=None, lexical=None):
-    return Candidate(product_id=product_id, dense=dense, lexical=lexical)
 
 
 def ids(ranked):
     return [each.candidate.product_id for each in ranked]
 
 
-def answers_of(found):
-    numbers = sorted({each.partition for each in found})
+def with_hit(one, **changes):
+    return one._replace(hit=replace(one.hit, **changes))
+
+
+def answers_of(many):
+    numbers = sorted({one.partition for one in many})
     return [
-        ShardAnswer(Report(partition=number, answered=True), tuple(e for e in found if e.partition == number))
+        ShardAnswer(report(number), tuple(one for one in many if one.partition == number))
         for number in numbers
     ]
 
 
 @given(found=candidates, rng=st.randoms(use_true_random=False))
 def test_merging_does_not_depend_on_the_order_of_the_answers(found, rng):
-    found = [replace(each, product_id=f"{each.product_id}{each.partition}") for each in found]
+    found = [with_hit(one, product_id=f"{one.product_id}{one.partition}") for one in found]
     answers = answers_of(found)
     shuffled = list(answers)
     rng.shuffle(shuffled)
@@ -54,8 +55,8 @@ def test_merging_does_not_depend_on_the_order_of_the_answers(found, rng):
 
 
 def test_of_two_owners_of_one_product_the_newer_epoch_counts():
-    old = Candidate(product_id="a", dense=0.9, epoch=1, partition=0, offset=9)
-    new = Candidate(product_id="a", dense=0.1, epoch=2, partition=1, offset=3)
+    old = candidate("a", 0.9, epoch=1, partition=0, offset=9)
+    new = candidate("a", 0.1, epoch=2, partition=1, offset=3)
     assert merge(answers_of([old, new])) == [new]
 
 
@@ -80,40 +81,43 @@ def test_the_first_k_are_the_beginning_of_all(found, fusion):
 
 @given(found=distinct, fusion=fusions)
 def test_a_product_that_is_better_in_both_ways_is_never_ranked_lower(found, fusion):
-    found = [replace(each, dense=each.dense or 0.0, lexical=each.lexical or 0.0) for each in found]
+    found = [with_hit(one, dense=one.hit.dense or 0.0, lexical=one.hit.lexical or 0.0) for one in found]
     for one in found:
         for other in found:
-            if one.dense > other.dense and max(one.lexical, 0) > max(other.lexical, 0):
+            if one.hit.dense > other.hit.dense and max(one.hit.lexical, 0) > max(other.hit.lexical, 0):
                 ranked = ids(rank(found, len(found), mode="hybrid", fusion=fusion))
                 assert ranked.index(one.product_id) < ranked.index(other.product_id)
 
 
 @pytest.mark.parametrize("method", ["weighted", "rrf"])
 def test_a_weight_of_one_ranks_by_vector_and_of_zero_by_words(method):
-    found_ = [found("a", 0.9, 1.0), found("b", 0.5, 9.0), found("c", 0.7, 5.0)]
-    assert ids(rank(found_, 3, mode="hybrid", fusion=Fusion(method=method, dense_weight=1))) == list("acb")
-    assert ids(rank(found_, 3, mode="hybrid", fusion=Fusion(method=method, dense_weight=0))) == list("bca")
+    several = [candidate("a", 0.9, 1.0), candidate("b", 0.5, 9.0), candidate("c", 0.7, 5.0)]
+    assert ids(rank(several, 3, mode="hybrid", fusion=Fusion(method=method, dense_weight=1))) == list("acb")
+    assert ids(rank(several, 3, mode="hybrid", fusion=Fusion(method=method, dense_weight=0))) == list("bca")
 
 
 def test_scores_are_scaled_over_the_candidates_of_the_query():
-    ranked = rank([found("a", 0.8, None), found("b", 0.4, 10.0)], 2, mode="hybrid", fusion=Fusion())
+    ranked = rank([candidate("a", 0.8, None), candidate("b", 0.4, 10.0)], 2, mode="hybrid", fusion=Fusion())
     assert {each.candidate.product_id: each.score for each in ranked} == {"a": 0.5, "b": 0.5}
     assert ids(ranked) == ["a", "b"]
 
 
 def test_reciprocal_ranks_follow_the_paper():
     ranked = rank(
-        [found("a", 0.8, 3.0), found("b", 0.4, 10.0)], 2, mode="hybrid", fusion=Fusion(method="rrf")
+        [candidate("a", 0.8, 3.0), candidate("b", 0.4, 10.0)], 2, mode="hybrid", fusion=Fusion(method="rrf")
     )
     assert ranked[0].score == pytest.approx(0.5 / 61 + 0.5 / 62)
 
 
 def test_what_has_no_score_of_that_kind_is_not_an_answer_of_that_mode():
-    found_ = [found("a", 0.8, None), found("b", None, 10.0)]
-    assert ids(rank(found_, 9, mode="dense", fusion=Fusion())) == ["a"]
-    assert ids(rank(found_, 9, mode="lexical", fusion=Fusion())) == ["b"]
+    several = [candidate("a", 0.8, None), candidate("b", None, 10.0)]
+    assert ids(rank(several, 9, mode="dense", fusion=Fusion())) == ["a"]
+    assert ids(rank(several, 9, mode="lexical", fusion=Fusion())) == ["b"]
 
 
 def test_an_answer_lacks_the_partitions_that_did_not_answer():
-    reports = [Report(partition=0, answered=True), Report(partition=1, answered=False, reason="away")]
+    reports = [
+        report(0),
+        report(1, answered=False, reason="away"),
+    ]
     assert missing(reports) == reports[1:]

@@ -6,10 +6,10 @@ import pytest
 
 from schemas.alerts import Alert
 from schemas.control import Model, Rollout
-from services.monitor.domain.drift.findings import key_of
-from services.monitor.domain.drift.signals import MODEL_SIGNALS
-from services.search.generation import FITTED_ON, Fitted, Generations
-from shared.generations import Ledger
+from services.monitor.drift.domain.findings import key_of
+from services.monitor.drift.domain.signals import MODEL_SIGNALS
+from services.search.generation import FITTED_ON, FittedParameters, ServedGenerations
+from shared.generations.state import Ledger
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 MODEL = Model(
@@ -65,7 +65,7 @@ PROMOTED = (
 
 def test_the_live_generation_answers_unless_another_is_asked_for():
     world = World()
-    found = Generations(world, world, {})
+    found = ServedGenerations(world, world, {})
     assert (found.choose(None), found.choose("g9")) == ("g1", "g9")
     assert found.missing() == "no model of generation g1 is loaded"
     world.running["g1"] = Encoder()
@@ -75,7 +75,7 @@ def test_the_live_generation_answers_unless_another_is_asked_for():
 def test_until_the_new_models_encoder_is_loaded_the_generation_before_answers():
     world = World(*PROMOTED)
     world.running = {"g1": Encoder(), "g2": Encoder("loading")}
-    found = Generations(world, world, {})
+    found = ServedGenerations(world, world, {})
     assert (found.choose(None), found.choose("g2")) == ("g1", "g2")
     world.running["g2"] = Encoder()
     assert found.choose(None) == "g2"
@@ -85,8 +85,12 @@ def test_until_the_new_models_encoder_is_loaded_the_generation_before_answers():
 
 def test_each_generation_has_what_was_fitted_with_its_model():
     world = World(*PROMOTED)
-    found = Generations(world, world, {})
-    assert [found.fitted(it) for it in ("g1", "g2", "g9")] == [Fitted(), Fitted(0.7, 0.4), Fitted()]
+    found = ServedGenerations(world, world, {})
+    assert [found.fitted(it) for it in ("g1", "g2", "g9")] == [
+        FittedParameters(),
+        FittedParameters(0.7, 0.4),
+        FittedParameters(),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -110,8 +114,8 @@ def test_what_was_fitted_is_void_while_queries_or_documents_have_drifted(key, st
         updated_at=NOW,
     )
     world = World(*PROMOTED)
-    found = Generations(world, world, {key.encode(): alert.encode()})
-    assert found.fitted("g2") == (Fitted() if void else Fitted(0.7, 0.4))
+    found = ServedGenerations(world, world, {key.encode(): alert.encode()})
+    assert found.fitted("g2") == (FittedParameters() if void else FittedParameters(0.7, 0.4))
 
 
 def test_what_makes_void_is_said_by_the_monitor_under_these_keys():
@@ -121,4 +125,6 @@ def test_what_makes_void_is_said_by_the_monitor_under_these_keys():
 
 def test_what_is_no_alert_makes_nothing_void():
     world = World(*PROMOTED)
-    assert Generations(world, world, {b"drift:g2:query-embeddings": b"{"}).fitted("g2") == Fitted(0.7, 0.4)
+    assert ServedGenerations(world, world, {b"drift:g2:query-embeddings": b"{"}).fitted(
+        "g2"
+    ) == FittedParameters(0.7, 0.4)

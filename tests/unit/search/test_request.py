@@ -1,8 +1,10 @@
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from schemas.filters import RangeFilter
+from schemas.search_api import ProductExplanation, ScoreAndRank, SearchRequest, SimilarRequest
 from services.search.domain.explanation import explain
-from services.search.domain.request import SearchRequest, SimilarRequest, clean
+from services.search.domain.query import clean
 from services.search.limits import authorised
 
 
@@ -34,6 +36,11 @@ def test_what_does_not_fit_is_refused(body):
         SearchRequest.model_validate(body)
 
 
+def test_a_field_that_has_another_name_now_is_refused_with_it():
+    with pytest.raises(ValidationError, match="last_stage is now reranker"):
+        SearchRequest.model_validate({"text": "x", "last_stage": False})
+
+
 def test_similar_wants_a_product_or_a_text():
     for body in ({}, {"product_id": "a", "text": "b"}, {"text": " "}):
         with pytest.raises(ValidationError):
@@ -55,11 +62,16 @@ def test_only_the_right_bearer_token_is_let_in():
 
 
 def test_reasons_are_given_in_words():
-    shard = {
-        "dense": {"score": 0.71234, "rank": 4},
-        "lexical": {"score": None, "rank": None},
-        "excluded_by": [{"field": "price", "op": "range", "lt": 20}],
-    }
+    shard = ProductExplanation(
+        product_id="p1",
+        partition=0,
+        documents=9,
+        segment="head",
+        offset=3,
+        dense=ScoreAndRank(score=0.71234, rank=4),
+        lexical=ScoreAndRank(score=None, rank=None),
+        excluded_by=(RangeFilter(field="price", op="range", lt=20),),
+    )
     reasons = explain("p1", shard, rank=None, depth=10)
     assert reasons == [
         "the filter on price (range {'lt': 20}) leaves it out",

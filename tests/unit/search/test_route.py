@@ -1,7 +1,7 @@
 from datetime import UTC, datetime
 
 from services.search.domain.route import route
-from shared.registry import OwnerRecord
+from shared.cluster.members import OwnerRecord
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 MODEL, OTHER = "0123456789abcdef", "fedcba9876543210"

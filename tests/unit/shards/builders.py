@@ -7,14 +7,14 @@ import numpy as np
 import orjson
 
 from schemas.base import Coordinates
-from schemas.catalogue import Document
 from schemas.index import IndexRecord, Passage
-from services.shards.domain.manifest import Recovery
+from services.shards.domain.manifest import RecoveryCriteria
 from services.shards.files import Files
-from services.shards.records import Entry, entry
+from services.shards.records import LogEntry, entry
 from services.shards.settings import LexicalSettings, ShardsSettings
 from services.shards.shard import Identity, Shard
 from shared.records import Partition, Record
+from tests.stamped import written
 
 WEEK = timedelta(days=7)
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -32,7 +32,7 @@ NORTH, EAST, SOUTH = unit(0, 1, 0, 0), unit(1, 0, 0, 0), unit(0, -1, 0, 0)
 
 def message(product_id, *vectors, fields=None, source=0, epoch=1, deleted=False, **other) -> IndexRecord:
     stacked = np.array(vectors, np.float16) if vectors else np.empty((0, 4), np.float16)
-    document = Document(fields=fields or {}, upserted=-1 if deleted else 1, deleted=2 if deleted else -1)
+    document = written(fields or {}, deleted=deleted)
     return IndexRecord(
         **{
             "product_id": product_id,
@@ -54,7 +54,7 @@ def raw(offset: int, value: IndexRecord | None, key: str = "") -> Record:
     return Record(LOG, offset, key.encode(), value.encode() if value is not None else None, NOW)
 
 
-def log(*values: IndexRecord | str, start: int = 0) -> list[Entry]:
+def log(*values: IndexRecord | str, start: int = 0) -> list[LogEntry]:
     """Entries at consecutive offsets; a plain string is a tombstone of that product."""
     return [
         entry(raw(offset, None, value) if isinstance(value, str) else raw(offset, value))
@@ -73,7 +73,7 @@ def opened(
         root / "shard",
         Identity(generation="g1", partition=0, epoch=epoch),
         settings=configured(root / "work", **settings),
-        recovery=Recovery(now=now, oldest=WEEK, edges=edges),
+        recovery=RecoveryCriteria(now=now, oldest=WEEK, edges=edges),
         files=files or Files(),
     )
 

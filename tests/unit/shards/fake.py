@@ -7,19 +7,19 @@ import numpy as np
 from schemas.index import IndexRecord
 from services.shards.domain.apply import supersedes
 from services.shards.domain.filters import excluded_by
-from services.shards.records import Entry
-from services.shards.view import Query
+from services.shards.records import LogEntry
+from services.shards.view import ViewQuery
 
 
 class FakeShard:
     """Products in a dict, searched by comparing with everything."""
 
     def __init__(self) -> None:
-        self.products: dict[str, Entry] = {}
+        self.products: dict[str, LogEntry] = {}
         self.origins: dict[str, object] = {}
         self.next_offset: int | None = None
 
-    def apply(self, entries: Sequence[Entry], next_offset: int) -> None:
+    def apply(self, entries: Sequence[LogEntry], next_offset: int) -> None:
         for entry in entries:
             if entry.offset < (self.next_offset or 0):
                 continue
@@ -36,7 +36,7 @@ class FakeShard:
         assert record is not None
         return record
 
-    def nearest(self, query: Query) -> list[tuple[str, float]]:
+    def nearest(self, query: ViewQuery) -> list[tuple[str, float]]:
         """(product, score) of the best k, best first; a product counts as its best passage."""
         scores = []
         for product_id, entry in self.products.items():
@@ -53,12 +53,12 @@ class RealShard:
     def __init__(self, shard) -> None:
         self.shard = shard
 
-    def apply(self, entries: Sequence[Entry], next_offset: int) -> None:
+    def apply(self, entries: Sequence[LogEntry], next_offset: int) -> None:
         self.shard.apply(entries, next_offset)
 
     @property
     def next_offset(self) -> int | None:
         return self.shard.view.next_offset
 
-    def nearest(self, query: Query) -> list[tuple[str, float]]:
+    def nearest(self, query: ViewQuery) -> list[tuple[str, float]]:
         return [(hit.product_id, hit.dense) for hit in self.shard.view.search(query)]

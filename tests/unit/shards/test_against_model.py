@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from schemas.filters import InFilter, RangeFilter, TermFilter
 from services.shards.domain.filters import excluded_by
-from services.shards.view import Query
+from services.shards.view import ViewQuery
 from tests.unit.shards.builders import NOW, log, message, opened, stored
 from tests.unit.shards.fake import FakeShard
 
@@ -112,7 +112,7 @@ class Rig:
             }
         for vector in QUERIES:
             for exact in (False, True):
-                query = Query(vector=vector, k=3, mode="dense", exact=exact, filters=conditions)
+                query = ViewQuery(vector=vector, k=3, mode="dense", exact=exact, filters=conditions)
                 self.compare(query)
 
     def compare(self, query) -> None:
@@ -181,7 +181,7 @@ def test_filters_agree_with_their_meaning_on_many_products(place):
         RangeFilter(op="range", field="price", gte=5, lt=2),
     ):
         for exact in (False, True):
-            rig.compare(Query(vector=QUERIES[0], k=400, mode="dense", exact=exact, filters=(condition,)))
+            rig.compare(ViewQuery(vector=QUERIES[0], k=400, mode="dense", exact=exact, filters=(condition,)))
         passing = {
             product_id
             for product_id in rig.model.products

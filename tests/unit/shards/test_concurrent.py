@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from services.shards.view import Query
+from services.shards.view import ViewQuery
 from tests.unit.shards.builders import NORTH, NOW, log, message, opened, unit
 
 PRODUCTS = 8
@@ -24,7 +24,7 @@ def written(turn: int):
 def consistent(shard) -> int:
     """Check one answer: all products, all of the same round, in every way of asking; return the round."""
     view = shard.view
-    hits = view.search(Query(vector=NORTH, text="turn", k=PRODUCTS))
+    hits = view.search(ViewQuery(vector=NORTH, text="turn", k=PRODUCTS))
     turns = {hit.fields["turn"] for hit in hits}
     assert len(hits) == PRODUCTS
     assert len(turns) == 1
@@ -34,7 +34,7 @@ def consistent(shard) -> int:
         assert hit.dense == pytest.approx(float(unit(1, turn + 1, 0, 0).astype(np.float16) @ NORTH), abs=1e-3)
         assert hit.lexical is not None
         assert hit.offset // PRODUCTS == turn
-    assert len(view.search(Query(vector=NORTH, k=PRODUCTS, mode="dense", exact=True))) == PRODUCTS
+    assert len(view.search(ViewQuery(vector=NORTH, k=PRODUCTS, mode="dense", exact=True))) == PRODUCTS
     return turn
 
 
@@ -81,7 +81,7 @@ def test_a_search_that_began_goes_on_in_its_own_moment(place):
     shard.apply(log(*written(1), "p0", start=PRODUCTS), 2 * PRODUCTS + 1)
     shard.checkpoint(NOW)
     shard.merge()
-    hits = before.search(Query(vector=NORTH, text="turn", k=20))
+    hits = before.search(ViewQuery(vector=NORTH, text="turn", k=20))
     assert {(hit.product_id, hit.fields["turn"]) for hit in hits} == {(f"p{n}", 0) for n in range(PRODUCTS)}
     shard.close()
-    assert len(before.search(Query(vector=NORTH, k=20, mode="dense"))) == PRODUCTS
+    assert len(before.search(ViewQuery(vector=NORTH, k=20, mode="dense"))) == PRODUCTS

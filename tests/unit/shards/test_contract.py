@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from schemas.filters import TermFilter
-from services.shards.view import Query
+from services.shards.view import ViewQuery
 from tests.unit.shards.builders import EAST, NORTH, NOW, SOUTH, log, message, opened, unit
 from tests.unit.shards.fake import FakeShard, RealShard
 
@@ -30,7 +30,9 @@ def shard(request, place):
 @pytest.fixture(params=[False, True], ids=["index", "exact"])
 def ask(request, shard):
     def ask(vector, k=5, filters=()):
-        return shard.nearest(Query(vector=vector, k=k, mode="dense", filters=filters, exact=request.param))
+        return shard.nearest(
+            ViewQuery(vector=vector, k=k, mode="dense", filters=filters, exact=request.param)
+        )
 
     return ask
 
@@ -83,18 +85,47 @@ def test_a_tombstone_takes_a_product_out(shard, ask):
     assert names(ask(NORTH)) == ["b"]
 
 
+STRANGE = ("AB 123", "STÜHLE-1", "靴/1", "ä" * 64)
+
+
+def test_an_id_may_be_any_text(shard, ask):
+    shard.apply(log(*(message(strange, NORTH) for strange in STRANGE)), 4)
+    assert set(names(ask(NORTH))) == set(STRANGE)
+    shard.apply(log("STÜHLE-1", message("AB 123", source=1, deleted=True), start=4), 6)
+    assert set(names(ask(NORTH))) == {"靴/1", "ä" * 64}
+
+
+def test_an_id_of_any_text_is_on_disk_as_it_was(place):
+    first = opened(place)
+    first.apply(log(*(message(strange, NORTH) for strange in STRANGE)), 4)
+    first.apply(log(message("AB 123", source=1, deleted=True), start=4), 5)
+    first.checkpoint(NOW)
+    first.close()
+    again = opened(place, epoch=2)
+    again.apply(log("STÜHLE-1", start=5), 6)
+    asked = ViewQuery(vector=NORTH, k=5, mode="dense", filters=(), exact=True)
+    assert set(names(RealShard(again).nearest(asked))) == {"靴/1", "ä" * 64}
+    again.close()
+
+
 def test_what_a_fenced_embedder_still_writes_changes_nothing(shard, ask):
     shard.apply(log(message("a", NORTH, source=5, epoch=2)), 1)
     shard.apply(
-        log(message("a", SOUTH, source=9, epoch=1), message("a", source=4, epoch=2, deleted=True), start=1), 3
+        log(message("a", SOUTH, source=9, epoch=1), message("a", source=9, epoch=1, deleted=True), start=1), 3
     )
     assert ask(NORTH) == [("a", pytest.approx(1))]
 
 
-def test_a_late_record_does_not_resurrect_a_deleted_product(shard, ask):
+def test_a_late_record_of_a_former_owner_does_not_resurrect_a_deleted_product(shard, ask):
     shard.apply(log(message("a", NORTH, source=1)), 1)
-    shard.apply(log(message("a", source=2, deleted=True), message("a", NORTH, source=1), start=1), 3)
+    late = message("a", NORTH, source=9, epoch=1)
+    shard.apply(log(message("a", source=2, epoch=2, deleted=True), late, start=1), 3)
     assert ask(NORTH) == []
+
+
+def test_of_one_owner_the_later_record_counts_wherever_its_change_lay(shard, ask):
+    shard.apply(log(message("a", NORTH, source=7), message("a", SOUTH, source=3)), 2)
+    assert ask(SOUTH) == [("a", pytest.approx(1))]
 
 
 def test_a_batch_that_comes_again_changes_nothing(shard, ask):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.shards.files import Files, exclusive
-from services.shards.view import Query
+from services.shards.view import ViewQuery
 from shared.errors import FencedError, TransientError
 from tests.unit.shards.builders import EAST, NORTH, NOW, SOUTH, WEEK, log, message, opened, stored
 
@@ -66,7 +66,7 @@ class FailingFiles(Files):
 
 
 def answers(shard) -> dict:
-    found = shard.view.search(Query(vector=NORTH, text="shoe hat", k=20))
+    found = shard.view.search(ViewQuery(vector=NORTH, text="shoe hat", k=20))
     assert stored(shard).keys() == {hit.product_id for hit in found}
     return {hit.product_id: (round(hit.dense, 3), hit.offset, hit.fields["title"]) for hit in found}
 
@@ -211,7 +211,7 @@ def test_an_owner_with_an_older_epoch_is_refused_and_changes_nothing(place):
     owner = opened(place, epoch=2)
     zombie.apply(LOG[FIRST:], SECOND)
     published = [path.name for path in files_of(place) if path.parent.name == "manifests"]
-    with pytest.raises(FencedError, match="belongs to epoch 2, we hold 1"):
+    with pytest.raises(FencedError, match="holds it with epoch 2, ours is 1"):
         zombie.checkpoint(NOW)
     assert published == [path.name for path in files_of(place) if path.parent.name == "manifests"]
     owner.apply(LOG[FIRST:], SECOND)

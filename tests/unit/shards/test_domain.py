@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.shards.domain.apply import Change, Origin, decide, supersedes
+from services.shards.domain.apply import RecordOrigin, ShardChange, decide, supersedes
 from services.shards.domain.bitmap import member, pack, spans, unpack
-from services.shards.domain.compaction import Policy, SegmentSize, merge_candidates, must_seal
+from services.shards.domain.compaction import CompactionPolicy, SegmentSize, merge_candidates, must_seal
 from services.shards.domain.filters import sortable
 from services.shards.records import entry
-from shared.placement import place
-from shared.replay import REPLAYED
+from shared.cluster.rendezvous import place
+from shared.generations.replay import REPLAYED
 from tests.unit.shards.builders import NORTH, message, raw
 
-POLICY = Policy(seal_rows=100, fan_in=3)
+POLICY = CompactionPolicy(seal_rows=100, fan_in=3)
 members = st.lists(st.text("abcdef0123", min_size=1, max_size=6), min_size=1, max_size=9, unique=True)
 sorted_integers = st.lists(st.integers(0, 30)).map(lambda found: np.array(sorted(found), np.int64))
 
@@ -82,7 +82,7 @@ def test_small_segments_are_merged_before_large_ones():
 
 @given(st.lists(st.integers(1, 5000), max_size=60))
 def test_merging_comes_to_an_end_with_few_segments(rows):
-    policy = Policy(seal_rows=100, fan_in=3)
+    policy = CompactionPolicy(seal_rows=100, fan_in=3)
     sizes = [SegmentSize(str(number), each, each) for number, each in enumerate(rows)]
     for turn in range(200):
         chosen = merge_candidates(policy, sizes)
@@ -95,25 +95,26 @@ def test_merging_comes_to_an_end_with_few_segments(rows):
     assert len(sizes) <= 2 * 8
 
 
-def test_of_one_source_the_higher_epoch_and_offset_wins_of_two_the_log():
-    known = Origin("changes", 0, 2, 5)
-    assert not supersedes(Origin("changes", 0, 1, 9), known)
-    assert not supersedes(Origin("changes", 0, 2, 4), known)
+def test_an_older_epoch_loses_and_within_one_the_log_decides_wherever_the_changes_lay():
+    known = RecordOrigin("changes", 0, 2, 5)
+    assert not supersedes(RecordOrigin("changes", 0, 1, 9), known)
+    assert not supersedes(RecordOrigin("changes", 1, 1, 9), known)
     assert supersedes(known, known)
-    assert supersedes(Origin("changes", 0, 3, 0), known)
-    assert supersedes(Origin("changes", 1, 0, 0), known)
+    assert supersedes(RecordOrigin("changes", 0, 2, 4), known)
+    assert supersedes(RecordOrigin("changes", 1, 2, 0), known)
+    assert supersedes(RecordOrigin("changes", 0, 3, 0), known)
     assert supersedes(None, known)
 
 
 def test_a_decision_accounts_for_every_change():
-    origin = Origin("changes", 0, 1, 5)
+    origin = RecordOrigin("changes", 0, 1, 5)
     changes = [
-        Change("a", 0, origin, deleted=False),
-        Change("a", 1, origin._replace(offset=4), deleted=False),
-        Change("b", 2, origin, deleted=False),
-        Change("a", 3, origin._replace(offset=6), deleted=True),
+        ShardChange("a", 0, origin, deleted=False),
+        ShardChange("a", 1, origin._replace(epoch=0), deleted=False),
+        ShardChange("b", 2, origin, deleted=False),
+        ShardChange("a", 3, origin._replace(offset=6), deleted=True),
     ]
-    decision = decide(changes, {"b": origin._replace(offset=9)})
+    decision = decide(changes, {"b": origin._replace(epoch=9)})
     assert (decision.effective, decision.applied, decision.no_op) == ((3,), 2, 2)
 
 

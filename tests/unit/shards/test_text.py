@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from schemas.filters import TermFilter
 from schemas.index import IndexRecord
 from services.shards.records import entry
-from services.shards.view import Query
+from services.shards.view import ViewQuery
 from shared.errors import PoisonError
 from shared.records import Record
 from tests.unit.shards.builders import EAST, LOG, NORTH, NOW, SOUTH, log, message, opened
@@ -31,11 +31,11 @@ def test_any_text_may_be_asked(shard):
     @settings(max_examples=200, suppress_health_check=list(HealthCheck), deadline=None)
     @given(st.text(max_size=40) | st.text('"()[]{}^~*?:\\/+-!&|AND OR NOT TO', max_size=20))
     def ask(text):
-        shard.view.search(Query(text=text, vector=NORTH, k=3))
+        shard.view.search(ViewQuery(text=text, vector=NORTH, k=3))
 
     ask()
-    assert shard.view.search(Query(text="CAFE", mode="lexical"))
-    assert shard.view.search(Query(text="word " * 5000, mode="lexical")) == []
+    assert shard.view.search(ViewQuery(text="CAFE", mode="lexical"))
+    assert shard.view.search(ViewQuery(text="word " * 5000, mode="lexical")) == []
 
 
 def test_a_word_in_the_title_counts_more_than_in_the_text(shard):
@@ -51,7 +51,7 @@ def test_a_word_in_the_title_counts_more_than_in_the_text(shard):
 
 
 def by_words(shard, text):
-    return sorted(shard.view.search(Query(text=text, mode="lexical")), key=lambda hit: -hit.lexical)
+    return sorted(shard.view.search(ViewQuery(text=text, mode="lexical")), key=lambda hit: -hit.lexical)
 
 
 def test_hybrid_fills_both_scores_for_every_candidate(shard):
@@ -63,11 +63,11 @@ def test_hybrid_fills_both_scores_for_every_candidate(shard):
         ),
         3,
     )
-    hits = {hit.product_id: hit for hit in shard.view.search(Query(vector=NORTH, text="red shoe", k=1))}
+    hits = {hit.product_id: hit for hit in shard.view.search(ViewQuery(vector=NORTH, text="red shoe", k=1))}
     assert sorted(hits) == ["far", "near"]
     assert hits["far"].dense == pytest.approx(-1)
     assert hits["near"].lexical == pytest.approx(by_words(shard, "red shoe")[1].lexical)
-    everything = shard.view.search(Query(vector=NORTH, text="red shoe", k=3))
+    everything = shard.view.search(ViewQuery(vector=NORTH, text="red shoe", k=3))
     assert {hit.product_id: hit.lexical for hit in everything}["neither"] is None
 
 
@@ -79,14 +79,14 @@ def test_an_explanation_gives_scores_ranks_and_what_excludes(shard):
         ),
         2,
     )
-    found = shard.view.explain("b", Query(vector=NORTH, text="red shoe"))
-    assert found.dense == (pytest.approx(0), 2)
+    found = shard.view.explain("b", ViewQuery(vector=NORTH, text="red shoe"))
+    assert (found.dense.score, found.dense.rank) == (pytest.approx(0), 2)
     assert found.lexical.rank == 1
     condition = TermFilter(op="term", field="size", value=1)
-    found = shard.view.explain("b", Query(vector=NORTH, text="red shoe", filters=(condition,)))
+    found = shard.view.explain("b", ViewQuery(vector=NORTH, text="red shoe", filters=(condition,)))
     assert found.excluded_by == [condition]
-    assert found.dense == (pytest.approx(0), None)
-    assert shard.view.explain("nobody", Query(vector=NORTH)) is None
+    assert (found.dense.score, found.dense.rank) == (pytest.approx(0), None)
+    assert shard.view.explain("nobody", ViewQuery(vector=NORTH)) is None
 
 
 @pytest.mark.parametrize(

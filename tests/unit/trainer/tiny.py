@@ -1,4 +1,8 @@
-"""A random model of a few thousand weights and a data set that it can learn, in a second."""
+"""Models of a few thousand weights, random or built by hand, and a data set that they can learn, in a second.
+
+What a random model ranks first is chance, and differs from processor to processor: a test that needs to know
+takes a built one.
+"""
 
 from pathlib import Path
 
@@ -8,21 +12,56 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
-from services.trainer.domain.dataset import Dataset, HardNegative, Manifest, Pair, Product
+from services.trainer.dataset.domain.dataset import (
+    Dataset,
+    DatasetManifest,
+    HardNegative,
+    ProductText,
+    TrainingPair,
+)
 
 KINDS = ("lamp", "chair", "kettle", "boot", "drum", "rope", "brush", "clock")
 LOOKS = ("red", "blue", "oak", "steel", "small", "large", "old", "new")
-WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *KINDS, *LOOKS, "good", "cheap", "for", "home")
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+OTHERS = ("good", "cheap", "for", "home")
+SCALE = 0.02
+"""Of a built word vector: as BERT begins with, so that it is learned as fast. Only directions matter."""
+WORDS = (*SPECIAL, *KINDS, *LOOKS, *OTHERS)
 
 
 def tiny_model(directory: Path, *, hidden: int = 24, seed: int = 0) -> Path:
     """Write a random sentence-transformers directory and return it."""
     torch.manual_seed(seed)
-    parts = directory.parent / f"{directory.name}-parts"
-    parts.mkdir(parents=True)
-    (parts / "vocab.txt").write_text("\n".join(WORDS) + "\n")
-    BertTokenizerFast(vocab=str(parts / "vocab.txt"), model_max_length=32).save_pretrained(parts)
-    config = BertConfig(
+    return _saved(BertModel(_config(hidden)), directory)
+
+
+def knowing_model(directory: Path) -> Path:
+    """Write a model that knows every word: a product is as near as it has words of the query."""
+    axes = {word: axis for axis, word in enumerate((*KINDS, *LOOKS, *OTHERS, *SPECIAL))}
+    return _built_model(directory, axes)
+
+
+def blind_model(directory: Path) -> Path:
+    """Write a model to which every kind is the same: it cannot tell a lamp from a chair."""
+    axes = {word: axis for axis, word in enumerate(("thing", *LOOKS, *OTHERS, *SPECIAL))}
+    return _built_model(directory, axes | dict.fromkeys(KINDS, axes["thing"]))
+
+
+@torch.no_grad()
+def _built_model(directory: Path, axes: dict[str, int], hidden: int = 28) -> Path:
+    """Write a model whose vector of a text is the mean of its words', each along its own axis."""
+    model = BertModel(_config(hidden))
+    for name, weight in model.named_parameters():
+        if "LayerNorm" not in name:
+            weight.zero_()  # the layers add nothing to the words, nor does a position
+    for word, axis in axes.items():
+        if word in WORDS:
+            model.embeddings.word_embeddings.weight[WORDS.index(word), axis] = SCALE
+    return _saved(model, directory)
+
+
+def _config(hidden: int) -> BertConfig:
+    return BertConfig(
         vocab_size=len(WORDS),
         hidden_size=hidden,
         num_hidden_layers=2,
@@ -30,9 +69,16 @@ def tiny_model(directory: Path, *, hidden: int = 24, seed: int = 0) -> Path:
         intermediate_size=2 * hidden,
         max_position_embeddings=32,
     )
-    BertModel(config).save_pretrained(parts)
+
+
+def _saved(model: BertModel, directory: Path) -> Path:
+    parts = directory.parent / f"{directory.name}-parts"
+    parts.mkdir(parents=True)
+    (parts / "vocab.txt").write_text("\n".join(WORDS) + "\n")
+    BertTokenizerFast(vocab=str(parts / "vocab.txt"), model_max_length=32).save_pretrained(parts)
+    model.save_pretrained(parts)
     transformer = Transformer(str(parts), max_seq_length=32)
-    modules = [transformer, Pooling(hidden), Normalize()]
+    modules = [transformer, Pooling(model.config.hidden_size), Normalize()]
     SentenceTransformer(modules=modules, device="cpu").save(str(directory), create_model_card=False)
     return directory
 
@@ -40,7 +86,7 @@ def tiny_model(directory: Path, *, hidden: int = 24, seed: int = 0) -> Path:
 def tiny_dataset() -> Dataset:
     """Return a data set in which a product is right for a query that names its kind."""
     products = [
-        Product(product_id=f"{kind}-{look}", text=f"{look} {kind}", fields={"bullets": f"good {kind}"})
+        ProductText(product_id=f"{kind}-{look}", text=f"{look} {kind}", fields={"bullets": f"good {kind}"})
         for kind in KINDS
         for look in LOOKS
     ]
@@ -61,7 +107,7 @@ def tiny_dataset() -> Dataset:
         for number, kind in enumerate(KINDS)
         for look, ease in zip(LOOKS[:3], ("easy", "medium", "hard"), strict=True)
     ]
-    manifest = Manifest(name="tiny", ranges=(), generation="g1")
+    manifest = DatasetManifest(name="tiny", ranges=(), generation="g1")
     return Dataset(
         manifest,
         tuple(sorted(pairs, key=lambda it: (it.query, it.product_id))),
@@ -70,8 +116,8 @@ def tiny_dataset() -> Dataset:
     )
 
 
-def _pair(query: str, product_id: str, grade: float, split: str) -> Pair:
-    return Pair.model_validate(
+def _pair(query: str, product_id: str, grade: float, split: str) -> TrainingPair:
+    return TrainingPair.model_validate(
         {
             "query": query,
             "product_id": product_id,

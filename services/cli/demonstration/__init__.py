@@ -1,1 +1,0 @@
-"""The demo: a story in scenes, each of which checks that it shows what it says."""

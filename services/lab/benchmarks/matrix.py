@@ -1,0 +1,77 @@
+"""Models held against human grades, without a broker: sizes, precisions, and what they cost."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from services.lab.report import ReportRow
+from services.lab.simulation.catalogue import GradedCatalogue
+from services.trainer.evaluation.domain.verdict import MetricComparison
+from services.trainer.evaluation.evaluate import Evaluated, evaluate_on
+from services.trainer.evaluation.sets import EvaluationSet
+from shared.settings import ModelSettings
+
+GRADES = "grades"
+MEASURE = "nDCG@10"
+
+
+def evaluated(catalogue: GradedCatalogue, model: ModelSettings, against: ModelSettings) -> Evaluated:
+    """Judge a model, beside another or alone; raises `ConfigurationError` when a directory is refused."""
+    texts = {query.id: query.text for query in catalogue.queries}
+    grades = {texts[query]: row for query, row in catalogue.grades.items() if row}
+    corpus = {product.id: product.title for product in catalogue.products}
+    return evaluate_on(EvaluationSet(GRADES, grades), corpus, live=against, candidate=model)
+
+
+def rows(evaluation: Evaluated, *, alone: bool, costs: bool) -> Iterator[ReportRow]:
+    """Yield every measure, then each code; with `costs`, its bytes and time as rows of their own."""
+    for comparison in evaluation.compared:
+        where = "" if comparison.evaluation_set == GRADES else f", {comparison.evaluation_set}"
+        yield _row(f"{comparison.measure}{where} at {comparison.code}", comparison, alone=alone)
+    for cost in evaluation.costs:
+        note = f"of the best 10; {cost.bytes:g} B a document, {cost.scan_ms:.2f} ms a scan"
+        yield ReportRow(f"overlap@10 at {cost.code}", cost.overlap, note=note)
+        if costs:
+            yield ReportRow(f"bytes at {cost.code}", cost.bytes, "B")
+            yield ReportRow(f"scan at {cost.code}", cost.scan_ms, "ms")
+    yield ReportRow("query to vector", evaluation.encode_ms, "ms", note="the middle one, one at a time")
+    if evaluation.threshold is not None:
+        yield ReportRow(
+            "threshold",
+            evaluation.threshold,
+            note=f"best F1 on these grades; for {evaluation.candidate} only",
+        )
+    if evaluation.dense_weight is not None:
+        yield ReportRow(
+            "dense weight", evaluation.dense_weight, note="best nDCG@10 of hybrid on these grades; likewise"
+        )
+
+
+def _row(name: str, comparison: MetricComparison, *, alone: bool) -> ReportRow:
+    if alone:
+        return ReportRow(name, comparison.candidate, note=f"{comparison.queries} queries")
+    interval = f"{comparison.difference:+.4f} [{comparison.low:+.4f}, {comparison.high:+.4f}]"
+    note = f"{interval}, {comparison.queries} queries"
+    return ReportRow(
+        name,
+        comparison.candidate,
+        bound=comparison.live,
+        note=note,
+        interval=(comparison.low, comparison.high),
+    )
+
+
+def plot(evaluation: Evaluated, file: Path) -> None:
+    """Draw quality beside bytes a document, a line a precision."""
+    from matplotlib.figure import Figure  # noqa: PLC0415 - heavy, and for plots only
+
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    by_precision: dict[str, list[tuple[float, float]]] = {}
+    for cost in evaluation.costs:
+        by_precision.setdefault(cost.code.partition(" ")[2], []).append((cost.bytes, cost.quality))
+    for precision, points in by_precision.items():
+        axes.plot(*zip(*sorted(points), strict=True), marker="o", label=precision)
+    axes.set(xscale="log", xlabel="bytes a document", ylabel=MEASURE, title=f"model {evaluation.candidate}")
+    axes.legend()
+    axes.grid(visible=True, alpha=0.3)
+    figure.savefig(file, dpi=120)

@@ -1,0 +1,87 @@
+"""What `bench` and `evaluate` print: a table for people, or one JSON object with the same rows."""
+
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from shared.version import code_version
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRow:
+    """One figure; `bound` is what it is held against, `note` is for people only.
+
+    `interval` bounds at 95 % the value's difference from its bound, where that was measured on pairs.
+    """
+
+    name: str
+    value: float
+    unit: str = ""
+    bound: float | None = None
+    note: str = ""
+    interval: tuple[float, float] | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        """The value as a multiple of its bound."""
+        return self.value / self.bound if self.bound else None
+
+    def json(self) -> dict[str, Any]:  # Any: JSON
+        """Return the row; bound and ratio only where there is a bound."""
+        held = {} if self.bound is None else {"bound": self.bound, "ratio": self.ratio}
+        between = {} if self.interval is None else dict(zip(("low", "high"), self.interval, strict=True))
+        return {"name": self.name, "value": self.value, "unit": self.unit, **held, **between}
+
+
+def this_machine() -> str:
+    """Return processor and cores."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        lines = []
+    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return f"{model or platform.machine()}, {os.cpu_count()} cores"
+
+
+@dataclass(frozen=True, slots=True)
+class BenchReport:
+    """The figures of one run, with the machine and the commit they belong to."""
+
+    name: str
+    rows: Sequence[ReportRow]
+    commit: str = field(default_factory=code_version)
+    machine: str = field(default_factory=this_machine)
+
+    def json(self) -> dict[str, Any]:  # Any: JSON
+        """Return `{"name", "commit", "machine", "rows"}`."""
+        rows = [row.json() for row in self.rows]
+        return {"name": self.name, "commit": self.commit, "machine": self.machine, "rows": rows}
+
+    def show(self, *, as_json: bool) -> None:
+        """Print to standard output."""
+        if as_json:
+            print(orjson.dumps(self.json()).decode())
+            return
+        table = Table(title=self.name, caption=f"{self.machine}; commit {self.commit}", title_justify="left")
+        table.add_column("")
+        for column in ("value", "unit", "bound", "ratio"):
+            table.add_column(column, justify="left" if column == "unit" else "right")
+        table.add_column("note", style="dim")
+        for row in self.rows:
+            held = ("", "") if row.ratio is None else (number(row.bound or 0), f"{row.ratio:.2f}")
+            table.add_row(row.name, number(row.value), row.unit, *held, row.note)
+        Console().print(table)
+
+
+def number(value: float) -> str:
+    """Return the number with as many digits as a reader can use."""
+    if value == int(value) or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.4f}" if abs(value) < 1 else f"{value:.2f}"

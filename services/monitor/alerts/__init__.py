@@ -1,0 +1,1 @@
+"""Alerts: observations in, transitions out."""

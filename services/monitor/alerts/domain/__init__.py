@@ -1,0 +1,1 @@
+"""The state of an alert, one pure step an observation."""

@@ -1,0 +1,1 @@
+"""Answers: how many are empty or partial."""

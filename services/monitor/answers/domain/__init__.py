@@ -1,0 +1,1 @@
+"""Answers counted by event time; a window against the time before it."""

@@ -1,0 +1,1 @@
+"""Canaries: known query-product pairs, asked of every generation."""

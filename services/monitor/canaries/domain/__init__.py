@@ -1,0 +1,1 @@
+"""Scores of canaries, their baselines, and verdicts on them."""

@@ -1,0 +1,1 @@
+"""Drift: windows of queries, products and outcomes against what is usual."""

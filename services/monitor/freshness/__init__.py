@@ -1,0 +1,1 @@
+"""Freshness: is every partition served, read and up to date."""

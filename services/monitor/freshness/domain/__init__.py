@@ -1,0 +1,1 @@
+"""From what owners and readers announce to observations."""

@@ -1,3 +1,0 @@
-if fenced then
-  return redis.error_reply(refusal)
-end

@@ -1,0 +1,1 @@
+"""Data sets: judgements, negatives and catalogue, cleaned, split and certified."""

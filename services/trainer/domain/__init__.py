@@ -1,1 +1,0 @@
-"""What the trainer decides, as pure functions of values."""

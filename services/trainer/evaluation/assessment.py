@@ -1,0 +1,71 @@
+"""The whole assessment of a candidate: figures, and the verdict that follows from them."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from schemas.base import Value
+from services.trainer.dataset.domain.dataset import Dataset
+from services.trainer.evaluation.domain.verdict import AdmissionTerms, CandidateVerdict, decide
+from services.trainer.evaluation.evaluate import FIT_LEAST, Evaluated, evaluate
+from services.trainer.evaluation.reranker import UNFITTED, RerankerEvaluation
+from services.trainer.evaluation.sets import embed, evaluation_sets, validation_set
+from services.trainer.learning.domain.recipe import Recipe
+from services.trainer.learning.train import load_trainable
+from services.trainer.progress import Progress
+from shared.encoder.description import describe
+from shared.encoder.loading import load_encoder
+from shared.settings import ModelSettings
+
+
+class CandidateAssessment(Value):
+    """What is known of a candidate, and what follows."""
+
+    evaluated: Evaluated
+    verdict: CandidateVerdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandidateEvaluator:
+    """Compares candidates with a live embedding model, on terms; `model` says how models are loaded."""
+
+    live: Path
+    model: ModelSettings
+    progress: Progress
+    terms: AdmissionTerms = field(default_factory=AdmissionTerms)
+
+    def assess(self, dataset: Dataset, candidate: Path, recipe: Recipe) -> CandidateAssessment:
+        """Return figures and verdict (blocking; minutes).
+
+        A reranker or late-interaction model is judged by how it orders the live model's best products,
+        beside the vectors, with a weight that is fitted on the validation queries.
+        Raises `ConfigurationError` when a directory is refused.
+        """
+        if recipe.kind == "encoder":
+            evaluated = evaluate(
+                dataset, live=self.live, candidate=candidate, model=self.model, progress=self.progress
+            )
+        else:
+            evaluated = self._evaluate_reranker(dataset, candidate, recipe)
+        return CandidateAssessment(evaluated=evaluated, verdict=decide(evaluated.compared, self.terms))
+
+    def _evaluate_reranker(self, dataset: Dataset, candidate: Path, recipe: Recipe) -> Evaluated:
+        corpus = {product.product_id: product.text for product in dataset.products}
+        sets, fit_set = list(evaluation_sets(dataset)), validation_set(dataset)
+        encoder = load_encoder(self.model.model_copy(update={"path": self.live}))
+        self.progress("evaluation", 0.0, {})
+        queries = [query for evaluation_set in (*sets, fit_set) for query in evaluation_set.queries]
+        embedded = embed(encoder, corpus, queries)
+        self.progress("evaluation", 0.5, {})
+        fit_sets = [fit_set] if len(fit_set.grades) >= FIT_LEAST else []
+        evaluation = RerankerEvaluation(
+            [*sets, *fit_sets], embedded, corpus=corpus, reranker=load_trainable(candidate, recipe)
+        )
+        weight = evaluation.fitted_weight(fit_set) if fit_sets else UNFITTED
+        return Evaluated(
+            live=encoder.fingerprint,
+            candidate=describe(candidate, self.model).fingerprint,
+            dimensions=encoder.dimensions,
+            products=len(corpus),
+            compared=tuple(evaluation.compared(evaluation_set, weight=weight) for evaluation_set in sets),
+            dense_weight=weight,
+        )

@@ -1,0 +1,1 @@
+"""Whether a candidate is better, in figures and words."""

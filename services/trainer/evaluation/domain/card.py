@@ -1,0 +1,87 @@
+"""The model's card: what it is, where it comes from and how good it is, for people."""
+
+from collections.abc import Mapping, Sequence
+
+from schemas.control import Model
+from services.trainer.dataset.domain.dataset import DatasetManifest, Overlap
+from services.trainer.evaluation.domain.verdict import MetricComparison
+
+CARD = "MODEL.md"
+LIMITS = (
+    "It was fitted to this shop's shoppers, products and language, and says little about others. What nobody "
+    "judged counts as irrelevant, except in the condensed and judged-only figures. Threshold and weight are "
+    "those of this model in whole vectors; another model, code or catalogue needs its own."
+)
+
+
+def card(model: Model, manifest: DatasetManifest, compared: Sequence[MetricComparison]) -> str:
+    """Return the card as Markdown; a function of the record, the data set and the figures."""
+    parts = [
+        f"# Model {model.model_id}",
+        " ".join(_sentence(words) for words in (model.verdict, *model.reasons)),
+        _table(("", ""), _facts(model)),
+        "## Data set",
+        _data(manifest),
+        "## Figures",
+        "Beside those of the live model, on the same queries, with 95 % intervals of the difference.",
+        _table(
+            ("", "vectors", "live", "candidate", "difference", "queries"),
+            [_figure(comparison) for comparison in compared],
+        ),
+        "## Limits",
+        LIMITS,
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}."
+
+
+def _facts(model: Model) -> list[tuple[str, str]]:
+    facts: Mapping[str, object] = {
+        "kind": model.kind,
+        "fingerprint": model.fingerprint,
+        "fitted from": model.base_fingerprint or "",
+        "dimensions": model.dimensions,
+        "threshold": "" if model.threshold is None else f"{model.threshold:.4f}",
+        "weight of vectors": "" if model.dense_weight is None else f"{model.dense_weight:.2f}",
+        "job": model.job_id or "",
+        "seed": model.seed,
+        "code": model.code_version,
+        "made": model.created_at.isoformat(),
+    }
+    return [(name, str(value)) for name, value in facts.items()]
+
+
+def _data(manifest: DatasetManifest) -> str:
+    shared = {split: _shared(overlap) for split, overlap in manifest.certificate.items()}
+    rows = [(split, str(count), shared.get(split, "")) for split, count in sorted(manifest.counts.items())]
+    ranges = ", ".join(
+        f"{offsets.topic}[{offsets.partition}] {offsets.start} to {offsets.end}"
+        for offsets in manifest.ranges
+    )
+    table = _table(("split", "pairs", "shared with train: queries, similar queries, products, pairs"), rows)
+    return f"`{manifest.name}`, of generation {manifest.generation}: {ranges or 'no ranges'}.\n\n{table}"
+
+
+def _shared(overlap: Overlap) -> str:
+    counts = (overlap.same_query, overlap.similar_query, overlap.same_product, overlap.same_pair)
+    return ", ".join(map(str, counts))
+
+
+def _figure(comparison: MetricComparison) -> tuple[str, ...]:
+    interval = f"({comparison.low:+.4f} to {comparison.high:+.4f})"
+    return (
+        comparison.name,
+        comparison.code,
+        f"{comparison.live:.4f}",
+        f"{comparison.candidate:.4f}",
+        f"{comparison.difference:+.4f} {interval}",
+        str(comparison.queries),
+    )
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -1,0 +1,163 @@
+"""What models are judged on: queries with grades, the products among which they are asked, and rankings."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from services.trainer.dataset.domain.dataset import EVALUATED, Dataset, TrainingPair
+from services.trainer.evaluation.codes import Code, Coded
+from services.trainer.evaluation.domain.verdict import HELD_OUT
+from shared.encoder.packing import pack
+from shared.encoder.sentence import SentenceEncoder
+from shared.ports import Vectors
+from shared.retrieval import quality
+
+CHUNK = 256
+NOTHING: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """Queries by text, with grades; `excluded` products are taken out of a query's ranking.
+
+    They are those that the model has learned for this very query: to rank them high is no news.
+    `slices` name parts of the queries.
+    """
+
+    name: str
+    grades: quality.Grades
+    excluded: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    slices: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    @property
+    def queries(self) -> tuple[str, ...]:
+        """Return the queries, sorted."""
+        return tuple(sorted(self.grades))
+
+
+@dataclass(frozen=True)
+class EmbeddedCorpus:
+    """A corpus and queries as one model sees them."""
+
+    ids: Sequence[str]
+    documents: Vectors
+    queries: Mapping[str, Vectors]
+    _coded: dict[Code, Coded] = field(default_factory=dict, repr=False)
+
+    def coded(self, code: Code) -> Coded:
+        """Return the documents in a code; the same one again."""
+        if code not in self._coded:
+            self._coded[code] = Coded(self.documents, code)
+        return self._coded[code]
+
+    def query_vectors(self, evaluation_set: EvaluationSet) -> Vectors:
+        """Return the vectors of a set's queries."""
+        return np.stack([self.queries[query] for query in evaluation_set.queries])
+
+    def cosines(self, query: str, ids: Sequence[str]) -> list[float]:
+        """Return the similarity of a query and some products."""
+        rows = self.documents[[self._places[product_id] for product_id in ids]]
+        cosines: list[float] = (rows @ self.queries[query]).tolist()
+        return cosines
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {product_id: place for place, product_id in enumerate(self.ids)}
+
+    def ranked(
+        self, evaluation_set: EvaluationSet, code: Code, *, depth: int = quality.DEPTH
+    ) -> dict[str, list[str]]:
+        """Return the best products of each query, without those that are excluded."""
+        room = depth + max(map(len, evaluation_set.excluded.values()), default=0)
+        numbers = self.coded(code).search(self.query_vectors(evaluation_set), depth=room)
+        ranked = {}
+        for query, row in zip(evaluation_set.queries, numbers, strict=True):
+            excluded = evaluation_set.excluded.get(query, NOTHING)
+            ids = (self.ids[number] for number in row)
+            ranked[query] = [product_id for product_id in ids if product_id not in excluded][:depth]
+        return ranked
+
+
+def embed(encoder: SentenceEncoder, corpus: Mapping[str, str], queries: Sequence[str]) -> EmbeddedCorpus:
+    """Embed products (text by id) and queries on every core; a text that comes twice is embedded once."""
+    texts = sorted(set(corpus.values()), key=lambda text: (-len(text), text))
+    numbers = pack([1] * len(texts), CHUNK)
+    torch.set_num_threads(1)
+    with ThreadPoolExecutor(encoder.threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        parts = pool.map(lambda group: encoder.encode_documents([texts[number] for number in group]), numbers)
+        rows = np.concatenate(list(parts)) if texts else np.empty((0, encoder.dimensions), np.float32)
+    places = {text: place for place, text in enumerate(texts)}
+    ids = sorted(corpus)
+    unique = list(dict.fromkeys(queries))
+    vectors = dict(zip(unique, encoder.encode_queries(unique), strict=True))
+    return EmbeddedCorpus(ids, rows[[places[corpus[product_id]] for product_id in ids]], vectors)
+
+
+def evaluation_sets(dataset: Dataset) -> Iterator[EvaluationSet]:
+    """Yield everything that is held out as one; then each split of it, and what was judged last.
+
+    A set without pairs is left out.
+    """
+    held_out = dataset.of(*EVALUATED)
+    parts: dict[str, Sequence[TrainingPair]] = {HELD_OUT: held_out}
+    parts |= {split: dataset.of(split) for split in EVALUATED}
+    parts["late"] = [pair for pair in held_out if pair.late]
+    for name, pairs in parts.items():
+        if pairs:
+            yield _evaluation_set(dataset, name, pairs)
+
+
+def validation_set(dataset: Dataset) -> EvaluationSet:
+    """Return the validation split: what thresholds and weights are fitted on, and nothing is judged by."""
+    return _evaluation_set(dataset, "validation", dataset.of("validation"))
+
+
+def _evaluation_set(dataset: Dataset, name: str, pairs: Sequence[TrainingPair]) -> EvaluationSet:
+    grades: dict[str, dict[str, int]] = defaultdict(dict)
+    for pair in pairs:
+        grades[pair.query][pair.product_id] = quality.whole_grade(pair.grade)
+    others: dict[str, set[str]] = defaultdict(set)
+    for pair in dataset.pairs:
+        if pair.query in grades and pair.product_id not in grades[pair.query]:
+            others[pair.query].add(pair.product_id)
+    excluded = {query: frozenset(product_ids) for query, product_ids in others.items()}
+    return EvaluationSet(name, grades, excluded, _slices(pairs))
+
+
+def _slices(pairs: Sequence[TrainingPair]) -> dict[str, frozenset[str]]:
+    """Return head, torso and tail (a third of the impressions each), languages and categories."""
+    slices = _by_impressions(pairs)
+    for name in ("language", "category"):
+        slices |= _by_attribute(pairs, name)
+    return {name: frozenset(queries) for name, queries in slices.items()}
+
+
+def _by_impressions(pairs: Sequence[TrainingPair]) -> dict[str, set[str]]:
+    impressions: Counter[str] = Counter()
+    for pair in pairs:
+        impressions[pair.query] += pair.impressions
+    total, so_far = impressions.total(), 0
+    slices: dict[str, set[str]] = defaultdict(set)
+    for query, count in sorted(impressions.items(), key=lambda item: (-item[1], item[0])):
+        third = min(2, 3 * so_far // total) if total else 2
+        slices[("head", "torso", "tail")[third]].add(query)
+        so_far += count
+    return slices
+
+
+def _by_attribute(pairs: Sequence[TrainingPair], name: str) -> dict[str, set[str]]:
+    """Return the queries by what most of their products have in an attribute; those with nothing are left."""
+    votes: dict[str, Counter[str]] = defaultdict(Counter)
+    for pair in pairs:
+        votes[pair.query][getattr(pair, name)] += 1
+    slices: dict[str, set[str]] = defaultdict(set)
+    for query, counts in votes.items():
+        most = max(counts, key=lambda value: (counts[value], value))
+        if most:
+            slices[f"{name} {most}"].add(query)
+    return slices

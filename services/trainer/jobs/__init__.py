@@ -1,0 +1,1 @@
+"""Jobs: asked for, leased, done in a process of their own, reported."""

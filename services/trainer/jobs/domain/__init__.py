@@ -1,0 +1,1 @@
+"""Which job is next, and when one is due."""

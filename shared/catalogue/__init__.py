@@ -1,0 +1,1 @@
+"""Products: what a change says, how changes merge, which text is embedded."""

@@ -1,0 +1,18 @@
+"""The settings under which one generation is served."""
+
+from pathlib import Path
+from typing import TypeVar
+
+from shared.generations.state import Generation
+from shared.settings import Settings
+
+S = TypeVar("S", bound=Settings)
+
+
+def generation_settings(common: S, generation: Generation) -> S:
+    """Return the settings of the component of a worker that serves this generation."""
+    update: dict[str, object] = {"generation": generation.name}
+    if generation.model is not None:
+        path = Path(generation.model.location)
+        update["model"] = common.model.model_copy(update={"path": path})
+    return common.model_copy(update=update)

@@ -1,0 +1,1 @@
+"""Kafka through aiokafka: connections, offsets, readers of whole topics, the durable publisher."""

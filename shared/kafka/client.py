@@ -1,0 +1,87 @@
+"""Kafka through aiokafka: records as plain values, waiting for a broker."""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import structlog
+from aiokafka import ConsumerRecord
+
+from shared.errors import TransientError
+from shared.kafka.fetched import DamagedRecord
+from shared.kafka.metadata import describe
+from shared.pauses import pauses
+from shared.records import Partition, Record
+from shared.settings import Settings
+
+log = structlog.get_logger()
+
+WAIT_SECONDS = 3.0
+APPENDED = 1
+"""Kafka's timestamp type of a topic that keeps the broker's time."""
+LAST_MILLISECOND = 253_402_300_799_999
+"""The end of the year 9999, beyond which no calendar goes; a producer may claim any 64 bits."""
+
+
+def as_record(raw: ConsumerRecord, prefix: str, *, now: datetime) -> Record:
+    """Return what was read as a plain value: the topic without `prefix`, whatever timestamp was claimed.
+
+    A producer's clock that is ahead counts as `now`: nothing that was read was written later.
+    """
+    appended = raw.timestamp_type == APPENDED
+    milliseconds = min(max(0, raw.timestamp), LAST_MILLISECOND)
+    timestamp = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return Record(
+        partition=Partition(raw.topic.removeprefix(prefix), raw.partition),
+        offset=raw.offset,
+        key=raw.key,
+        value=raw.value,
+        timestamp=timestamp if appended else min(timestamp, now),
+        headers=tuple(raw.headers),
+        appended=appended,
+        damage=raw.damage if isinstance(raw, DamagedRecord) else None,
+    )
+
+
+async def wait_for_broker(settings: Settings, topics: Iterable[str] = ()) -> dict[str, int]:
+    """Return the partitions of each of `topics` once the broker answers and has them all.
+
+    Until then, one log line every few seconds, which says why.
+    """
+    wanted = list(topics)
+    waiting = object()
+    try:
+        while True:
+            try:
+                return await require_topics(settings, wanted)
+            except TransientError as error:
+                pauses.begin(waiting, ", ".join(wanted) or "the broker", error)
+                log.warning("broker.waiting", reason=str(error))
+            await asyncio.sleep(WAIT_SECONDS)
+    finally:
+        pauses.end(waiting)
+
+
+async def partition_counts(settings: Settings, topics: Iterable[str]) -> dict[str, int]:
+    """Return how many partitions each topic has (0: it does not exist yet).
+
+    Raises `TransientError` when no broker answers, or it refuses.
+    """
+    wanted = list(topics)
+    described = (await describe(settings, wanted)).topics
+    return {topic: described[topic].partitions if topic in described else 0 for topic in wanted}
+
+
+async def require_topics(settings: Settings, topics: Iterable[str]) -> dict[str, int]:
+    """Return the partitions of each topic, without waiting: for commands, which say what is missing and end.
+
+    Raises `TransientError` when no broker answers, it refuses, or it has not all of them.
+    """
+    counts = await partition_counts(settings, topics)
+    if missing := [settings.topic_prefix + topic for topic, count in counts.items() if not count]:
+        raise TransientError(
+            f"the broker at {settings.kafka} has no topic {', '.join(missing)}",
+            cause="kafka.topics",
+            fix="headrace topics apply",
+        )
+    return counts

@@ -1,0 +1,194 @@
+"""The durable publisher: idempotent, acknowledged by all, in order a partition."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    InvalidTimestampError,
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+)
+
+from schemas.topics import topic_spec
+from shared.errors import FatalError, PoisonError, TransientError
+from shared.kafka.client import wait_for_broker
+from shared.kafka.connection import connection
+from shared.kafka.partitioning import partition_of
+from shared.kafka.refusals import CLOCK, is_fault, pause_of, unacknowledged
+from shared.pauses import pauses
+from shared.records import Outgoing
+from shared.settings import Settings
+
+MAX_REQUEST_BYTES = 4 * 1024 * 1024
+PORTION_BYTES = 512 * 1024
+SLOW = timedelta(seconds=10)
+"""So long an acknowledgement may take before it is said to be missing."""
+
+
+class KafkaPublisher:
+    """The `Publisher` on a real broker: idempotent, acks=all, in order a partition.
+
+    When a message fails, no later one of its partition is written: whoever counts on the order (the
+    outbox) writes both again. So one call is on its way at a time, in portions of one batch a
+    partition, which the broker takes or refuses whole.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._producer: AIOKafkaProducer | None = None
+        self._started = False
+        self._turn = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Connect, waiting for the broker as long as it takes."""
+        await wait_for_broker(self._settings)
+        self._producer = await self._connected()
+        self._started = True
+
+    async def _connected(self) -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(
+            **connection(self._settings),
+            enable_idempotence=True,
+            acks="all",
+            linger_ms=1,
+            compression_type="lz4",
+            max_request_size=MAX_REQUEST_BYTES,
+            max_batch_size=2 * PORTION_BYTES,
+        )
+        try:
+            await producer.start()
+        except BaseException as error:
+            await producer.stop()
+            if isinstance(error, KafkaError | OSError):
+                raise pause_of(error, self._settings.kafka, "connect as a producer") from error
+            raise
+        return producer
+
+    async def stop(self) -> None:
+        """Flush and disconnect."""
+        self._started = False
+        await self._let_go()
+
+    async def _let_go(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()
+
+    async def publish(self, messages: Sequence[Outgoing]) -> None:
+        """Write in order; returns when all are acknowledged (see `shared.ports.Publisher`)."""
+        if not self._started:
+            raise FatalError("publish() before start()")
+        async with self._turn:
+            for portion in _portions(messages):
+                await self._publish(portion)
+
+    async def _publish(self, portion: Sequence[Outgoing]) -> None:
+        if self._producer is None:
+            self._producer = await self._connected()
+        producer = self._producer
+        try:
+            futures = [await self._send(producer, message) for message in portion]
+            await self._acknowledged(futures)
+        except (MessageSizeTooLargeError, InvalidTimestampError) as error:
+            await self._let_go()  # as below
+            await self._separate(portion, error)
+        except KafkaError as error:
+            if is_fault(error):
+                raise FatalError(f"the broker refused a message: {error!r}") from error
+            if not (getattr(error, "retriable", False) or isinstance(error, KafkaTimeoutError)):
+                # What failed has used up its sequence number, and some errors end the producer's sender:
+                # the next call begins with a new one.
+                await self._let_go()
+            raise pause_of(error, self._settings.kafka, "publish") from error
+
+    async def _separate(self, portion: Sequence[Outgoing], error: KafkaError) -> None:
+        """Write the messages of a portion that is refused for one of them one by one; of one, say so."""
+        if len(portion) == 1:
+            [message] = portion
+            if isinstance(error, InvalidTimestampError) and message.timestamp is None:
+                raise CLOCK.pause(
+                    f"the broker at {self._settings.kafka} {CLOCK.what}, for {message.topic}"
+                ) from error
+            reason = "too_large" if isinstance(error, MessageSizeTooLargeError) else "time_refused"
+            raise PoisonError(
+                f"output.{reason}",
+                f"what is to be written has {weight(message):,} bytes and time {message.timestamp or 'now'}, "
+                f"which {message.topic} does not take as it is configured: {error}",
+            ) from error
+        for message in portion:
+            await self._publish([message])
+
+    async def _acknowledged(self, futures: Sequence["asyncio.Future[Any]"]) -> None:
+        """Return when all are; an idempotent producer asks again without end, which is said meanwhile."""
+        try:
+            while [future for future in futures if not future.done()]:
+                _, waiting = await asyncio.wait(futures, timeout=SLOW.total_seconds())
+                if waiting:
+                    pauses.begin(self, "publisher", unacknowledged(self._settings.kafka, len(waiting)))
+        finally:
+            pauses.end(self)
+        for future in futures:
+            future.result()
+
+    async def _send(self, producer: AIOKafkaProducer, message: Outgoing) -> "asyncio.Future[Any]":
+        topic, headers = self._settings.topic_prefix + message.topic, list(message.headers)
+        moment = int(message.timestamp.timestamp() * 1000) if message.timestamp else None
+        if message.key is None and message.value is None:  # `send` refuses it, though Kafka has such messages
+            batch = producer.create_batch()
+            batch.append(timestamp=moment, key=None, value=None, headers=headers)
+            return await producer.send_batch(batch, topic, partition=message.partition or 0)  # type: ignore[no-any-return]  # as below
+        partition = self._partition(message)
+        if partition is not None and partition not in await producer.partitions_for(topic):
+            await producer.client.force_metadata_update()  # somebody may have added it a moment ago
+            if partition not in await producer.partitions_for(topic):
+                raise TransientError(f"{topic} has no partition {partition}: headrace topics apply")
+        return await producer.send(  # type: ignore[no-any-return]  # aiokafka is untyped here
+            topic,
+            message.value,
+            key=message.key,
+            partition=partition,
+            timestamp_ms=moment,
+            headers=headers,
+        )
+
+    def _partition(self, message: Outgoing) -> int | None:
+        """Return where a message belongs: in a topic of ours a key stays, whatever the broker counts."""
+        spec = topic_spec(message.topic)
+        if message.partition is not None or message.key is None or spec is None or spec.external:
+            return message.partition
+        return partition_of(message.key, spec.partitions or self._settings.partitions)
+
+
+async def publish_once(settings: Settings, messages: Sequence[Outgoing]) -> None:
+    """Connect, write in order and disconnect; returns when all are acknowledged."""
+    publisher = KafkaPublisher(settings)
+    try:
+        await publisher.start()
+        await publisher.publish(messages)
+    finally:
+        await publisher.stop()
+
+
+def _portions(messages: Sequence[Outgoing]) -> Iterator[Sequence[Outgoing]]:
+    """Split into runs that fit one producer batch, in order."""
+    portion: list[Outgoing] = []
+    size = 0
+    for message in messages:
+        added = weight(message)
+        if portion and size + added > PORTION_BYTES:
+            yield portion
+            portion, size = [], 0
+        portion.append(message)
+        size += added
+    if portion:
+        yield portion
+
+
+def weight(message: Outgoing) -> int:
+    """Return about how many bytes a message has in a batch that is not compressed; never too few."""
+    headers = sum(len(name) + len(value or b"") + 10 for name, value in message.headers)
+    return len(message.key or b"") + len(message.value or b"") + headers + 70

@@ -1,0 +1,1 @@
+"""Ranked lists: how scores are fused, and how good a ranking is."""

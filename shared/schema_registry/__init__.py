@@ -1,0 +1,1 @@
+"""What a schema explains: messages that name one, the registry that has it, what they say as JSON."""

@@ -1,0 +1,4 @@
+if fenced then
+  return redis.error_reply(refusal)
+end
+

@@ -1,0 +1,1 @@
+"""The loop for hot topics: resume, decode, deliver, retry, dead-letter."""

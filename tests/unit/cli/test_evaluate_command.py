@@ -1,0 +1,118 @@
+"""`headrace evaluate`, `bench`, `simulate`, `demo`: what is refused before anything is started."""
+
+import json
+
+import pytest
+
+from services.lab.simulation import catalogue, shop
+
+
+@pytest.fixture
+def data(tmp_path):
+    catalogue.save(shop.sample(size=200, queries=5), tmp_path / "data")
+    return tmp_path / "data"
+
+
+def test_two_models_are_compared_only_by_themselves(headrace, data) -> None:
+    done = headrace("evaluate", "--data", str(data), "--against", str(data))
+    assert (done.code, done.error) == (2, "--against and --plot go with --model")
+    assert headrace("evaluate", "--data", str(data), "--plot", "x.png").code == 2
+
+
+def test_data_must_be_given_and_be_there(headrace) -> None:
+    assert "--data" in headrace("evaluate").usage
+    done = headrace("evaluate", "--data", "nowhere")
+    assert done.code == 2
+    assert "nowhere" in done.usage
+
+
+@pytest.mark.parametrize("name", ["queries.tsv", "qrels.tsv", "docs.jsonl.gz"])
+def test_a_data_directory_that_is_not_whole_is_named_with_what_is_missing(headrace, data, name) -> None:
+    (data / name).unlink()
+    done = headrace("evaluate", "--data", str(data))
+    assert done.code == 2
+    assert f"{data / name} is missing" in done.error
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "complaint"),
+    [
+        ("queries.tsv", "q1\tlamp\ttoo much", "line 1: 2 columns wanted, 3 found"),
+        ("qrels.tsv", "q1\tP\tgood", "a grade is a number, not 'good'"),
+        ("qrels.tsv", "q1", "line 1: 3 columns wanted, 1 found"),
+    ],
+)
+def test_a_line_that_cannot_be_used_is_named(headrace, data, name, line, complaint) -> None:
+    (data / name).write_text(f"{line}\n")
+    done = headrace("evaluate", "--data", str(data))
+    assert done.code == 2
+    assert complaint in done.error
+
+
+def test_a_model_that_could_run_code_is_refused(headrace, data, tmp_path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "weights.pkl").write_bytes(b"")
+    done = headrace("evaluate", "--data", str(data), "--model", str(tmp_path / "model"))
+    assert done.code == 2
+    assert "weights.pkl" in done.error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (("ingest", "--products", "5"), "--products"),
+        (("judgements", "--sessions", "1"), "--sessions"),
+        (("learn", "--folds", "1"), "--folds"),
+        (("shards", "--rows", "10"), "--rows"),
+        (("drift", "--days", "1"), "--days"),
+        (("drift", "--every", "0"), "--every"),
+        (("ingest", "--broker", "rabbit"), "--broker"),
+    ],
+)
+def test_a_bench_too_small_to_say_anything_is_refused(headrace, arguments, option) -> None:
+    done = headrace("bench", *arguments)
+    assert done.code == 2
+    assert option in done.usage
+
+
+def test_a_bench_on_data_that_is_not_whole_is_refused(headrace, data) -> None:
+    (data / "qrels.tsv").unlink()
+    done = headrace("bench", "shards", "--data", str(data))
+    assert done.code == 2
+    assert "qrels.tsv is missing" in done.error
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--sessions", "0"), ("--duplicates", "1.5"), ("--robots", "-1"), ("--rate", "0"), ("--days", "-1")],
+)
+def test_shares_and_counts_of_a_simulation_have_bounds(headrace, option, value) -> None:
+    done = headrace("simulate", option, value)
+    assert done.code == 2
+    assert option in done.usage
+
+
+def test_a_time_that_is_none_is_refused(headrace) -> None:
+    done = headrace("simulate", "--until", "yesterday")
+    assert done.code == 2
+    assert "--until" in done.usage
+
+
+def test_a_demo_of_a_shop_too_small_is_refused(headrace) -> None:
+    assert "--products" in headrace("demo", "--products", "10").usage
+
+
+def test_a_demo_does_not_start_where_an_installation_runs(headrace, tmp_path, running_here) -> None:
+    running_here({"search": 1})
+    done = headrace("demo", "--exit", "--products", "200")
+    assert done.code == 2
+    assert "an installation runs on .headrace (process " in done.error
+    assert "stop it, or give --external" in done.error
+
+
+def test_a_demo_in_an_unreadable_shop_is_refused(headrace, data) -> None:
+    (data / "docs.jsonl.gz").unlink()
+    (data / "docs.jsonl").write_text(json.dumps({"id": "x"}) + "\n")
+    done = headrace("demo", "--data", str(data))
+    assert done.code == 2
+    assert "docs.jsonl, line 1: title" in done.error

@@ -1,0 +1,48 @@
+"""`headrace models import`: a directory that could run code, or is not whole, is refused with its reason."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    directory = tmp_path / "model"
+    directory.mkdir()
+    (directory / "modules.json").write_text("[]")
+    (directory / "config.json").write_text("{}")
+    return directory
+
+
+def refused(headrace, directory: Path, *options: str) -> str:
+    done = headrace("models", "import", str(directory), *options)
+    assert (done.code, done.out) == (2, "")
+    return done.error
+
+
+def test_a_directory_that_is_not_there_is_named(headrace, tmp_path) -> None:
+    assert f"{tmp_path / 'missing'} is not a directory" in refused(headrace, tmp_path / "missing")
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pkl", "modeling.py"])
+def test_what_could_run_code_is_refused_by_its_name(headrace, directory, name) -> None:
+    (directory / name).write_bytes(b"")
+    assert name in refused(headrace, directory)
+
+
+@pytest.mark.parametrize("name", ["modules.json", "config.json"])
+def test_what_is_no_sentence_transformers_directory_is_refused(headrace, directory, name) -> None:
+    (directory / name).unlink()
+    assert refused(headrace, directory).endswith(f"no {name}; is it a sentence-transformers directory?")
+
+
+def test_a_link_out_of_the_directory_is_refused(headrace, directory, tmp_path) -> None:
+    (tmp_path / "secret").write_text("x")
+    (directory / "weights.safetensors").symlink_to(tmp_path / "secret")
+    assert "weights.safetensors" in refused(headrace, directory)
+
+
+def test_which_model_is_shown_must_be_said(headrace) -> None:
+    done = headrace("models", "show")
+    assert done.code == 2
+    assert "model_id" in done.usage

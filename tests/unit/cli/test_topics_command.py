@@ -1,0 +1,90 @@
+"""`headrace topics list | diff | apply`: the plan needs no broker, and a difference reads as a sentence."""
+
+import pytest
+
+from schemas.topics import all_topics
+from services.cli import topics
+from shared.infrastructure.topic_plan import TopicAction, TopicDifference, Wanted
+
+
+def wanted(name: str = "a.v1", partitions: int = 4) -> Wanted:
+    return Wanted(name, partitions)
+
+
+def difference(action: TopicAction, **fields) -> TopicDifference:
+    return TopicDifference(
+        **{"wanted": wanted(), "action": action, "before": 4, "config": {}, "why": "", **fields}
+    )
+
+
+def test_the_plan_has_every_topic_with_what_a_client_must_know(headrace) -> None:
+    rows = headrace("topics", "list", "--json").json["topics"]
+    assert [row["topic"] for row in rows] == [topic.name for topic in all_topics("g1")]
+    keys = {"topic", "key", "message", "partitions", "cleanup", "retention", "description"}
+    assert all(set(row) == keys for row in rows)
+    by_name = {row["topic"]: row for row in rows}
+    assert by_name["catalogue.changes.v1"]["key"] == "product id"
+    assert by_name["index.records.g1"]["retention"] == "by key"
+    assert by_name["search.events.v1"]["retention"].endswith(" days")
+
+
+def test_names_take_the_prefix_and_counts_the_setting(headrace, monkeypatch) -> None:
+    monkeypatch.setenv("HEADRACE_TOPIC_PREFIX", "shop.")
+    monkeypatch.setenv("HEADRACE_PARTITIONS", "6")
+    rows = {row["topic"]: row for row in headrace("topics", "list", "--json").json["topics"]}
+    assert rows["shop.catalogue.changes.v1"]["partitions"] == 6
+
+
+def test_the_plan_as_a_table_names_its_columns(headrace, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    lines = headrace("topics", "list").lines
+    assert lines[0] == "topic key message partitions cleanup retention description"
+    assert any(line.startswith("alerts.v1 ") for line in lines)
+
+
+@pytest.mark.parametrize("command", ["diff", "apply"])
+def test_without_a_broker_the_error_says_how_to_get_one(headrace, command) -> None:
+    done = headrace("topics", command)
+    assert (done.code, done.out) == (1, "")
+    assert "headrace up" in done.error
+
+
+def test_what_would_be_done_is_a_row_and_a_sum(capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    differences = [
+        difference(TopicAction.UNCHANGED),
+        difference(TopicAction.CREATE, before=None, config={"retention.ms": (None, "1")}),
+        difference(TopicAction.GROW, before=2, config={"cleanup.policy": ("delete", "compact")}),
+        difference(TopicAction.UNCHANGED, wanted=wanted(partitions=9), before=9, why="keeps them"),
+    ]
+    topics._show(differences, "host:1", json_=False)
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[1] == "a.v1 unchanged 4"
+    assert lines[2] == "a.v1 create 4 retention.ms=1"
+    assert "2 -> 4 cleanup.policy: delete -> compact" in lines[3]
+    assert lines[4].endswith("9 keeps them")
+    assert lines[-1] == "host:1: 4 topics, 2 to change"
+
+
+def test_a_difference_as_json_has_before_and_after(capsys) -> None:
+    topics._show(
+        [difference(TopicAction.GROW, before=2, config={"retention.ms": ("1", "2")})], "host:1", json_=True
+    )
+    assert topics.json.loads(capsys.readouterr().out) == {
+        "broker": "host:1",
+        "topics": [
+            {
+                "topic": "a.v1",
+                "action": TopicAction.GROW.value,
+                "partitions": {"before": 2, "after": 4},
+                "config": {"retention.ms": {"before": "1", "after": "2"}},
+                "why": "",
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize("action", TopicAction)
+def test_every_action_can_be_shown(capsys, action) -> None:
+    topics._show([difference(action)], "host:1", json_=False)
+    assert action.value.split()[0] in capsys.readouterr().out

@@ -1,0 +1,78 @@
+"""What is remembered of a product comes back as it was written down."""
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.index import Passage
+from services.embedder.domain.state import (
+    NOTHING,
+    UNKNOWN,
+    Embedding,
+    StoredProduct,
+    pack_document,
+    pack_embedding,
+    passages_of,
+    unpack_document,
+    unpack_embedding,
+)
+from shared.catalogue.documents import EMPTY
+
+from .samples import change, document, embedding
+
+
+@given(
+    content_hash=st.text("0123456789abcdef", max_size=32),
+    spans=st.lists(st.tuples(st.integers(0, 99), st.integers(0, 99)), max_size=4),
+    vectors=st.binary(max_size=64),
+)
+def test_an_embedding_survives_storage_whatever_its_vectors_hold(content_hash, spans, vectors):
+    """Vectors are raw bytes behind a line: a line break in them is no end."""
+    kept = Embedding(content_hash, "f" * 16, passages_of(spans), vectors)
+    assert unpack_embedding(pack_embedding(kept)) == kept
+
+
+def test_nothing_stored_is_nothing():
+    assert unpack_embedding(None) is NOTHING
+    assert unpack_document(None) is EMPTY
+    assert StoredProduct(EMPTY, NOTHING) == UNKNOWN
+
+
+def test_a_document_survives_storage_with_its_lists_and_versions():
+    kept = document(
+        change("upsert", 3, title="a", sizes=["S", "M"], stock=True, price=None),
+        change("patch", 5, price=1.5),
+    )
+    read = unpack_document(pack_document(kept))
+    assert read == kept
+    assert read.fields["sizes"] == ("S", "M")
+    assert read.fields["stock"] is True
+    assert [revision.version for revision in read.revisions] == [(3,), (5,)]
+
+
+def test_a_document_that_never_was_is_stored_as_nothing():
+    assert orjson.loads(pack_document(EMPTY)) == [{}, [], -1, {}]
+    assert unpack_document(pack_document(EMPTY)) == EMPTY
+
+
+def copied(text: str) -> str:
+    """Return an equal text that is another object, as one that was read from Redis is."""
+    return text.encode().decode()
+
+
+@pytest.mark.parametrize(
+    ("content_hash", "fingerprint", "serves"),
+    [
+        ("old", embedding().fingerprint, True),
+        ("zzz", embedding().fingerprint, False),
+        ("aaa", embedding().fingerprint, False),
+        ("old", "e" * 16, False),
+    ],
+)
+def test_an_embedding_serves_its_own_text_and_model_only(content_hash, fingerprint, serves):
+    assert embedding().serves(copied(content_hash), copied(fingerprint)) is serves
+
+
+def test_passages_keep_their_order():
+    assert passages_of([[0, 3], [2, 9]]) == (Passage(start=0, end=3), Passage(start=2, end=9))

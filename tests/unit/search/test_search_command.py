@@ -1,0 +1,82 @@
+"""`headrace search` before the real API, over HTTP."""
+
+import asyncio
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from schemas.search_api import SearchResponse, WhyResponse
+from services.cli.search import app
+from services.search.generation import FittedParameters
+from shared.errors import PoisonError, TransientError
+from shared.process.http import HttpServer
+
+
+@pytest.fixture
+async def command(open_api, shop, monkeypatch, tmp_path):
+    """Return a function that runs the command; while it waits, the API answers."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")
+    await open_api()
+    server = HttpServer(shop.app, host="127.0.0.1", port=0)
+    await server.start()
+
+    async def run(*arguments):
+        result = await asyncio.to_thread(CliRunner().invoke, app, [*arguments, "--url", server.url])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.output
+
+    yield run
+    await server.stop()
+
+
+async def test_hits_are_a_table_with_their_scores_and_where_they_lie(command):
+    output = await command("red shoe", "--k", "2", "--mode", "dense")
+    header, first, second, summary = output.splitlines()
+    assert header.split() == ["product", "title", "price", "score", "dense", "words", "from"]
+    assert first.split()[:5] == ["1", "p1", "red", "shoe", "30.00"]
+    assert first.split()[-2] == "head"
+    assert second.split()[1] == "p5"
+    assert summary.startswith("2 of generation g1, dense, in ")
+
+
+async def test_filters_are_given_to_the_api(command):
+    output = await command("sock", "--filter", "price<5", "--filter", "brand=Toe,Acme")
+    assert "p4" in output
+    assert "p3" not in output
+
+
+async def test_json_is_the_answer_of_the_api(command):
+    answer = SearchResponse.model_validate(json.loads(await command("red shoe", "--json")))
+    assert answer.hits[0].product_id == "p1"
+    why = WhyResponse.model_validate(json.loads(await command("red shoe", "--why", "p2", "--json")))
+    assert why.product_id == "p2"
+
+
+async def test_a_rank_is_explained_in_words(command):
+    output = await command("red shoe", "--why", "p1")
+    assert output.splitlines()[0] == "p1: number 1 for 'red shoe' (hybrid)"
+    assert output.splitlines()[-1] == "  together that makes it number 1"
+    assert (await command("red shoe", "--why", "p99")).startswith("p99: not found for 'red shoe'")
+
+
+async def test_what_is_missing_and_what_is_weak_is_said(command, shop):
+    shop.fits["g1"] = FittedParameters(threshold=1.5)
+    shop.owners = shop.owners[:1]
+    output = await command("red shoe")
+    assert "no hit is similar enough to be right" in output
+    assert "shard 1 is missing: no owner serves this partition" in output
+
+
+async def test_nothing_found_is_said(command):
+    assert (await command("red", "--mode", "lexical", "--filter", "price>1000")).startswith("nothing found")
+
+
+async def test_a_refusal_is_told_with_its_fix(command, shop):
+    with pytest.raises(PoisonError, match=r"an empty query finds nothing \(give `text` at least one word"):
+        await command(" ")
+    shop.network.gone.add("a")
+    with pytest.raises(TransientError, match="no shard could answer"):
+        await command("red shoe")

@@ -1,0 +1,42 @@
+"""What was left out of a message, as a message of its own."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from schemas.findings import MOST
+from shared.catalogue.changes import reading_of
+from shared.catalogue.findings import findings_of
+from shared.records import Partition, Record
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+AT = Partition("catalogue.changes.v1", 2)
+
+
+def record(fields: dict[str, Any]) -> Record:
+    value = json.dumps({"product_id": "P-1", "op": "upsert", "fields": fields}).encode()
+    return Record(AT, 7, None, value, NOW)
+
+
+def test_a_message_of_which_all_was_taken_has_no_findings():
+    whole = record({"title": "Shoe"})
+    assert findings_of(whole, reading_of(whole)) is None
+
+
+def test_findings_say_where_the_message_lay_and_what_was_left_out_of_it():
+    partial = record({"title": "Shoe", "ean": 2**70})
+    message = findings_of(partial, reading_of(partial))
+    assert message is not None
+    assert (message.product_id, message.source, message.time) == ("P-1", partial.coordinates, NOW)
+    assert [(finding.attribute, finding.reason) for finding in message.findings] == [
+        ("ean", "field.number_too_large")
+    ]
+    assert "64 bits" in message.findings[0].explanation
+
+
+def test_of_many_findings_the_first_are_named_and_all_are_counted():
+    wide = record({f"spec {number}": number for number in range(1000)})
+    message = findings_of(wide, reading_of(wide))
+    assert message is not None
+    assert (len(message.findings), message.total) == (MOST, 900)
+    assert len(message.encode()) < 32 * 1024

@@ -1,0 +1,268 @@
+"""A model that knows the words is judged beside one that does not, as real ones are."""
+
+import numpy as np
+import orjson
+import pytest
+
+from schemas.control import Model
+from services.lab.benchmarks import matrix
+from services.lab.simulation.catalogue import GradedCatalogue, ShopProduct, ShopQuery
+from services.trainer.evaluation.assessment import CandidateEvaluator
+from services.trainer.evaluation.codes import WHOLE
+from services.trainer.evaluation.domain.card import card
+from services.trainer.evaluation.domain.verdict import AdmissionTerms
+from services.trainer.evaluation.evaluate import FIT_LEAST
+from services.trainer.evaluation.reranker import DEPTH, UNFITTED, RerankerEvaluation
+from services.trainer.evaluation.sets import EmbeddedCorpus, EvaluationSet, embed, evaluation_sets
+from services.trainer.learning.domain.recipe import Recipe
+from shared.encoder.loading import load_encoder
+from shared.errors import ConfigurationError
+from shared.settings import ModelSettings
+from tests.unit.trainer.tiny import blind_model, knowing_model, tiny_dataset
+
+
+def silent(*_: object) -> None:
+    """Tell nobody."""
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    here = tmp_path_factory.mktemp("models")
+    return blind_model(here / "blind"), knowing_model(here / "knowing")
+
+
+def evaluator(live, **terms):
+    return CandidateEvaluator(
+        live=live, model=ModelSettings(), progress=silent, terms=AdmissionTerms(**{"least": 5, **terms})
+    )
+
+
+def embedded(cosines):
+    """Return the vectors of products that have these cosines to the query `q`, in descending order."""
+    documents = np.array([[cosine, (1 - cosine**2) ** 0.5] for cosine in cosines.values()], np.float32)
+    return EmbeddedCorpus(list(cosines), documents, {"q": np.array([1, 0], np.float32)})
+
+
+def test_a_model_that_is_better_is_admitted_and_its_card_says_why(models):
+    blind, knowing = models
+    judged = evaluator(blind, margin=1.0).assess(tiny_dataset(), knowing, Recipe())
+    assert judged.verdict.admitted
+    whole = judged.evaluated.compared[0]
+    assert (whole.evaluation_set, whole.measure, whole.code, whole.queries) == (
+        "held_out",
+        "nDCG@10",
+        "28 fp32",
+        8,
+    )
+    assert whole.low > 0
+    found = {(it.evaluation_set, it.measure, it.part) for it in judged.evaluated.compared}
+    assert {("general", "nDCG@10", ""), ("novel_query", "condensed nDCG@10", "")} <= found
+    assert judged.evaluated.metrics()["nDCG@10 held_out"] == whole.candidate
+    assert judged.evaluated.dense_weight is None, "eight queries are too few to fit it"
+    record = Model(
+        model_id="m1",
+        fingerprint=judged.evaluated.candidate,
+        location=str(knowing),
+        dimensions=28,
+        verdict="admitted",
+        reasons=judged.verdict.reasons,
+        created_at="2026-11-01T00:00:00Z",
+    )
+    text = card(record, tiny_dataset().manifest, judged.evaluated.compared)
+    assert text.startswith("# Model m1\n\nAdmitted. Better: nDCG@10 on held_out")
+    assert f"| nDCG@10 held_out | 28 fp32 | {whole.live:.4f} | {whole.candidate:.4f} |" in text
+
+
+def test_with_enough_validation_queries_weight_and_threshold_are_fitted(models):
+    blind, knowing = models
+    data = tiny_dataset()
+    more = [
+        it.model_copy(update={"query": f"{it.query} {number}"})
+        for it in data.of("validation")
+        for number in range(FIT_LEAST)
+    ]
+    data = type(data)(data.manifest, (*data.pairs, *more), data.negatives, data.products)
+    evaluated = evaluator(blind).assess(data, knowing, Recipe()).evaluated
+    assert 0 <= evaluated.dense_weight <= 1
+    corpus = {product.product_id: product.text for product in data.products}
+    both = embed(load_encoder(ModelSettings(path=knowing)), corpus, ["lamp for home"])
+    lamp, chair = both.cosines("lamp for home", ["lamp-red", "chair-red"])
+    assert chair < evaluated.threshold <= lamp, "it tells what is right from what is not"
+
+
+class GivenScores:
+    """A reranker whose score of a text is given, and that counts what it is asked."""
+
+    def __init__(self, scores):
+        self.scores, self.asked, self.prepared = scores, 0, []
+
+    def prepare(self, texts):
+        self.prepared = texts
+
+    def score(self, query, texts):
+        self.asked += len(texts)
+        return [self.scores[text] for text in texts]
+
+
+CORPUS = {"p1": "first", "p2": "second", "p3": "last"}
+LAST = EvaluationSet("g", {"q": {"p3": 3}})
+"""What is right is what the vectors rank last."""
+
+
+def test_the_weight_of_a_reranker_follows_who_is_right():
+    vectors = embedded({"p1": 1.0, "p2": 0.6, "p3": 0.0})
+    right = GivenScores({"first": 0, "second": 1, "last": 2})
+    evaluation = RerankerEvaluation([LAST], vectors, corpus=CORPUS, reranker=right)
+    # At one half the scaled scores of the three are 0.5, 0.55 and 0.5: only below does the last come first.
+    assert evaluation.fitted_weight(LAST) == 0.45
+    assert evaluation.compared(LAST, weight=0.0).candidate == 1.0
+    assert evaluation.compared(LAST, weight=1.0).difference == 0.0
+    assert right.asked == 3, "a pair is scored once"
+    assert right.prepared == ["first", "last", "second"]
+
+
+def test_a_reranker_that_agrees_with_the_vectors_changes_nothing():
+    vectors = embedded({"p1": 1.0, "p2": 0.6, "p3": 0.0})
+    agreeing = GivenScores({"first": 2, "second": 1, "last": 0})
+    evaluation = RerankerEvaluation([LAST], vectors, corpus=CORPUS, reranker=agreeing)
+    assert evaluation.compared(LAST, weight=0.5).difference == 0.0
+    assert evaluation.fitted_weight(LAST) == 0.5, "of equal ones the one half"
+
+
+def test_a_reranker_orders_the_best_and_leaves_the_rest():
+    cosines = {f"p{number:02}": 1 - number / 50 for number in range(DEPTH + 2)}
+    right = EvaluationSet("g", {"q": {f"p{DEPTH:02}": 3}})
+    scores = GivenScores({name: float(name[1:]) for name in cosines})
+    evaluation = RerankerEvaluation(
+        [right], embedded(cosines), corpus={name: name for name in cosines}, reranker=scores
+    )
+    assert evaluation.compared(right, weight=0.0).difference == 0.0, "it lies below the best"
+    assert scores.asked == len(scores.prepared) == DEPTH
+
+
+def test_the_same_model_again_is_refused(models):
+    blind, _ = models
+    verdict = evaluator(blind).assess(tiny_dataset(), blind, Recipe()).verdict
+    assert not verdict.admitted
+    assert verdict.reasons[0].startswith("not better beyond doubt")
+
+
+def test_a_model_that_is_worse_is_refused(models):
+    blind, knowing = models
+    verdict = evaluator(knowing).assess(tiny_dataset(), blind, Recipe()).verdict
+    assert not verdict.admitted
+    assert any(reason.startswith("worse by more than 0.02") for reason in verdict.reasons)
+
+
+@pytest.mark.parametrize("kind", ["reranker", "late-interaction"])
+def test_a_reranker_is_judged_by_how_it_orders_the_best_beside_the_vectors(models, kind):
+    blind, _ = models
+    evaluated = evaluator(blind).assess(tiny_dataset(), blind, Recipe(kind=kind)).evaluated
+    assert evaluated.dense_weight == UNFITTED
+    assert [(it.evaluation_set, it.code) for it in evaluated.compared] == [
+        ("held_out", "best 20 ordered anew"),
+        ("novel_query", "best 20 ordered anew"),
+    ]
+    assert evaluated.compared[0].queries == 8
+
+
+def test_what_was_learned_for_a_query_is_taken_out_of_its_ranking():
+    data = tiny_dataset()
+    pairs = [it.model_copy(update={"split": "in_domain"}) for it in data.pairs if it.split == "train"][::4]
+    held = {(it.query, it.product_id) for it in pairs}
+    rest = [it for it in data.pairs if (it.query, it.product_id) not in held]
+    found = {
+        it.name: it for it in evaluation_sets(type(data)(data.manifest, (*rest, *pairs), (), data.products))
+    }
+    in_domain = found["in_domain"]
+    for query, excluded in in_domain.excluded.items():
+        assert excluded
+        assert not excluded & in_domain.grades[query].keys()
+    assert not found["novel_query"].excluded
+
+
+def test_what_was_judged_last_is_a_set_of_its_own():
+    data = tiny_dataset()
+    held_out = [it for it in data.pairs if it.split == "novel_query"]
+    newest = held_out[0].query
+    pairs = tuple(it.model_copy(update={"late": it.query == newest}) for it in data.pairs)
+    found = {it.name: it for it in evaluation_sets(type(data)(data.manifest, pairs, (), data.products))}
+    assert set(found) == {"held_out", "novel_query", "late"}
+    assert set(found["late"].grades) == {newest}
+
+
+def test_head_torso_and_tail_share_the_impressions():
+    data = tiny_dataset()
+    pairs = tuple(
+        it.model_copy(update={"impressions": 900 if it.query == "cheap lamp" else 10, "category": "home"})
+        for it in data.pairs
+    )
+    whole, alone = evaluation_sets(type(data)(data.manifest, pairs, (), data.products))
+    assert whole.slices["head"] == {"cheap lamp"}
+    assert (whole.grades, whole.slices) == (alone.grades, alone.slices), "there is one split"
+    assert whole.slices["category home"] == {*whole.queries}
+    assert {*whole.queries} == whole.slices["head"] | whole.slices["tail"] | whole.slices.get("torso", set())
+
+
+def test_products_are_ranked_by_cosine_and_excluded_ones_left_out():
+    vectors = embedded({"p3": 0.1, "p1": 0.9, "p4": -0.5, "p2": 0.5, "p5": -0.9})
+    right = EvaluationSet("one", {"q": {"p4": 3}})
+    assert vectors.ranked(right, WHOLE)["q"] == ["p1", "p2", "p3", "p4", "p5"]
+    without = EvaluationSet("one", right.grades, {"q": frozenset({"p1", "p3"})})
+    assert vectors.ranked(without, WHOLE, depth=2)["q"] == ["p2", "p4"]
+
+
+def test_a_text_that_comes_twice_is_embedded_once(models):
+    encoder = load_encoder(ModelSettings(path=models[1]))
+    counted = CountingEncoder(encoder)
+    corpus = {"b": "red lamp", "a": "red lamp", "c": "blue chair"}
+    both = embed(counted, corpus, ["lamp", "chair", "lamp"])
+    assert sorted(counted.documents) == ["blue chair", "red lamp"]
+    assert list(both.queries) == ["lamp", "chair"]
+    a, b, c = both.cosines("lamp", ["a", "b", "c"])
+    assert a == b > c
+
+
+class CountingEncoder:
+    """An encoder that remembers what it was given."""
+
+    def __init__(self, encoder):
+        self.threads, self.dimensions = encoder.threads, encoder.dimensions
+        self.encode_queries, self._encoder, self.documents = encoder.encode_queries, encoder, []
+
+    def encode_documents(self, texts):
+        self.documents += texts
+        return self._encoder.encode_documents(texts)
+
+
+def test_nothing_is_embedded_of_an_empty_corpus(models):
+    both = embed(load_encoder(ModelSettings(path=models[1])), {}, ["lamp"])
+    assert both.documents.shape == (0, 28)
+
+
+def test_the_command_compares_two_models_and_draws(models, tmp_path):
+    shop = GradedCatalogue(
+        tuple(ShopProduct(id=it.product_id, title=it.text) for it in tiny_dataset().products),
+        (ShopQuery("q1", "cheap lamp"), ShopQuery("q2", "cheap boot")),
+        {"q1": {"lamp-red": 3, "boot-red": 0}, "q2": {"boot-oak": 2}},
+    )
+    base, tuned = (ModelSettings(path=path) for path in models)
+    found = matrix.evaluated(shop, tuned, base)
+    rows = {row.name: row for row in matrix.rows(found, alone=False, costs=True)}
+    assert rows["nDCG@10 at 28 fp32"].interval is not None
+    assert rows["bytes at 5 binary rescored"].value == 5 / 8 + 56
+    assert orjson.dumps([row.json() for row in rows.values()])
+    matrix.plot(found, tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+    alone = {
+        row.name: row for row in matrix.rows(matrix.evaluated(shop, tuned, tuned), alone=True, costs=False)
+    }
+    assert alone["nDCG@10 at 28 fp32"].value == rows["nDCG@10 at 28 fp32"].value
+    assert alone["nDCG@10 at 28 fp32"].bound is None
+
+
+def test_a_hostile_directory_is_refused_before_it_is_loaded(models, tmp_path):
+    (tmp_path / "evil.py").write_text("raise SystemExit('ran')")
+    with pytest.raises(ConfigurationError, match=r"evil\.py"):
+        evaluator(models[0]).assess(tiny_dataset(), tmp_path, Recipe())
