@@ -77,9 +77,12 @@ class Model(Message):
     dimensions: Annotated[int, Field(ge=1, le=8192)]
     base_fingerprint: Fingerprint | None = None
     job_id: Identifier | None = None
-    verdict: Literal["admitted", "refused", "imported"]
+    verdict: Literal["admitted", "refused", "undecided", "imported"]
+    """Undecided: what was shown to shoppers so far cannot tell; a trial can."""
     reasons: tuple[str, ...] = ()
-    """Why it was admitted or refused, a sentence each."""
+    """Why, a sentence each; the first says better by how much, for whom, how sure, and what next."""
+    trial_sessions: Annotated[int, Field(ge=1)] | None = None
+    """Of an undecided one: interleaved sessions after which a trial has probably decided."""
     metrics: Mapping[str, Score] = {}
     dense_weight: Annotated[float, Field(ge=0, le=1)] | None = None
     """Of vectors, beside words in hybrid search or beside this model when it is a reranker: fitted for it
@@ -97,6 +100,31 @@ class Model(Message):
         return self.model_id.encode()
 
 
+class TrialTerms(Value):
+    """On what terms a generation is tried beside the live one, set before the first session."""
+
+    share: Annotated[float, Field(gt=0, le=0.8)] = 0.5
+    """Of the sessions, those that get interleaved answers; the rest is what guardrails compare with."""
+    sessions: Annotated[int, Field(ge=1)] | None = None
+    """Interleaved sessions after which it ends in any case; absent: what comes within `days`."""
+    days: Annotated[int, Field(ge=1, le=365)] = 28
+    window_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 60
+    """After a session's first query, until when what it does counts."""
+    objective: Mapping[str, Annotated[float, Field(ge=0, le=1000)]] = {}
+    """What an action is worth, by name; empty: as the judgements' objective has it."""
+    error: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    """The probability of promoting a generation that is no better, however often one looks: this trial's
+    part of what all trials of a year may err together."""
+    equal: Annotated[float, Field(gt=0, le=0.5)] = 0.02
+    """Two are as good as equal when the whole interval lies within so much either way."""
+    promote: Literal["at once", "when asked"] = "when asked"
+
+
+TrialEnd = Literal["better", "worse", "no difference", "not enough sessions", "void", "stopped"]
+"""`better`: promoted, or to be promoted by a message; `worse`: refused; `void`: it said nothing, since the
+teams had unequal places, sessions did not come in the ratio that was asked for, or the live one changed."""
+
+
 class Rollout(Message):
     """Which generations answer searches, and with what share of the sessions.
 
@@ -110,7 +138,7 @@ class Rollout(Message):
     request_id: Identifier | None = None
     """Tells a request from the next; absent: its place in the topic."""
     status: Literal["requested", "running", "done", "refused"] = "requested"
-    action: Literal["backfill", "shadow", "ramp", "promote", "rollback", "retire"]
+    action: Literal["backfill", "shadow", "trial", "stop", "ramp", "promote", "rollback", "retire"]
     generation: GenerationName
     model_id: Identifier | None = None
     model: Model | None = None
@@ -118,6 +146,9 @@ class Rollout(Message):
     force: bool = False
     """Build with a model that the evaluation refused."""
     weights: Mapping[GenerationName, Annotated[float, Field(ge=0, le=1)]] = {}
+    trial: TrialTerms | None = None
+    """Of the action `trial`: its terms; its answer is running until it is done, with its end."""
+    end: TrialEnd | None = None
     reason: str = ""
     requested_at: Timestamp
 

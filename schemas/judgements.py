@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from schemas.base import GenerationName, Message, Offset, ProductId, Score, Timestamp, Value
+from schemas.base import GenerationName, Identifier, Message, Offset, ProductId, Score, Timestamp, Value
 
 Count = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -17,6 +17,20 @@ class Item(Value):
 
     product_id: ProductId
     position: Annotated[int, Field(ge=0, le=100_000)] = 0
+
+
+class OutcomeTrial(Value):
+    """How the answer that an outcome belongs to took part in the trial of a generation."""
+
+    trial: Identifier
+    arm: Literal["interleaved", "rest"]
+    session: str
+    """Sixteen hexadecimal digits of a keyed hash of the session; of the client when there is none."""
+    asked_at: Timestamp
+    """When the query was asked: an event of whatever time belongs to it."""
+    teams: str = ""
+    """Whose each of the outcome's items was, in order: `A` the live generation's, `B` the candidate's, `-`
+    nobody's, since the answer did not show it. Empty when nothing was drafted."""
 
 
 class Outcome(Message):
@@ -39,6 +53,7 @@ class Outcome(Message):
     shopper: str = ""
     """Sixteen hexadecimal digits of a keyed hash of the shopper; empty when unknown."""
     generation: GenerationName | None = None
+    trial: OutcomeTrial | None = None
     event_time: Timestamp
     incarnation: Offset = 0
     origin: Annotated[int, Field(ge=0)]

@@ -8,7 +8,7 @@ absent, empty ids too, `event_attributes` needs no `position`.
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import quote
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints
@@ -17,6 +17,7 @@ from schemas.base import (
     MAX_TEXT_BYTES,
     Fingerprint,
     GenerationName,
+    Identifier,
     Message,
     ProductId,
     Score,
@@ -71,6 +72,29 @@ UserQuery = Annotated[str, StringConstraints(max_length=MAX_TEXT_BYTES)]
 ObjectId = Annotated[ProductId, BeforeValidator(foreign_id)]
 
 
+class TrialPart(Value):
+    """What one generation found for an interleaved answer, and how long that took."""
+
+    generation: GenerationName
+    hits: Annotated[int, Field(ge=0)]
+    took_ms: Annotated[float, Field(ge=0)] = 0.0
+
+
+class TrialAnswer(Value):
+    """How an answer took part in the trial of a generation.
+
+    Of the sessions that are not interleaved the same is said: they are what the trial is held against.
+    """
+
+    trial: Identifier
+    arm: Literal["interleaved", "rest"]
+    teams: Annotated[str, StringConstraints(pattern=r"^[AB]*$", max_length=1000)] = ""
+    """Whose each hit is, in order: `A` the live generation's, `B` the candidate's. Empty when nothing was
+    drafted: in the rest, and when one of the two could not answer."""
+    parts: tuple[TrialPart, ...] = ()
+    """The live generation's and the candidate's; one that could not answer is left out."""
+
+
 class Ranking(Value):
     """How Headrace produced an answer; beside the UBI fields, absent for other search front ends."""
 
@@ -84,6 +108,8 @@ class Ranking(Value):
     """Of a sample of the queries, the unit vector that was searched with: base64 of little-endian float16."""
     partial: bool = False
     took_ms: Annotated[float, Field(ge=0)] = 0.0
+    trial: TrialAnswer | None = None
+    """While a trial runs, and when the answer has a session or a client."""
 
 
 class SearchQuery(Message):

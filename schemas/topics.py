@@ -14,6 +14,7 @@ from schemas.findings import CatalogueFindings
 from schemas.index import IndexRecord
 from schemas.judgements import Canary, Judgement, Negative, Outcome
 from schemas.search import SearchEvent, SearchQuery
+from schemas.trials import TrialSession
 
 DAY = timedelta(days=1)
 FOREVER = timedelta(milliseconds=-1)
@@ -160,6 +161,14 @@ TOPICS: tuple[TopicSpec, ...] = (
         partitions=1,
         retention=FOREVER,
         description="Which generation answers which share of the searches.",
+    ),
+    TopicSpec(
+        name=TrialSession.topic,
+        key="trial, tab, session",
+        message=TrialSession,
+        partitions=1,
+        retention=400 * DAY,
+        description="What each session of a trial said of the two generations; its end follows from it.",
     ),
     TopicSpec(
         name=Alert.topic,

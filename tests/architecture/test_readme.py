@@ -13,6 +13,7 @@ from schemas.control import Command, Model, Rollout, TrainingJob
 from schemas.findings import CatalogueFindings
 from schemas.judgements import Canary, Judgement, Negative
 from schemas.topics import all_topics
+from schemas.trials import TrialSession
 from schemas.wire import decode_event, decode_query, read_change
 from schemas.wire.change import Form
 from services.judgements.domain.judgement import follows
@@ -44,6 +45,7 @@ READERS = {
     "models.v1": Model.decode,
     "rollout.v1": Rollout.decode,
     "catalogue.acceptances.v1": Acceptance.decode,
+    "trial.sessions.v1": TrialSession.decode,
 }
 
 

@@ -8,11 +8,21 @@ from hypothesis import strategies as st
 from schemas.alerts import Alert
 from schemas.base import Coordinates, Message
 from schemas.catalogue import Acceptance, Document, ProductChange
-from schemas.control import Command, Model, OffsetRange, Rollout, TrainingJob
+from schemas.control import Command, Model, OffsetRange, Rollout, TrainingJob, TrialTerms
 from schemas.findings import CatalogueFindings, Finding
 from schemas.index import IndexRecord, Passage
-from schemas.judgements import ActionStatistics, Canary, Item, Judgement, Negative, Outcome
-from schemas.search import EventAttributes, EventObject, Position, Ranking, SearchEvent, SearchQuery
+from schemas.judgements import ActionStatistics, Canary, Item, Judgement, Negative, Outcome, OutcomeTrial
+from schemas.search import (
+    EventAttributes,
+    EventObject,
+    Position,
+    Ranking,
+    SearchEvent,
+    SearchQuery,
+    TrialAnswer,
+    TrialPart,
+)
+from schemas.trials import TrialSession
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 moments = st.integers(0, 4_000_000_000_000).map(lambda number: EPOCH + timedelta(milliseconds=number))
@@ -81,6 +91,15 @@ queries = st.builds(
             similarities=tuples(floats),
             vector=st.binary(max_size=16).map(lambda raw: b64encode(raw).decode()),
             took_ms=rates,
+            trial=optional(
+                st.builds(
+                    TrialAnswer,
+                    trial=ids,
+                    arm=st.sampled_from(["interleaved", "rest"]),
+                    teams=st.text("AB", max_size=3),
+                    parts=tuples(st.builds(TrialPart, generation=generations, hits=counts, took_ms=rates)),
+                )
+            ),
         )
     ),
 )
@@ -108,15 +127,27 @@ models = st.builds(
     location=texts,
     dimensions=st.integers(1, 8192),
     base_fingerprint=optional(prints),
-    verdict=st.sampled_from(["admitted", "refused", "imported"]),
+    verdict=st.sampled_from(["admitted", "refused", "undecided", "imported"]),
     kind=st.sampled_from(["encoder", "reranker", "late-interaction"]),
     reasons=tuples(texts),
+    trial_sessions=optional(st.integers(1, 10**9)),
     metrics=st.dictionaries(texts, floats, max_size=3),
     dense_weight=optional(st.floats(0, 1)),
     threshold=optional(floats),
     dataset=texts,
     lineage=tuples(ranges),
     created_at=moments,
+)
+terms = st.builds(
+    TrialTerms,
+    share=st.floats(0.01, 0.8),
+    sessions=optional(st.integers(1, 10**6)),
+    days=st.integers(1, 365),
+    window_minutes=st.integers(1, 24 * 60),
+    objective=st.dictionaries(texts, st.floats(0, 1000), max_size=3),
+    error=st.floats(0.001, 0.4),
+    equal=st.floats(0.001, 0.5),
+    promote=st.sampled_from(["at once", "when asked"]),
 )
 MESSAGES: dict[type[Message], st.SearchStrategy] = {
     ProductChange: changes,
@@ -140,6 +171,16 @@ MESSAGES: dict[type[Message], st.SearchStrategy] = {
         items=tuples(st.builds(Item, product_id=product_ids, position=st.integers(0, 100_000))),
         shopper=prints,
         generation=optional(generations),
+        trial=optional(
+            st.builds(
+                OutcomeTrial,
+                trial=ids,
+                arm=st.sampled_from(["interleaved", "rest"]),
+                session=prints,
+                asked_at=moments,
+                teams=st.text("AB-", max_size=3),
+            )
+        ),
         event_time=moments,
         incarnation=versions,
         origin=st.integers(0, 99),
@@ -208,14 +249,33 @@ MESSAGES: dict[type[Message], st.SearchStrategy] = {
         Rollout,
         request_id=optional(ids),
         status=st.sampled_from(["requested", "running", "done", "refused"]),
-        action=st.sampled_from(["backfill", "shadow", "ramp", "promote", "rollback", "retire"]),
+        action=st.sampled_from(
+            ["backfill", "shadow", "trial", "stop", "ramp", "promote", "rollback", "retire"]
+        ),
         generation=generations,
         model_id=optional(ids),
         model=optional(models),
         force=st.booleans(),
         weights=st.dictionaries(generations, st.floats(0, 1), max_size=3),
+        trial=optional(terms),
+        end=optional(st.sampled_from(["better", "worse", "no difference", "not enough sessions"])),
         reason=texts,
         requested_at=moments,
+    ),
+    TrialSession: st.builds(
+        TrialSession,
+        trial=ids,
+        session=prints,
+        client=prints,
+        arm=st.sampled_from(["interleaved", "rest"]),
+        began_at=moments,
+        answers=counts,
+        drafted=counts,
+        score=st.floats(-1, 1),
+        acted=counts,
+        places=st.tuples(counts, counts),
+        empty=st.tuples(counts, counts),
+        incarnation=versions,
     ),
     Alert: st.builds(
         Alert,
