@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from schemas.base import GenerationName, Identifier, Value
-from schemas.control import Model, Rollout
+from schemas.control import Model, Rollout, TrialTerms
+from shared.generations.trial import Trial
 
 Stage = Literal["building", "ready", "live", "warm", "retired"]
 """Backfilled; whole and tested, never live yet; answering; kept up to date to go back to; given up."""
@@ -40,6 +41,8 @@ class Generations(Value):
     previous: GenerationName | None = None
     """What was live before: a roll-back goes there."""
     known: Mapping[GenerationName, Generation] = {}
+    trial: Trial | None = None
+    """The one that runs; its candidate stays as it is, ready or warm."""
 
     @property
     def served(self) -> dict[str, Generation]:
@@ -65,11 +68,17 @@ class Generations(Value):
         return Generations(live=configured, known={configured: Generation(name=configured, stage="live")})
 
     def after(self, answer: Rollout) -> "Generations":
-        """Return the state after one answer; one that makes no sense changes nothing."""
+        """Return the state after one answer; one that makes no sense changes nothing.
+
+        A trial is over with its own final answer, when it was stopped, and when its two generations are no
+        longer the live one and one that could be.
+        """
         generation = self.known.get(answer.generation)
         match answer.action, answer.status:
             case "backfill", _:
                 return self._backfilled(generation, answer)
+            case ("trial", _) | ("stop", "done"):
+                return self._tried(answer)
             case "promote", "done":
                 return self.founded(answer.generation) if generation is None else self._switched(generation)
             case "rollback", "done":
@@ -77,6 +86,11 @@ class Generations(Value):
             case "retire", "done":
                 return self._retired(generation)
         return self
+
+    def can_be_tried(self, candidate: str) -> bool:
+        """Whether a generation could be switched to, so that it can be tried beside the live one."""
+        known = self.known.get(candidate)
+        return self.live is not None and known is not None and known.stage in SWITCHABLE
 
     def back_from(self, named: str) -> str | None:
         """Return where a roll-back goes that names the live generation, or the one to go back to."""
@@ -103,19 +117,40 @@ class Generations(Value):
             request_id=answer.request_id,
         )
 
+    def _tried(self, answer: Rollout) -> "Generations":
+        if (answer.action, answer.status) == ("trial", "running"):
+            begins = self.trial is None and self.can_be_tried(answer.generation)
+            return self.model_copy(update={"trial": self._trial(answer)}) if begins else self
+        if self.trial is None:
+            return self
+        stopped = answer.action == "stop" and answer.generation == self.trial.candidate
+        over = stopped or answer.request_id == self.trial.name
+        return self.model_copy(update={"trial": None}) if over else self
+
+    def _trial(self, answer: Rollout) -> Trial:
+        return Trial(
+            name=answer.request_id or "",
+            live=self.live or "",
+            candidate=answer.generation,
+            terms=answer.trial or TrialTerms(),
+            began_at=answer.requested_at,
+        )
+
     def _switched(self, to: Generation | None) -> "Generations":
         """Make `to` the live one, and keep the one before warm."""
         if to is None or to.stage not in SWITCHABLE or self.live is None:
             return self
         before = self.known[self.live].at("warm")
         switched = self._with(before, to.at("live"))
-        return switched.model_copy(update={"live": to.name, "previous": before.name})
+        return switched.model_copy(update={"live": to.name, "previous": before.name, "trial": None})
 
     def _retired(self, generation: Generation | None) -> "Generations":
         if generation is None or generation.name == self.live:
             return self
         previous = None if generation.name == self.previous else self.previous
-        return self._with(generation.at("retired")).model_copy(update={"previous": previous})
+        trial = None if self.trial is not None and generation.name == self.trial.candidate else self.trial
+        left = self._with(generation.at("retired"))
+        return left.model_copy(update={"previous": previous, "trial": trial})
 
     def _with(self, *generations: Generation) -> "Generations":
         by_name = {**self.known, **{generation.name: generation for generation in generations}}

@@ -2,10 +2,11 @@
 
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.control import Model, Rollout
+from schemas.control import Model, Rollout, TrialTerms
 from shared.generations.state import Generations, Ledger, fold
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -22,7 +23,7 @@ messages = st.builds(
     Rollout,
     request_id=st.sampled_from(["a", "b", "c", "d", "e"]),
     status=st.sampled_from(["requested", "running", "done", "refused"]),
-    action=st.sampled_from(["backfill", "shadow", "ramp", "promote", "rollback", "retire"]),
+    action=st.sampled_from(["backfill", "shadow", "trial", "stop", "ramp", "promote", "rollback", "retire"]),
     generation=names,
     model=st.sampled_from([None, MODEL]),
     requested_at=st.just(NOW),
@@ -46,6 +47,8 @@ def state(*answers: Rollout) -> Generations:
 
 
 BUILT = (said("backfill", "g2", "running"), said("backfill", "g2"))
+RUNNING = said("trial", "g2", "running").model_copy(update={"trial": TrialTerms(share=0.3)})
+BEFORE = ((), (said("promote", "g1"), *BUILT, RUNNING))
 
 
 def stages(found: Generations) -> dict[str, str]:
@@ -61,8 +64,22 @@ def test_of_whatever_is_said_there_is_one_live_generation_and_a_warm_one_to_go_b
     assert all(each.model for each in found.of("building", "ready"))
 
 
-@given(log=st.lists(messages, max_size=15), data=st.data())
-def test_messages_that_come_again_later_change_nothing(log, data):
+@given(log=st.lists(messages, max_size=25))
+def test_a_trial_is_of_the_live_generation_and_of_one_that_could_be(log):
+    ledger = Ledger()
+    for offset, message in enumerate([*BEFORE[1], *log]):
+        before, ledger = ledger, ledger.take(message, offset=offset)
+        trial = ledger.generations.trial
+        if trial is not None:
+            assert trial.live == ledger.generations.live
+            assert trial.candidate in {each.name for each in ledger.generations.of("ready", "warm")}
+            assert trial.name in ledger.running
+            assert before.generations.trial in (trial, None), "one at a time"
+
+
+@given(before=st.sampled_from(BEFORE), log=st.lists(messages, max_size=15), data=st.data())
+def test_messages_that_come_again_later_change_nothing(before, log, data):
+    log = [*before, *log]
     again = list(log)
     for message in log:
         place = data.draw(st.integers(again.index(message) + 1, len(again)))
@@ -113,3 +130,40 @@ def test_a_backfill_that_fails_is_given_up_with_its_reason():
     assert stages(state(BUILT[0], refused)) == {"g1": "live", "g2": "retired"}
     other = refused.model_copy(update={"request_id": "another"})
     assert stages(state(BUILT[0], other)) == {"g1": "live", "g2": "building"}
+
+
+def test_a_trial_runs_from_its_first_answer_to_its_last_and_its_candidate_stays_ready():
+    asked = said("trial", "g2", "requested")
+    assert state(*BUILT, asked).trial is None
+    trial = state(*BUILT, asked, RUNNING).trial
+    assert trial is not None
+    assert (trial.name, trial.live, trial.candidate, trial.began_at) == ("trial-g2", "g1", "g2", NOW)
+    assert trial.terms == TrialTerms(share=0.3)
+    assert stages(state(*BUILT, RUNNING)) == stages(state(*BUILT))
+    for last in ("done", "refused"):
+        assert state(*BUILT, RUNNING, said("trial", "g2", last)) == state(*BUILT)
+    assert state(*BUILT, RUNNING, said("trial", "g2", request_id="another")).trial == trial
+
+
+@pytest.mark.parametrize(
+    "end",
+    [said("stop", "g2"), said("promote", "g2"), said("rollback", "g2"), said("retire", "g2")],
+    ids=lambda end: end.action,
+)
+def test_a_trial_leaves_the_state_when_it_is_stopped_or_its_generations_are_not_what_they_were(end):
+    assert state(*BUILT, RUNNING, end) == state(*BUILT, end)
+    again = state(*BUILT, RUNNING, end, RUNNING)
+    assert again.trial is None, "what began once does not begin again"
+
+
+def test_only_what_could_be_live_is_tried_and_one_at_a_time():
+    other = [said("backfill", "g3", "running"), said("backfill", "g3")]
+    third = said("trial", "g3", "running")
+    assert state(BUILT[0], RUNNING).trial is None, "still building"
+    assert state(*BUILT, said("trial", "g1", "running")).trial is None, "live"
+    assert state(*BUILT, said("trial", "g9", "running")).trial is None, "unknown"
+    assert state(*BUILT, *other, RUNNING, third).trial == state(*BUILT, *other, RUNNING).trial
+    assert state(*BUILT, *other, RUNNING, said("stop", "g3")).trial is not None, "not the one that runs"
+    assert state(*BUILT, *other, RUNNING, said("stop", "g2"), third).trial.candidate == "g3"
+    warm = state(*BUILT, said("promote", "g2"), said("trial", "g1", "running")).trial
+    assert (warm.live, warm.candidate) == ("g2", "g1"), "a warm one may be tried again"
