@@ -108,8 +108,8 @@ class TrialTerms(Value):
     sessions: Annotated[int, Field(ge=1)] | None = None
     """Interleaved sessions after which it ends in any case; absent: what comes within `days`."""
     days: Annotated[int, Field(ge=1, le=365)] = 28
-    window_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 60
-    """After a session's first query, until when what it does counts."""
+    window_seconds: Annotated[int, Field(ge=1, le=24 * 3600)] = 3600
+    """After a session's first answer, until when what it does counts, by the broker's clock."""
     objective: Mapping[str, Annotated[float, Field(ge=0, le=1000)]] = {}
     """What an action is worth, by name; empty: as the judgements' objective has it."""
     error: Annotated[float, Field(gt=0, lt=0.5)] = 0.05

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from schemas.base import GenerationName, Identifier, Message, Offset, ProductId, Score, Timestamp, Value
+from schemas.search import TrialPart
 
 Count = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -20,17 +21,29 @@ class Item(Value):
 
 
 class OutcomeTrial(Value):
-    """How the answer that an outcome belongs to took part in the trial of a generation."""
+    """How the answer that an outcome belongs to took part in the trial of a generation.
+
+    Every outcome of an answer says all that a trial needs of the answer, and what tells it from every other
+    one whoever joined it: so they may come in any order, any number of times, and joined anew.
+    """
 
     trial: Identifier
     arm: Literal["interleaved", "rest"]
     session: str
     """Sixteen hexadecimal digits of a keyed hash of the session; of the client when there is none."""
     asked_at: Timestamp
-    """When the query was asked: an event of whatever time belongs to it."""
+    """When the broker appended the answer."""
+    acted_at: Timestamp
+    """Likewise the action; of an answer that nobody has acted upon, `asked_at`."""
+    identity: str = ""
+    """Tells an action from the others upon its answer; empty: the answer itself."""
     teams: str = ""
     """Whose each of the outcome's items was, in order: `A` the live generation's, `B` the candidate's, `-`
     nobody's, since the answer did not show it. Empty when nothing was drafted."""
+    places: tuple[Count, Count] = (0, 0)
+    """Of the answer: how many the live generation's team has, and the candidate's."""
+    parts: tuple[TrialPart, ...] = ()
+    """Of the answer: what each generation found, and how long that took."""
 
 
 class Outcome(Message):

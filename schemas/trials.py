@@ -4,9 +4,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from schemas.base import Identifier, Message, Offset, Timestamp
+from schemas.base import Identifier, Message, Timestamp
 
 Count = Annotated[int, Field(ge=0)]
+Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class TrialSession(Message):
@@ -25,7 +26,7 @@ class TrialSession(Message):
     """Likewise of the shopper; empty when unknown."""
     arm: Literal["interleaved", "rest"]
     began_at: Timestamp
-    """When it first asked."""
+    """When the broker appended its first answer."""
     answers: Count
     drafted: Count = 0
     """Of the answers, those that were interleaved; an answer that one generation could not give was not."""
@@ -37,8 +38,8 @@ class TrialSession(Message):
     """Places of the live generation's team and of the candidate's."""
     empty: tuple[Count, Count] = (0, 0)
     """Answers for which each generation found nothing."""
-    incarnation: Offset = 0
-    """Of the outcomes that it was counted from."""
+    took_ms: tuple[Milliseconds, Milliseconds] = (0.0, 0.0)
+    """What the drafted answers took each generation, together."""
 
     def key(self) -> bytes:
         """Return trial and session."""

@@ -42,6 +42,7 @@ names = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=
 fields = st.dictionaries(names, values, max_size=8)
 prints = st.text("0123456789abcdef", min_size=16, max_size=16)
 generations = st.from_regex(r"[a-z0-9][a-z0-9-]{0,31}", fullmatch=True)
+trial_parts = st.builds(TrialPart, generation=generations, hits=counts, took_ms=rates)
 ranges = st.builds(OffsetRange, topic=ids, partition=st.integers(0, 99), start=versions, end=versions)
 
 
@@ -97,7 +98,7 @@ queries = st.builds(
                     trial=ids,
                     arm=st.sampled_from(["interleaved", "rest"]),
                     teams=st.text("AB", max_size=3),
-                    parts=tuples(st.builds(TrialPart, generation=generations, hits=counts, took_ms=rates)),
+                    parts=tuples(trial_parts),
                 )
             ),
         )
@@ -143,7 +144,7 @@ terms = st.builds(
     share=st.floats(0.01, 0.8),
     sessions=optional(st.integers(1, 10**6)),
     days=st.integers(1, 365),
-    window_minutes=st.integers(1, 24 * 60),
+    window_seconds=st.integers(1, 24 * 3600),
     objective=st.dictionaries(texts, st.floats(0, 1000), max_size=3),
     error=st.floats(0.001, 0.4),
     equal=st.floats(0.001, 0.5),
@@ -178,7 +179,11 @@ MESSAGES: dict[type[Message], st.SearchStrategy] = {
                 arm=st.sampled_from(["interleaved", "rest"]),
                 session=prints,
                 asked_at=moments,
+                acted_at=moments,
+                identity=prints,
                 teams=st.text("AB-", max_size=3),
+                places=st.tuples(counts, counts),
+                parts=tuples(trial_parts),
             )
         ),
         event_time=moments,
@@ -275,7 +280,7 @@ MESSAGES: dict[type[Message], st.SearchStrategy] = {
         acted=counts,
         places=st.tuples(counts, counts),
         empty=st.tuples(counts, counts),
-        incarnation=versions,
+        took_ms=st.tuples(rates, rates),
     ),
     Alert: st.builds(
         Alert,
