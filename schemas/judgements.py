@@ -39,7 +39,7 @@ class OutcomeTrial(Value):
     """Tells an action from the others upon its answer; empty: the answer itself."""
     teams: str = ""
     """Whose each of the outcome's items was, in order: `A` the live generation's, `B` the candidate's, `-`
-    nobody's, since the answer did not show it. Empty when nothing was drafted."""
+    nobody's: both would have placed it next, or the answer did not show it. Empty: nothing was drafted."""
     places: tuple[Count, Count] = (0, 0)
     """Of the answer: how many the live generation's team has, and the candidate's."""
     parts: tuple[TrialPart, ...] = ()
