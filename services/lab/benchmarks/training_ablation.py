@@ -7,7 +7,7 @@ from datetime import datetime
 
 import numpy as np
 
-from schemas.judgements import Judgement
+from schemas.judgements import Judgement, Negative
 from services.judgements.domain.counts import PairCounts, QueryProduct
 from services.judgements.domain.examination import ExaminationEvidence, fit
 from services.judgements.domain.judgement import ScoringContext, judge
@@ -16,6 +16,7 @@ from services.judgements.domain.statistics import BusinessObjective, grade
 from services.lab.benchmarks.click_model_ablation import simulated
 from services.lab.simulation.catalogue import GradedCatalogue
 from services.lab.simulation.comparison import recounted
+from services.lab.simulation.shoppers import ClickModel
 from services.lab.simulation.traffic import Ranker
 from services.negatives.domain.candidates import Retrieved, RetrievedProduct
 from services.negatives.domain.evidence import RelevanceEvidence
@@ -52,9 +53,16 @@ class Shoppers:
     """The catalogue's query of each normalised one."""
 
 
-def watch(catalogue: GradedCatalogue, sessions: int, seed: int, *, ranker: Ranker) -> Shoppers:
+def watch(
+    catalogue: GradedCatalogue,
+    sessions: int,
+    seed: int,
+    *,
+    ranker: Ranker,
+    model: ClickModel | None = None,
+) -> Shoppers:
     """Simulate shoppers on every query, and judge what they did as the worker does."""
-    log = simulated(catalogue, sessions, seed, until=NOW, ranker=ranker)
+    log = simulated(catalogue, sessions, seed, until=NOW, ranker=ranker, model=model)
     counted = recounted(log.arrivals, JoinRules())
     window, objective = counted.tally.window(EVER), BusinessObjective()
     evidence = ExaminationEvidence(counted.tally.window_totals(EVER))
@@ -90,27 +98,36 @@ def corrected(shoppers: Shoppers) -> dict[QueryProduct, float]:
 def negatives(
     shoppers: Shoppers, base: EmbeddedCorpus, catalogue: GradedCatalogue
 ) -> dict[str, list[HardNegative]]:
+    """Return each query's mined negatives as a data set has them."""
+    return {
+        text: [
+            HardNegative(
+                query=text,
+                product_id=negative.product_id,
+                difficulty=negative.difficulty,
+                skipped=negative.skipped,
+            )
+            for negative in of_query
+        ]
+        for text, of_query in mined(shoppers, base, catalogue).items()
+    }
+
+
+def mined(
+    shoppers: Shoppers, base: EmbeddedCorpus, catalogue: GradedCatalogue
+) -> dict[str, Sequence[Negative]]:
     """Mine each query's negatives as the worker does, by the base's vectors."""
     rules = MiningRules()
     identities = {product.id: rules.identity_of(product.fields()) for product in catalogue.products}
     evidence: dict[str, dict[str, RelevanceEvidence]] = defaultdict(dict)
     for key, judgement in shoppers.judgements.items():
         evidence[key.query][key.product_id] = RelevanceEvidence.of(judgement, rules.objective)
-    mined_of = {}
+    mined_of: dict[str, Sequence[Negative]] = {}
     for query, products in sorted(evidence.items()):
         text, planned = shoppers.texts[query], plan_mining(products, rules)
         if planned is not None:
             retrieved = _retrieved(base, text, planned.positives, identities=identities, depth=rules.depth)
-            negatives_of_query = mine(query, planned, retrieved, rules=rules, now=NOW).negatives
-            mined_of[text] = [
-                HardNegative(
-                    query=text,
-                    product_id=negative.product_id,
-                    difficulty=negative.difficulty,
-                    skipped=negative.skipped,
-                )
-                for negative in negatives_of_query
-            ]
+            mined_of[text] = mine(query, planned, retrieved, rules=rules, now=NOW).negatives
     return mined_of
 
 
@@ -166,7 +183,7 @@ def dataset(
         for key, value in supervision.values.items()
         if shoppers.texts[key.query] in taught_queries
     ]
-    mined = [
+    hard = [
         item
         for query in taught_queries & supervision.negatives.keys()
         for item in supervision.negatives[query]
@@ -174,7 +191,7 @@ def dataset(
     return Dataset(
         DatasetManifest(name="bench", ranges=(), generation=GENERATION),
         tuple(sorted(pairs, key=lambda item: (item.query, item.product_id))),
-        tuple(sorted(mined, key=lambda item: (item.query, item.product_id))),
+        tuple(sorted(hard, key=lambda item: (item.query, item.product_id))),
         tuple(sorted(products(catalogue), key=lambda item: item.product_id)),
     )
 

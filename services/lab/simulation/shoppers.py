@@ -1,8 +1,10 @@
 """One shopper in front of one ranking: what is looked at, clicked, put in the cart, bought.
 
-A position-based click model (Craswell et al., WSDM 2008; Chuklin, Markov and de Rijke, "Click Models for
-Web Search", section 3.3): a click needs a look and an appeal, `P(click) = P(look | position) x
-P(appeal | query, product)`. What follows a click depends on the grade. So the truth is known.
+Three click models (Chuklin, Markov and de Rijke, "Click Models for Web Search", 2015, chapter 3): a click
+needs a look and an appeal, `P(click) = P(look) x P(appeal | query, product)`. Position-based shoppers look at
+each position on its own; cascade shoppers (Craswell et al., WSDM 2008) look from the top down until their
+first click; dynamic Bayesian ones (Chapelle and Zhang, WWW 2009) go on after a click that did not satisfy
+them, and may give up at any position. What follows a click depends on the grade. So the truth is known.
 """
 
 import math
@@ -16,6 +18,7 @@ SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
 
 ByGrade = tuple[float, float, float, float]
 """A probability for each grade: irrelevant, complement, substitute, exact."""
+ALWAYS: ByGrade = (1.0, 1.0, 1.0, 1.0)
 
 
 class ShownProduct(NamedTuple):
@@ -47,6 +50,11 @@ class ClickModel:
     taste: float = 0.25
     """Standard deviation of the logarithm of appeal among products of one grade."""
     stray_click: float = 0.004
+    """Of position-based shoppers: the probability of a click that nothing explains."""
+    satisfaction: ByGrade | None = None
+    """The probability that a click ends the search. None: position-based shoppers, whom no click changes."""
+    perseverance: float = 1.0
+    """Of the others: the probability to go on to the next position when the search has not ended."""
     cart: ByGrade = (0.02, 0.06, 0.14, 0.30)
     purchase: float = 0.45
     favourite: float = 0.04
@@ -67,15 +75,37 @@ class ClickModel:
         return float(min(0.95, self.appeal[grade] * math.exp(taste)))
 
     def clicks(self, shown: ShownProduct, position: int) -> float:
-        """Return the probability of a click."""
+        """Return the probability of a click of a position-based shopper."""
         return self.looked_at(position) * shown.appeal + self.stray_click
+
+
+CASCADE = ClickModel(satisfaction=ALWAYS)
+"""Everything is looked at until the first click, and nothing after it."""
+DYNAMIC_BAYESIAN = ClickModel(satisfaction=(0.05, 0.15, 0.35, 0.65), perseverance=0.9)
+SHOPPERS = {"position-based": ClickModel(), "cascade": CASCADE, "dynamic Bayesian": DYNAMIC_BAYESIAN}
 
 
 def shop(model: ClickModel, ranking: Sequence[ShownProduct], rng: random.Random) -> Iterator[ShopperAction]:
     """Walk down the ranking as a shopper does."""
+    if model.satisfaction is not None:
+        yield from _shop_downwards(model, ranking, model.satisfaction, rng=rng)
+        return
     for position, shown in enumerate(ranking, start=1):
         if rng.random() < model.clicks(shown, position):
             yield from _visit(model, shown, position, rng)
+
+
+def _shop_downwards(
+    model: ClickModel, ranking: Sequence[ShownProduct], satisfaction: ByGrade, *, rng: random.Random
+) -> Iterator[ShopperAction]:
+    """Look at one position after the other, until satisfied or tired."""
+    for position, shown in enumerate(ranking, start=1):
+        if rng.random() < shown.appeal:
+            yield from _visit(model, shown, position, rng)
+            if rng.random() < satisfaction[shown.grade]:
+                return
+        if rng.random() >= model.perseverance:
+            return
 
 
 def ransack(ranking: Sequence[ShownProduct], rng: random.Random) -> Iterator[ShopperAction]:

@@ -24,7 +24,11 @@ AHEAD = timedelta(minutes=4)
 """Events may be this far ahead of the run's end; what shoppers would do later has not happened yet."""
 CONTENDERS = 30
 """So many products of a query can ever come to the top."""
+JITTER = 0.5
+"""Standard deviation of what a score varies by from one answer to the next, in the unit of the scores."""
 LONGEST_SESSION = timedelta(hours=1)
+QUERIES_OF_A_SESSION = (1, 1, 2, 2, 3, 4)
+"""Each as probable as the next."""
 APPLICATION = "headrace-simulation"
 
 
@@ -88,9 +92,9 @@ class Arrival(NamedTuple):
 
 
 class Ranker:
-    """What shoppers are shown: each query's contenders by score, and never quite the same twice."""
+    """What shoppers are shown: each query's contenders by score; with jitter, never quite the same twice."""
 
-    def __init__(self, scores: Mapping[str, Sequence[tuple[float, str]]], *, jitter: float = 0.5) -> None:
+    def __init__(self, scores: Mapping[str, Sequence[tuple[float, str]]], *, jitter: float = JITTER) -> None:
         self._scores = {query: heapq.nlargest(CONTENDERS, scored) for query, scored in scores.items()}
         self._jitter = jitter
 
@@ -113,16 +117,18 @@ class Ranker:
         )
 
     @classmethod
-    def like(cls, rankings: Mapping[str, Sequence[str]]) -> Self:
+    def like(cls, rankings: Mapping[str, Sequence[str]], *, jitter: float = JITTER) -> Self:
         """Return one that shows what a search engine answered: the ids of each query, best first.
 
-        The jitter, in logarithms of the rank, lets products beyond the first page onto it now and then.
+        The jitter, in logarithms of the rank, lets products beyond the first page onto it now and then;
+        without it shoppers see exactly what was answered.
         """
         return cls(
             {
                 query: [(-math.log(rank), product) for rank, product in enumerate(ids, start=1)]
                 for query, ids in rankings.items()
-            }
+            },
+            jitter=jitter,
         )
 
     def rank(self, query: ShopQuery, k: int, rng: random.Random) -> tuple[str, ...]:
@@ -151,7 +157,7 @@ class Simulation:
             began = traffic.until - traffic.span * (1 - (session + rng.random()) / traffic.sessions)
             robot = rng.random() < traffic.robots
             client = f"robot-{session}" if robot else f"shopper-{rng.randrange(traffic.sessions)}"
-            queries_asked = traffic.robot_queries if robot else rng.choice((1, 1, 2, 2, 3, 4))
+            queries_asked = traffic.robot_queries if robot else rng.choice(QUERIES_OF_A_SESSION)
             pause = (1 if robot else 40) / traffic.haste
             for step, query in enumerate(rng.choices(queries, cum_weights=popularity, k=queries_asked)):
                 moment = min(began + step * pause * SECOND, traffic.until)

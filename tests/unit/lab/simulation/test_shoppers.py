@@ -1,5 +1,6 @@
 """One shopper in front of one ranking: probabilities, the order of actions, and robots."""
 
+import math
 import random
 from collections import Counter
 from datetime import timedelta
@@ -9,7 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.lab.simulation.shoppers import (
+    CASCADE,
     DAY,
+    DYNAMIC_BAYESIAN,
+    SHOPPERS,
     ClickModel,
     ShownProduct,
     ransack,
@@ -116,3 +120,64 @@ def test_a_robot_clicks_everything_at_once(ranking, seed) -> None:
     assert [action.product_id for action in actions] == [each.product_id for each in ranking]
     assert {action.name for action in actions} <= {"click"}
     assert all(action.delay < timedelta(seconds=1) for action in actions)
+
+
+PAGE = [
+    ShownProduct(f"p{number}", grade, appeal)
+    for number, (grade, appeal) in enumerate([(3, 0.6), (0, 0.03), (2, 0.3), (3, 0.5), (1, 0.1), (3, 0.7)])
+]
+WALKS = 20_000
+
+
+def click_rates(model: ClickModel) -> list[float]:
+    rng = random.Random(1)
+    clicks = Counter(
+        action.position for _ in range(WALKS) for action in shop(model, PAGE, rng) if action.name == "click"
+    )
+    return [clicks[position] / WALKS for position in range(1, len(PAGE) + 1)]
+
+
+def expected_of_cascade() -> list[float]:
+    """Craswell et al. 2008, equation 5: an appeal, and none above it."""
+    return [
+        shown.appeal * math.prod(1 - above.appeal for above in PAGE[:place])
+        for place, shown in enumerate(PAGE)
+    ]
+
+
+def expected_of_dynamic_bayesian(model: ClickModel) -> list[float]:
+    """Chapelle and Zhang 2009, section 3: who looks here goes on unless satisfied, with the perseverance."""
+    looked_at, clicks = 1.0, []
+    for shown in PAGE:
+        clicks.append(looked_at * shown.appeal)
+        looked_at *= model.perseverance * (1 - shown.appeal * model.satisfaction[shown.grade])
+    return clicks
+
+
+def within_chance(expected: list[float]) -> list[object]:
+    return [pytest.approx(rate, abs=4 * math.sqrt(rate * (1 - rate) / WALKS)) for rate in expected]
+
+
+def test_cascade_shoppers_click_as_often_as_the_paper_says() -> None:
+    assert click_rates(CASCADE) == within_chance(expected_of_cascade())
+
+
+@given(st.integers(0, 2**32))
+def test_cascade_shoppers_click_once_at_most(seed: int) -> None:
+    actions = [action.name for action in shop(CASCADE, PAGE, random.Random(seed))]
+    assert actions.count("click") <= 1
+
+
+def test_dynamic_bayesian_shoppers_click_as_often_as_the_paper_says() -> None:
+    assert click_rates(DYNAMIC_BAYESIAN) == within_chance(expected_of_dynamic_bayesian(DYNAMIC_BAYESIAN))
+
+
+def test_a_dynamic_bayesian_shopper_whom_every_click_satisfies_and_nothing_tires_is_a_cascade_one() -> None:
+    model = ClickModel(satisfaction=(1.0, 1.0, 1.0, 1.0), perseverance=1.0)
+    assert expected_of_dynamic_bayesian(model) == pytest.approx(expected_of_cascade())
+
+
+def test_position_based_shoppers_click_as_often_as_look_and_appeal_say() -> None:
+    model = SHOPPERS["position-based"]
+    expected = [model.clicks(shown, position) for position, shown in enumerate(PAGE, start=1)]
+    assert click_rates(model) == within_chance(expected)

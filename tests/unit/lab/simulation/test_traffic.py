@@ -64,6 +64,12 @@ def test_what_a_search_engine_answered_is_shown_in_its_order_but_for_the_jitter(
     assert "P31" not in shown
 
 
+def test_without_jitter_exactly_what_a_search_engine_answered_is_shown():
+    query, answered = SHOP.queries[0], [f"P{rank}" for rank in range(1, 101)]
+    ranker = Ranker.like({query.id: answered}, jitter=0)
+    assert {ranker.rank(query, 10, random.Random(seed)) for seed in range(50)} == {tuple(answered[:10])}
+
+
 def test_messages_come_in_the_order_of_their_arrival():
     _, arrivals = run(disorder=0.5, late=0.1)
     assert [arrival.time for arrival in arrivals] == sorted(arrival.time for arrival in arrivals)
