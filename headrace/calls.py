@@ -52,6 +52,7 @@ class SearchOptions(SimilarOptions, total=False):
     mode: Mode
     fusion: Fusion | None
     reranker: bool
+    query_id: str | None
     application: str | None
     session_id: str | None
     client_id: str | None

@@ -67,9 +67,13 @@ UbiTimestamp = Annotated[datetime, AfterValidator(_utc)]
 """ISO 8601, or a number of seconds or milliseconds since 1970; without an offset it is UTC."""
 
 UbiText = Annotated[str, StringConstraints(max_length=100, pattern=r"^[^\x00]*$")]
+QueryId = Annotated[UbiText, Field(min_length=1)]
 OptionalText = Annotated[UbiText | None, BeforeValidator(_or_none)]
 UserQuery = Annotated[str, StringConstraints(max_length=MAX_TEXT_BYTES)]
 ObjectId = Annotated[ProductId, BeforeValidator(foreign_id)]
+
+
+Rank = Annotated[int, Field(ge=0, le=1000)]
 
 
 class TrialPart(Value):
@@ -91,6 +95,9 @@ class TrialAnswer(Value):
     teams: Annotated[str, StringConstraints(pattern=r"^[AB]*$", max_length=1000)] = ""
     """Whose each hit is, in order: `A` the live generation's, `B` the candidate's. Empty when nothing was
     drafted: in the rest, and when one of the two could not answer."""
+    ranks: Annotated[tuple[tuple[Rank, Rank], ...], Field(max_length=1000)] = ()
+    """Of each hit its rank in the live generation's first `k` and in the candidate's, from 1; 0: it is not
+    there. What both would have shown next was drafted by a coin, and tells nothing of either."""
     parts: tuple[TrialPart, ...] = ()
     """The live generation's and the candidate's; one that could not answer is left out."""
 
@@ -102,8 +109,10 @@ class Ranking(Value):
     fingerprint: Fingerprint
     mode: str
     scores: tuple[Score, ...] = ()
+    """What each hit is ranked by in its own generation: those of two teams do not compare."""
     similarities: tuple[Score, ...] = ()
-    """Of those hits that the vector search found, in order: their cosine with the query."""
+    """Of those hits that the vector search found, in order: their cosine with the query. In an interleaved
+    answer, of the hits that the live generation alone would have shown."""
     vector: Annotated[str, Field(pattern="^[A-Za-z0-9+/]*={0,2}$", max_length=32 * 1024)] = ""
     """Of a sample of the queries, the unit vector that was searched with: base64 of little-endian float16."""
     partial: bool = False
@@ -123,7 +132,7 @@ class SearchQuery(Message):
 
     topic: ClassVar[str] = "search.queries.v1"
 
-    query_id: Annotated[UbiText, Field(min_length=1)]
+    query_id: QueryId
     user_query: UserQuery
     timestamp: UbiTimestamp
     application: OptionalText = None

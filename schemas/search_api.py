@@ -15,6 +15,7 @@ from schemas.base import (
     Coordinates,
     Fingerprint,
     GenerationName,
+    Identifier,
     Offset,
     ProductId,
     Score,
@@ -23,7 +24,7 @@ from schemas.base import (
 )
 from schemas.catalogue import Operation
 from schemas.filters import MAX_FILTERS, FieldName, Filter
-from schemas.search import UbiText
+from schemas.search import QueryId, UbiText
 
 MAX_K = 1000
 """Hits of one answer."""
@@ -92,6 +93,9 @@ class SearchRequest(_AnyRequest):
     fusion: Fusion | None = None
     reranker: bool = True
     """Whether the best hits of a hybrid search are read once more, where a reranker is configured."""
+    query_id: QueryId | None = None
+    """Of the caller's own making; absent: one is made. Asked again with a larger `k` for further pages, it
+    goes on with the same list, also during a trial."""
     application: UbiText | None = None
     session_id: UbiText | None = None
     client_id: UbiText | None = None
@@ -163,7 +167,9 @@ class SearchHit(AnswerPart):
     rank: Annotated[int, Field(ge=1)]
     product_id: ProductId
     score: Score
-    """What it is ranked by."""
+    """What it is ranked by in its generation."""
+    team: Literal["A", "B"] | None
+    """During a trial, who drafted it: A the live generation, B the candidate; null: nothing was drafted."""
     scores: HitScores
     provenance: HitProvenance
     fields: Fields
@@ -174,6 +180,8 @@ class SearchResponse(AnswerPart):
 
     query_id: str
     """Joins the answer with the shopper's events."""
+    trial: Identifier | None
+    """The trial that the answer takes part in; null: none."""
     generation: GenerationName
     fingerprint: Fingerprint | None
     """Of the model that embedded the query; null: by words alone."""

@@ -31,6 +31,8 @@ def search(
     why: Annotated[str | None, typer.Option(help="Explain this product's rank or absence.")] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Scan every vector.")] = False,
     generation: Annotated[str | None, typer.Option(help="Index generation; absent: the live one.")] = None,
+    session: Annotated[str | None, typer.Option(help="As this session: it may take part in a trial.")] = None,
+    query_id: Annotated[str | None, typer.Option(help="Go on with the list of this query id.")] = None,
     url: Annotated[str | None, typer.Option(help="The search API; absent: the one that runs here.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the API's answer.")] = False,
 ) -> None:
@@ -42,7 +44,14 @@ def search(
             answer = client.why(text, why, mode=mode, generation=generation)
         else:
             answer = client.search(
-                text, k=k, mode=mode, filters=conditions, exact=exact, generation=generation
+                text,
+                k=k,
+                mode=mode,
+                filters=conditions,
+                exact=exact,
+                generation=generation,
+                session_id=session,
+                query_id=query_id,
             )
     if json:
         print(answer.model_dump_json())
@@ -81,21 +90,12 @@ def scalar(text: str) -> str | float | int | bool:
 
 
 def _show(answer: SearchResponse, console: Console) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("", justify="right", style="dim", no_wrap=True)
-    table.add_column("product", no_wrap=True)
-    read, wide = answer.reranker == "applied", console.width >= WIDE
-    left = console.width - 48 - 7 * read - 24 * wide
-    table.add_column("title", max_width=max(16, left), overflow="ellipsis", no_wrap=True)
-    for name in ("price", "score", "dense", "words", *(("read",) if read else ())):
-        table.add_column(name, justify="right", no_wrap=True)
-    if wide:
-        table.add_column("from", style="dim", no_wrap=True)
-    for hit in answer.hits:
-        table.add_row(*_row(hit, read=read, wide=wide))
-    console.print(table if answer.hits else "nothing found")
+    console.print(_table(answer, console.width) if answer.hits else "nothing found")
     if answer.weak:
         console.print("no hit is similar enough to be right, as far as the model can tell", style="yellow")
+    if _drafted(answer):
+        teams = "team A is the live generation's, B the candidate's"
+        console.print(f"trial {answer.trial}: {teams}", style="dim")
     for report in answer.partitions:
         if not report.answered:
             console.print(f"shard {report.partition} is missing: {report.reason}", style="bold red")
@@ -106,10 +106,33 @@ def _show(answer: SearchResponse, console: Console) -> None:
     )
 
 
-def _row(hit: SearchHit, *, read: bool, wide: bool) -> list[str]:
+def _drafted(answer: SearchResponse) -> bool:
+    return any(hit.team for hit in answer.hits)
+
+
+def _table(answer: SearchResponse, width: int) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("", justify="right", style="dim", no_wrap=True)
+    drafted, read, wide = _drafted(answer), answer.reranker == "applied", width >= WIDE
+    if drafted:
+        table.add_column("team", no_wrap=True)
+    table.add_column("product", no_wrap=True)
+    left = width - 48 - 6 * drafted - 7 * read - 24 * wide
+    table.add_column("title", max_width=max(16, left), overflow="ellipsis", no_wrap=True)
+    for name in ("price", "score", "dense", "words", *(("read",) if read else ())):
+        table.add_column(name, justify="right", no_wrap=True)
+    if wide:
+        table.add_column("from", style="dim", no_wrap=True)
+    for hit in answer.hits:
+        table.add_row(*_row(hit, drafted=drafted, read=read, wide=wide))
+    return table
+
+
+def _row(hit: SearchHit, *, drafted: bool, read: bool, wide: bool) -> list[str]:
     scores, place = hit.scores, hit.provenance
     return [
         str(hit.rank),
+        *((hit.team or "",) if drafted else ()),
         hit.product_id,
         str(hit.fields.get("title") or hit.fields.get("name") or ""),
         _figure(hit.fields.get("price"), 2),

@@ -15,6 +15,7 @@ from schemas.search_api import (
 from services.search.domain.answer import SearchAnswer
 from services.search.domain.candidate import ShardAnswer, merge
 from services.search.domain.fusion import RankedCandidate, rank
+from services.search.domain.interleaving import Participation, participation, taking_part
 from services.search.domain.query import clean
 from services.search.domain.route import NO_OWNER, Route, route
 from services.search.generation import FittedParameters, ServedGenerations
@@ -24,6 +25,7 @@ from services.search.reranker import Reranker
 from services.search.scatter import scatter
 from services.search.settings import SearchSettings
 from services.search.shards import ShardClient, ShardFailure, ShardQuery, decode_vector
+from services.search.trial import ask_both, undrafted
 from shared.cluster.members import OwnerRecord
 from shared.errors import TransientError
 from shared.kafka.partitioning import partition_of
@@ -38,6 +40,19 @@ class SearchDependencies:
     shards: ShardClient
     new_id: Callable[[], str]
     reranker: Reranker | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _TextSearch:
+    """What every generation is asked alike."""
+
+    request: SearchRequest
+    text: str
+    query_id: str
+    k: int
+    """Hits wanted of each: more than a shopper gets where a reranker reads them."""
+    deadline: float
+    """A moment of the event loop's clock."""
 
 
 class SearchEngine:
@@ -59,23 +74,47 @@ class SearchEngine:
             raise Refusal(
                 422, "query.empty", "an empty query finds nothing", fix="give `text` at least one word"
             )
-        query = await self._query(request, text=text, mode=request.mode)
-        fitted = self._generations.fitted(query.generation)
-        fusion = request.fusion or self._fusion(fitted)
         reranker = self._reranker if request.reranker and request.mode == "hybrid" else None
-        k = request.k if reranker is None else max(request.k, reranker.depth)
-        answer = await self._answer(query, k, mode=request.mode, fusion=fusion)
-        answer = replace(answer, threshold=fitted.threshold)
-        if reranker is None:
-            return answer
-        ranked, outcome = await reranker.order(text, answer.ranked, within=query.remaining())
-        return replace(answer, ranked=ranked[: request.k], reranker=outcome)
+        asked = _TextSearch(
+            request=request,
+            text=text,
+            query_id=request.query_id or self._new_id(),
+            k=request.k if reranker is None else max(request.k, reranker.depth),
+            deadline=self._deadline(request),
+        )
+        generation = self._generations.choose(request.generation)
+        trial = self._generations.trial if self._settings.log_queries else None
+        part = participation(trial, request, generation=generation)
+        answers = await self._answers(asked, generation, part)
+        if reranker is not None:
+            answers = await _reread(reranker, asked, answers)
+        answers = [replace(answer, ranked=answer.ranked[: request.k]) for answer in answers]
+        return answers[0] if part is None else taking_part(answers, part, k=request.k)
+
+    async def _answers(
+        self, asked: "_TextSearch", generation: str, part: Participation | None
+    ) -> list[SearchAnswer]:
+        """Return the generation's answer, and the candidate's after it where both are to be interleaved."""
+        answer = self._of(generation, asked)
+        if part is None or part.arm == "rest":
+            return [await answer]
+        candidate = self._of(part.trial.candidate, asked)
+        return await ask_both(answer, candidate, budget=self._settings.trial_budget)
+
+    async def _of(self, generation: str, asked: "_TextSearch") -> SearchAnswer:
+        """Answer by one generation: with its own model, and by the weight that was fitted for it."""
+        began, request = _now(), asked.request
+        query = await self._query(request, text=asked.text, mode=request.mode, generation=generation)
+        fitted = self._generations.fitted(generation)
+        fusion = request.fusion or self._fusion(fitted)
+        answer = await self._answer(query, asked.k, query_id=asked.query_id, fusion=fusion)
+        return replace(answer, threshold=fitted.threshold, took_ms=round((_now() - began) * 1000, 3))
 
     async def similar(self, request: SimilarRequest) -> SearchAnswer:
         """Answer with the products nearest to a product (which is left out itself) or a text."""
         if request.product_id is None:
             query = await self._query(request, text=clean(request.text or ""), mode="dense")
-            return await self._answer(query, request.k, mode="dense", fusion=Fusion())
+            return await self._answer(query, request.k, query_id=self._new_id(), fusion=Fusion())
         query = await self._query(request, text=None, mode="dense")
         owner = await self._owner(query.generation, request.product_id)
         try:
@@ -86,7 +125,9 @@ class SearchEngine:
             raise _no_product(request.product_id)
         vector = decode_vector(product.vector)
         query = replace(query, vector=vector, fingerprint=product.fingerprint, k=query.k + 1)
-        return await self._answer(query, request.k, mode="dense", fusion=Fusion(), without=request.product_id)
+        return await self._answer(
+            query, request.k, query_id=self._new_id(), fusion=Fusion(), without=request.product_id
+        )
 
     async def product(self, product_id: str, generation: str | None) -> ProductResponse:
         """Return a product as the index has it."""
@@ -113,22 +154,30 @@ class SearchEngine:
             raise _unavailable(str(error)) from error
 
     async def _query(
-        self, request: SearchRequest | SimilarRequest, *, text: str | None, mode: Mode
+        self,
+        request: SearchRequest | SimilarRequest,
+        *,
+        text: str | None,
+        mode: Mode,
+        generation: str | None = None,
     ) -> ShardQuery:
         """Return what the shards are asked; embeds the text when the mode needs it."""
-        limit = request.timeout_ms / 1000 if request.timeout_ms else self._settings.timeout.total_seconds()
-        deadline = asyncio.get_running_loop().time() + limit
         query = ShardQuery(
-            generation=self._generations.choose(request.generation),
+            generation=generation or self._generations.choose(request.generation),
             mode=mode,
             k=max(request.k, self._settings.depth),
-            deadline=deadline,
+            deadline=self._deadline(request),
             text=text if mode != "dense" else None,
             filters=request.filters,
             exact=request.exact,
             min_offsets=request.min_offsets,
         )
         return query if text is None or mode == "lexical" else await self._embedded(query, text)
+
+    def _deadline(self, request: SearchRequest | SimilarRequest) -> float:
+        """Return when the time of a request is over that is asked now, on the event loop's clock."""
+        limit = request.timeout_ms / 1000 if request.timeout_ms else self._settings.timeout.total_seconds()
+        return _now() + limit
 
     def _fusion(self, fitted: FittedParameters) -> Fusion:
         """Return how hybrid searches are fused when the request does not say."""
@@ -154,19 +203,19 @@ class SearchEngine:
         return replace(query, vector=vector, fingerprint=vectors.fingerprint)
 
     async def _answer(
-        self, query: ShardQuery, k: int, *, mode: Mode, fusion: Fusion, without: str | None = None
+        self, query: ShardQuery, k: int, *, query_id: str, fusion: Fusion, without: str | None = None
     ) -> SearchAnswer:
         plan = await self._route(query.generation, query.fingerprint)
         answers = await scatter(self._shards.query, plan, query, hedge_after=self._settings.hedge_after)
         self._must_answer(query.generation, answers)
         candidates = [candidate for candidate in merge(answers) if candidate.product_id != without]
         return SearchAnswer(
-            query_id=self._new_id(),
+            query_id=query_id,
             generation=query.generation,
             fingerprint=query.fingerprint,
-            mode=mode,
+            mode=query.mode,
             reports=[answer.report for answer in answers],
-            ranked=rank(candidates, k, mode=mode, fusion=fusion),
+            ranked=rank(candidates, k, mode=query.mode, fusion=fusion),
             vector=query.vector,
         )
 
@@ -196,6 +245,22 @@ class SearchEngine:
         if not plan.choices[number]:
             raise _unavailable(plan.unserved.get(number, NO_OWNER))
         return plan.choices[number][0]
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def _reread(
+    reranker: Reranker, asked: _TextSearch, answers: Sequence[SearchAnswer]
+) -> list[SearchAnswer]:
+    """Return the answers in the reranker's order; without the candidate's if that was not read in time."""
+    before = [answer.ranked for answer in answers]
+    rankings, outcome = await reranker.order(asked.text, before, within=asked.deadline - _now())
+    if len(rankings) < len(answers):
+        undrafted.labels("unread").inc()
+    pairs = zip(answers, rankings, strict=False)
+    return [replace(answer, ranked=ranked, reranker=outcome) for answer, ranked in pairs]
 
 
 def rank_of(ranked: Sequence[RankedCandidate], product_id: str) -> int | None:

@@ -7,6 +7,7 @@ from schemas.alerts import Alert
 from services.search.embedding import QueryVectors
 from shared.generations.rollout_log import RolloutLog
 from shared.generations.supervisor import GenerationSupervisor
+from shared.generations.trial import Trial
 from shared.kafka.compacted import read_item
 
 FITTED_ON = ("query-embeddings", "document-embeddings")
@@ -37,6 +38,11 @@ class ServedGenerations:
         self._rollouts = rollouts
         self._encoders = encoders
         self._alerts = alerts
+
+    @property
+    def trial(self) -> Trial | None:
+        """The trial that runs."""
+        return self._rollouts.generations.trial
 
     def choose(self, requested: str | None) -> str:
         """Return the requested generation, else the live one.

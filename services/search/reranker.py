@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Literal
 
 import structlog
@@ -23,6 +24,7 @@ seconds = Histogram(
     buckets=(0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.5, 1),
 )
 Outcome = Literal["applied", "late", "busy", "failed"]
+Ranked = Sequence[RankedCandidate]
 ROOM = 2
 """Searches in its hands: one that is read and one that waits; more would only come late."""
 
@@ -55,36 +57,53 @@ class Reranker:
         return self._settings.depth
 
     async def order(
-        self, query: str, ranked: Sequence[RankedCandidate], *, within: float
-    ) -> tuple[list[RankedCandidate], Outcome]:
-        """Return the hits in their order, and what became of it; `within` are the seconds of the search."""
-        ordered, outcome = await self._order(query, ranked, within=within)
+        self, query: str, rankings: Sequence[Ranked], *, within: float
+    ) -> tuple[Sequence[Ranked], Outcome]:
+        """Return the rankings in its order, and what became of it; `within` are the seconds of the search.
+
+        They are read one after another, a product of several of them once. When there was time for the
+        first ones only, these alone are returned; when there was for none, all are, as they were.
+        """
+        ordered, outcome = await self._order(query, rankings, within=within)
         outcomes.labels(outcome).inc()
         return ordered, outcome
 
     async def _order(
-        self, query: str, ranked: Sequence[RankedCandidate], *, within: float
-    ) -> tuple[list[RankedCandidate], Outcome]:
+        self, query: str, rankings: Sequence[Ranked], *, within: float
+    ) -> tuple[Sequence[Ranked], Outcome]:
         if self._model is None:
             raise FatalError("the reranker was used before it was started")
         if self._open >= ROOM:
-            return list(ranked), "busy"
-        texts = [build_text(hit.candidate.hit.fields, self._settings.text) for hit in ranked[: self.depth]]
+            return rankings, "busy"
         self._open += 1
+        read: list[list[float]] = []
         loop = asyncio.get_running_loop()
         began = loop.time()
-        reading = loop.run_in_executor(self._thread, self._model.score, query, texts)
+        read_all = partial(self._read, self._model, query, rankings=rankings, read=read)
+        reading = loop.run_in_executor(self._thread, read_all)
         reading.add_done_callback(self._done)
         await asyncio.wait({reading}, timeout=min(within, self._settings.budget.total_seconds()))
         seconds.observe(loop.time() - began)
-        if not reading.done():
-            return list(ranked), "late"
-        if (error := reading.exception()) is not None:
+        if reading.done() and (error := reading.exception()) is not None:
             log.error("reranker.failed", query=query, error=repr(error))
-            return list(ranked), "failed"
-        return reordered(ranked, reading.result(), weight=self._settings.weight), "applied"
+            return rankings, "failed"
+        in_time = zip(rankings, list(read), strict=False)
+        ordered = [reordered(ranked, own, weight=self._settings.weight) for ranked, own in in_time]
+        return (ordered, "applied") if ordered else (rankings, "late")
 
-    def _done(self, reading: "asyncio.Future[list[float]]") -> None:
+    def _read(
+        self, model: PairModel, query: str, *, rankings: Sequence[Ranked], read: list[list[float]]
+    ) -> None:
+        """Append to `read` the scores of each ranking's best hits; works in the thread."""
+        scores: dict[str, float] = {}
+        for ranked in rankings:
+            best = {hit.candidate.product_id: hit.candidate.hit.fields for hit in ranked[: self.depth]}
+            new = {product_id: fields for product_id, fields in best.items() if product_id not in scores}
+            texts = [build_text(fields, self._settings.text) for fields in new.values()]
+            scores.update(zip(new, model.score(query, texts) if texts else (), strict=True))
+            read.append([scores[product_id] for product_id in best])
+
+    def _done(self, reading: "asyncio.Future[None]") -> None:
         self._open -= 1
         if not reading.cancelled():
             reading.exception()  # of one that came late nobody else asks

@@ -47,6 +47,9 @@ class SearchSettings(Section):
     fusion: Fusion = Fusion()
     """How hybrid searches are fused when the request does not say."""
     reranker: RerankerSettings = RerankerSettings()
+    trial_budget: timedelta = timedelta(milliseconds=150)
+    """What the candidate of a trial may add to a search; when it takes longer the live generation's answer
+    is given alone."""
     depth: Annotated[int, Field(ge=1, le=1000)] = 25
     """Candidates asked of each shard, by vector and by words, at least."""
     owners_ttl: timedelta = timedelta(milliseconds=500)

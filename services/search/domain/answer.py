@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from schemas.search import TrialAnswer
 from schemas.search_api import (
     Fields,
     HitProvenance,
@@ -13,6 +14,7 @@ from schemas.search_api import (
     SearchResponse,
 )
 from services.search.domain.candidate import missing
+from services.search.domain.draft import Team
 from services.search.domain.fusion import RankedCandidate
 from shared.ports import Vectors
 
@@ -33,6 +35,18 @@ class SearchAnswer:
     """The similarity below which a product is not right, if one was fitted."""
     reranker: str | None = None
     """What became of the reranker; None: there is none, or none was asked for."""
+    trial: TrialAnswer | None = None
+    """How it takes part in the trial of a generation."""
+    own: Sequence[RankedCandidate] | None = None
+    """What its generation ranks by itself, where `ranked` has another's hits too; None: the same."""
+    took_ms: float = 0.0
+    """How long its generation took, from the text to the ranking."""
+
+    @property
+    def similarities(self) -> list[float]:
+        """The cosines of its generation's own hits that the vector search found, in order."""
+        scores = (hit.candidate.hit.dense for hit in (self.ranked if self.own is None else self.own))
+        return [score for score in scores if score is not None]
 
     @property
     def partial(self) -> bool:
@@ -44,13 +58,13 @@ class SearchAnswer:
         """Whether not even the most similar hit is right; None: there is nothing to tell it by."""
         if self.threshold is None or self.vector is None:
             return None
-        scores = (ranked.candidate.hit.dense for ranked in self.ranked)
-        return max((score for score in scores if score is not None), default=-1.0) < self.threshold
+        return max(self.similarities, default=-1.0) < self.threshold
 
     def response(self, *, took_ms: float, fields: Sequence[str] | None) -> SearchResponse:
         """Return the body of the response; `fields` chooses attributes of the hits (None: all)."""
         return SearchResponse(
             query_id=self.query_id,
+            trial=self.trial.trial if self.trial else None,
             generation=self.generation,
             fingerprint=self.fingerprint,
             mode=self.mode,
@@ -64,13 +78,15 @@ class SearchAnswer:
 
     def _hit(self, place: int, ranked: RankedCandidate, fields: Sequence[str] | None) -> SearchHit:
         candidate, hit = ranked.candidate, ranked.candidate.hit
+        team = self._team(place)
         return SearchHit(
             rank=place,
             product_id=hit.product_id,
             score=ranked.score,
+            team=team,
             scores=HitScores(dense=hit.dense, lexical=hit.lexical, reranker=ranked.reranker),
             provenance=HitProvenance(
-                generation=self.generation,
+                generation=self._generation(team),
                 partition=candidate.partition,
                 segment=hit.segment,
                 offset=hit.offset,
@@ -79,6 +95,18 @@ class SearchAnswer:
             ),
             fields=_chosen(hit.fields, fields),
         )
+
+    def _team(self, place: int) -> Team | None:
+        """Return whose the hit at a place is, from 1."""
+        if self.trial is None or not self.trial.teams:
+            return None
+        return "A" if self.trial.teams[place - 1] == "A" else "B"
+
+    def _generation(self, team: Team | None) -> str:
+        if self.trial is None or team != "B":
+            return self.generation
+        _, candidate = self.trial.parts
+        return candidate.generation
 
 
 def _chosen(fields: Fields, names: Sequence[str] | None) -> Fields:

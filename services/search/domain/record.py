@@ -16,7 +16,6 @@ def query_record(
     request: SearchRequest, answer: SearchAnswer, *, now: datetime, application: str, took_ms: float
 ) -> SearchQuery:
     """Return the UBI 1.3 query record of an answer, with how it was ranked."""
-    dense = [hit.candidate.hit.dense for hit in answer.ranked]
     return SearchQuery(
         query_id=answer.query_id,
         user_query=clean(request.text),
@@ -33,9 +32,10 @@ def query_record(
             fingerprint=answer.fingerprint or NO_MODEL,
             mode=answer.mode,
             scores=tuple(hit.score for hit in answer.ranked),
-            similarities=tuple(round(score, 6) for score in dense if score is not None),
+            similarities=tuple(round(score, 6) for score in answer.similarities),
             vector="" if answer.vector is None else b64encode(answer.vector.astype("<f2").tobytes()).decode(),
             partial=answer.partial,
             took_ms=took_ms,
+            trial=answer.trial,
         ),
     )

@@ -98,6 +98,7 @@ queries = st.builds(
                     trial=ids,
                     arm=st.sampled_from(["interleaved", "rest"]),
                     teams=st.text("AB", max_size=3),
+                    ranks=tuples(st.tuples(st.integers(0, 1000), st.integers(0, 1000))),
                     parts=tuples(trial_parts),
                 )
             ),

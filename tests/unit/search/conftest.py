@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import httpx
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from schemas.base import Coordinates
+from schemas.control import TrialTerms
 from schemas.index import IndexRecord, Passage
 from services.search.api import SearchApi, mount
 from services.search.embedding import QueryVectors
@@ -27,12 +29,15 @@ from services.shards.settings import LexicalSettings, ShardsSettings
 from services.shards.shard import Identity, Shard
 from shared.cluster.members import OwnerRecord
 from shared.errors import TransientError
+from shared.generations.trial import Trial
 from shared.kafka.partitioning import partition_of
 from shared.records import Partition, Record
 from tests.stamped import written
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 MODEL = "0123456789abcdef"
+CANDIDATE_MODEL = "fedcba9876543210"
+MODELS = {"g1": MODEL, "g2": CANDIDATE_MODEL}
 PARTITIONS = 2
 WORDS = ("shoe", "sock", "red", "blue")
 
@@ -40,12 +45,12 @@ WORDS = ("shoe", "sock", "red", "blue")
 class CountingEncoder:
     """A model that counts four words; real enough to tell texts apart."""
 
-    fingerprint = MODEL
     dimensions = len(WORDS) + 1
     threads = 1
     pass_tokens = 1024
 
-    def __init__(self):
+    def __init__(self, fingerprint=MODEL):
+        self.fingerprint = fingerprint
         self.calls = 0
         self.go_on = threading.Event()
         self.go_on.set()
@@ -53,13 +58,16 @@ class CountingEncoder:
     def encode_queries(self, texts):
         assert self.go_on.wait(60)
         self.calls += len(texts)
-        return np.stack([vector_of(text) for text in texts])
+        return np.stack([vector_of(text, self.fingerprint) for text in texts])
 
     encode_documents = encode_queries
 
 
-def vector_of(text):
-    counts = np.array([*(text.count(word) for word in WORDS), 0.1], np.float32)
+def vector_of(text, model=MODEL):
+    """Return the vector of a text; the candidate's model hardly knows a shoe from a sock."""
+    heard = (1, 1, 1, 1) if model == MODEL else (0.2, 0.2, 3, 3)
+    counts = [text.count(word) * weight for word, weight in zip(WORDS, heard, strict=True)]
+    counts = np.array([*counts, 0.1], np.float32)
     return counts / np.linalg.norm(counts)
 
 
@@ -111,7 +119,12 @@ class Shop:
         self.network = Neighbours()
         self.published = Collected()
         self.encoder = CountingEncoder()
+        self.models = {"g1": self.encoder}
         self.owners = []
+        """Of the live generation, g1."""
+        self.candidate_owners = []
+        """Of g2."""
+        self.trial = None
         self.served = {}
         self.encoders = {}
         self.fits = {}
@@ -122,11 +135,12 @@ class Shop:
         self.api = None
         """The API once it is open, and the way to it."""
 
-    def shard(self, number, products, name="a"):
+    def shard(self, number, products, name="a", generation="g1"):
         """Serve a real shard with these products ({id: fields}) from host `name`."""
+        model = MODELS[generation]
         shard = Shard.open(
             self.place / f"shard-{number}-{name}",
-            Identity(generation="g1", partition=number, epoch=1),
+            Identity(generation=generation, partition=number, epoch=1),
             settings=ShardsSettings(
                 lexical=LexicalSettings(
                     title_fields=("title",),
@@ -138,9 +152,9 @@ class Shop:
             recovery=RecoveryCriteria(now=NOW, oldest=timedelta(days=7), edges=None),
             files=Files(),
         )
-        log = Partition("index.records.g1", number)
+        log = Partition(f"index.records.{generation}", number)
         records = [
-            Record(log, offset, product.encode(), _record(product, fields).encode(), NOW)
+            Record(log, offset, product.encode(), _record(product, fields, model).encode(), NOW)
             for offset, (product, fields) in enumerate(products.items())
         ]
         shard.apply([entry(each) for each in records], len(records))
@@ -150,10 +164,11 @@ class Shop:
             lookup = self.served[name].get
             app = FastAPI()
             app.include_router(
-                router(ShardQueryService({"g1": lookup}.get, partitions=PARTITIONS, threads=2))
+                router(ShardQueryService({generation: lookup}.get, partitions=PARTITIONS, threads=2))
             )
             self.network.apps[name] = app
-        self.owners.append(
+        owners = self.owners if generation == "g1" else self.candidate_owners
+        owners.append(
             OwnerRecord(
                 url=f"http://{name}",
                 instance=name,
@@ -163,7 +178,7 @@ class Shop:
                 next_offset=len(records),
                 end_offset=len(records),
                 ready=True,
-                fingerprint=MODEL,
+                fingerprint=model,
                 dimensions=5,
                 documents=len(records),
                 updated_at=NOW,
@@ -174,7 +189,7 @@ class Shop:
     async def of(self, generation):
         if self.broken:
             raise RuntimeError("a bug")
-        return self.owners if generation == "g1" else []
+        return {"g1": self.owners, "g2": self.candidate_owners}.get(generation, [])
 
     def forget(self, generation):
         """Owners are always fresh here."""
@@ -200,13 +215,13 @@ class Shop:
                 serving.shard.close()
 
 
-def _record(product, fields):
-    vector = vector_of(str(fields.get("title", ""))).astype(np.float16)
+def _record(product, fields, model):
+    vector = vector_of(str(fields.get("title", "")), model).astype(np.float16)
     return IndexRecord(
         product_id=product,
         document=written(fields),
         text=str(fields.get("title", "")),
-        fingerprint=MODEL,
+        fingerprint=model,
         dimensions=5,
         passages=(Passage(start=0, end=1),),
         vectors=vector.tobytes(),
@@ -244,6 +259,17 @@ async def shop(tmp_path):
 
 
 @pytest.fixture
+def trial(shop):
+    """Try a generation g2 of the same products: its shards, its model, and half of the sessions."""
+    for number in range(PARTITIONS):
+        shop.shard(number, of_shard(number), name=f"candidate-{number}", generation="g2")
+    shop.models["g2"] = CountingEncoder(CANDIDATE_MODEL)
+    terms = TrialTerms(share=0.5)
+    shop.trial = Trial(name="trial-g2", live="g1", candidate="g2", terms=terms, began_at=NOW)
+    return shop.trial
+
+
+@pytest.fixture
 async def pass_time(monkeypatch):
     """Return a function that lets the clock of the event loop jump, and whoever waits for it go on."""
     loop, passed = asyncio.get_running_loop(), []
@@ -260,7 +286,12 @@ async def open_api(shop):
     async def open_api(**settings):
         limits = {"hedge_after": timedelta(milliseconds=50), "timeout": timedelta(minutes=1)}
         section = SearchSettings(**{**limits, **settings})
-        vectors = shop.encoders["g1"] = QueryVectors(lambda: shop.encoder, remember=section.cached_queries)
+        for generation in shop.models:
+            vectors = QueryVectors(partial(shop.models.get, generation), remember=section.cached_queries)
+            shop.encoders[generation] = vectors
+            await vectors.start()
+            await vectors._loading  # the model is there
+            opened.append(vectors.stop)
         shards = ShardClient(transport=shop.network)
         ids = iter(f"q{number}" for number in range(10_000))
         dependencies = SearchDependencies(
@@ -277,9 +308,7 @@ async def open_api(shop):
         shop.api = httpx.ASGITransport(api, raise_app_exceptions=False)
         client = httpx.AsyncClient(transport=shop.api, base_url="http://search")
         await shop.log.start()
-        await vectors.start()
-        await vectors._loading  # the model is there
-        opened.extend([client.aclose, vectors.stop, shop.log.stop, shards.stop])
+        opened.extend([client.aclose, shop.log.stop, shards.stop])
         return client
 
     yield open_api

@@ -42,6 +42,15 @@ async def test_hits_are_a_table_with_their_scores_and_where_they_lie(command):
     assert summary.startswith("2 of generation g1, dense, in ")
 
 
+async def test_during_a_trial_each_hit_has_its_team(trial, command):
+    output = await command("red shoe", "--k", "2", "--session", "session-0", "--query-id", "Q")
+    header, first, second, said, summary = output.splitlines()
+    assert header.split()[:2] == ["team", "product"]
+    assert {first.split()[1], second.split()[1]} == {"A", "B"}
+    assert said == "trial trial-g2: team A is the live generation's, B the candidate's"
+    assert summary.endswith("query Q")
+
+
 async def test_filters_are_given_to_the_api(command):
     output = await command("sock", "--filter", "price<5", "--filter", "brand=Toe,Acme")
     assert "p4" in output

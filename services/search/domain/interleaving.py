@@ -1,0 +1,61 @@
+"""How an answer takes part in the trial of a generation: whether, in which arm, and with whose hits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from schemas.search import TrialAnswer, TrialPart
+from schemas.search_api import SearchRequest
+from services.search.domain.answer import SearchAnswer
+from services.search.domain.draft import coins_of, draft
+from services.search.domain.fusion import RankedCandidate
+from shared.generations.trial import Arm, Trial, arm_of
+
+
+@dataclass(frozen=True, slots=True)
+class Participation:
+    """The trial that a search takes part in, and its arm."""
+
+    trial: Trial
+    arm: Arm
+
+
+def participation(trial: Trial | None, request: SearchRequest, *, generation: str) -> Participation | None:
+    """Return how a search that `generation` answers takes part; None: it does not.
+
+    Only what a shopper sees of the live generation does. What names a generation does not, nor what waits for
+    `min_offsets`: these are places in the log of one generation.
+    """
+    if trial is None or trial.live != generation or not request.log:
+        return None
+    if request.generation is not None or request.min_offsets is not None:
+        return None
+    arm = arm_of(trial, session_id=request.session_id, client_id=request.client_id)
+    return None if arm is None else Participation(trial, arm)
+
+
+def taking_part(answers: Sequence[SearchAnswer], part: Participation, *, k: int) -> SearchAnswer:
+    """Return the answer of at most `k` hits that a shopper gets, and how it takes part.
+
+    `answers` are the live generation's, and after it the candidate's where there is something to draft.
+    In a draft each hit keeps the score of its generation; all else that is said is the live one's.
+    """
+    live, *candidate = answers
+    parts = tuple(
+        TrialPart(generation=answer.generation, hits=len(answer.ranked), took_ms=answer.took_ms)
+        for answer in answers
+    )
+    trial = TrialAnswer(trial=part.trial.name, arm=part.arm, parts=parts)
+    if not candidate:
+        return replace(live, trial=trial)
+    rankings = {"A": live.ranked, "B": candidate[0].ranked}
+    ranks = {team: _ranks(ranked) for team, ranked in rankings.items()}
+    picks = draft(list(ranks["A"]), list(ranks["B"]), k, coins=coins_of(trial.trial, live.query_id))
+    both = [(ranks["A"].get(pick.product_id, 0), ranks["B"].get(pick.product_id, 0)) for pick in picks]
+    shown = [rankings[pick.team][ranks[pick.team][pick.product_id] - 1] for pick in picks]
+    drafted = {"teams": "".join(pick.team for pick in picks), "ranks": tuple(both)}
+    return replace(live, ranked=shown, own=live.ranked, trial=trial.model_copy(update=drafted))
+
+
+def _ranks(ranked: Sequence[RankedCandidate]) -> dict[str, int]:
+    """Return the rank of each product, from 1, best first."""
+    return {hit.candidate.product_id: place for place, hit in enumerate(ranked, 1)}
