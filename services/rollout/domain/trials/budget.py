@@ -1,14 +1,12 @@
 """How much a trial may err, of what all trials of a year may err together."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 YEAR = timedelta(days=365)
 BUDGET = 0.10
-"""Expected false promotions a year, where no candidate is better; otherwise of each promotion, on average."""
-PART = 4
-"""A trial gets one part in so many of what is left."""
+"""The probability that a year in which no candidate is better sees one promoted."""
 
 
 class PastTrial(NamedTuple):
@@ -20,13 +18,17 @@ class PastTrial(NamedTuple):
 
 
 def error_of_next(past: Iterable[PastTrial], now: datetime, *, budget: float = BUDGET) -> float:
-    """Return the error that the next trial may have: a quarter of what the last 365 days have left.
+    """Return the error that the next trial may have: half of what is in the bucket.
 
-    Each promotion adds the budget once more, as in LORD (Javanmard and Montanari 2018; Ramdas et al. 2017):
-    where no candidate is better, the probability that a year sees a false promotion is at most the budget;
-    and the expected false promotions are at most that share of the promotions (of one when there are fewer).
+    The bucket holds half of the year's budget, and the other half flows in over the year: so the trials of
+    any 365 days err together by the budget at most, be they many or few. Who seldom tries has more for each.
+    A promotion fills the bucket, as in alpha-investing (Foster and Stine, JRSS B 2008): where no candidate is
+    better, the probability that a year promotes one is at most the budget; and in every year the expected
+    false promotions are at most that share of one more than the expected promotions.
     """
-    year = [trial for trial in past if now - YEAR < trial.began_at <= now]
-    promotions = sum(trial.promoted for trial in year)
-    left = budget * max(promotions, 1) - sum(trial.error for trial in year)
-    return max(left, 0.0) / PART
+    full = budget / 2
+    level, moment = full, datetime.min.replace(tzinfo=UTC)
+    for trial in sorted(past):
+        level = min(full, level + full * ((trial.began_at - moment) / YEAR))
+        level, moment = full if trial.promoted else max(level - trial.error, 0.0), trial.began_at
+    return min(full, level + full * ((now - moment) / YEAR)) / 2

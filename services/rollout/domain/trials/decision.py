@@ -7,6 +7,7 @@ from typing import NamedTuple
 from schemas.control import TrialEnd, TrialTerms
 from schemas.trials import TrialSession
 from services.rollout.domain.trials import guardrails
+from services.rollout.domain.trials.credit import STRONGEST
 from services.rollout.domain.trials.evidence import Evidence
 from services.rollout.domain.trials.guardrails import Moments
 from shared.statistics.group_sequential import Plan
@@ -20,9 +21,10 @@ class Look(NamedTuple):
     deciding: int
     """Of them, those in which anything was acted upon."""
     mean: float
+    """The preference: what the candidate's team got more than the live one's, of all that was acted upon."""
     low: float
     high: float
-    """The interval of the mean score: it holds at all looks together, with the terms' error on each side."""
+    """Its interval; it holds at all looks together, with the terms' error on each side."""
 
 
 class TrialState(NamedTuple):
@@ -57,6 +59,7 @@ class TrialLog:
     _abandoned: tuple[Moments, Moments] = field(default_factory=lambda: (Moments(), Moments()))
     _places: Moments = field(default_factory=Moments)
     _empty: Moments = field(default_factory=Moments)
+    _took: Moments = field(default_factory=Moments)
     _ended: tuple[TrialEnd, str] | None = None
 
     def __post_init__(self) -> None:
@@ -92,15 +95,16 @@ class TrialLog:
         self._abandoned[0].add(not session.acted)
         self._places.add(session.places[1] - session.places[0])
         self._empty.add(session.empty[1] - session.empty[0])
+        self._took.add(session.took_ms[1] - guardrails.SLOWER * session.took_ms[0])
         number = len(self._looks)
         if number < len(self._plan.looks) and self._evidence.sessions == self._plan.looks[number]:
             self._looks.append(self._look(self._plan.boundaries[number]))
             self._ended = self._void() or self._breach() or self._decided() or self._planned_end()
 
     def _look(self, boundary: float) -> Look:
-        mean = self._evidence.mean
+        mean = self._evidence.preference
         either_way = boundary * self._evidence.standard_error
-        low, high = max(mean - either_way, -1.0), min(mean + either_way, 1.0)
+        low, high = max(mean - either_way, -STRONGEST), min(mean + either_way, STRONGEST)
         return Look(self._evidence.sessions, self._evidence.deciding, mean, low, high)
 
     def _void(self) -> tuple[TrialEnd, str] | None:
@@ -117,8 +121,10 @@ class TrialLog:
         if guardrails.above(interleaved, rest):
             apart = f"{interleaved.mean:.1%} of the interleaved sessions and {rest.mean:.1%} of the rest"
             return "worse", f"{apart} were abandoned"
-        if guardrails.above(self._empty, Moments(self._empty.count)):
-            return "worse", f"it finds nothing more often, {self._empty.mean:+.3f} answers a session"
+        if guardrails.positive(self._empty):
+            return "worse", f"it finds nothing more often, in {self._empty.mean:+.3f} answers a session"
+        if guardrails.positive(self._took):
+            return "worse", f"it takes more than {guardrails.SLOWER:g} times as long as the live one"
         return None
 
     def _decided(self) -> tuple[TrialEnd, str] | None:
@@ -147,7 +153,7 @@ class TrialLog:
 
     def _more(self) -> int | None:
         return more_sessions(
-            self._evidence.mean,
+            self._evidence.preference,
             self._evidence.standard_error,
             sessions=self._evidence.sessions,
             equal=self.terms.equal,
@@ -165,4 +171,4 @@ def decide(sessions: Iterable[TrialSession], terms: TrialTerms, *, over: bool = 
 
 def _interval(look: Look) -> str:
     interval = f"{look.mean:+.1%} [{look.low:+.1%}, {look.high:+.1%}]"
-    return f"{interval} of what {look.deciding:,} of {look.sessions:,} sessions acted upon"
+    return f"{interval} of what shoppers chose in {look.deciding:,} of {look.sessions:,} sessions"

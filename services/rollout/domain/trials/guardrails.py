@@ -7,6 +7,10 @@ from shared.statistics.mixture import ratio_evidence, standard_errors
 
 ERROR = 0.001
 """The probability of a false alarm of each guardrail, in a whole trial."""
+ENOUGH = 100
+"""Values below which a variance says nothing."""
+SLOWER = 2.0
+"""A candidate may take so many times as long as the live one, on average."""
 
 
 @dataclass
@@ -34,27 +38,34 @@ class Moments:
         return max(self.squares / self.count - self.mean**2, 0.0) if self.count else 0.0
 
 
-def above(tried: Moments, usual: Moments, *, margin: float = 0.0, error: float = ERROR) -> bool:
-    """Whether the one's mean is higher than the other's by more than `margin` beyond doubt.
-
-    Both may be looked at after every value: the error holds for all looks together.
-    """
-    if min(tried.count, usual.count) < 100:
+def above(tried: Moments, usual: Moments, *, error: float = ERROR) -> bool:
+    """Whether the one's mean is higher than the other's beyond doubt; may be asked after every value."""
+    if min(tried.count, usual.count) < ENOUGH:
         return False
-    spread = tried.variance / tried.count + usual.variance / usual.count
     terms = 1 / (1 / tried.count + 1 / usual.count)
-    apart = tried.mean - usual.mean - margin
-    return apart > standard_errors(terms, 2 * error) * math.sqrt(max(spread, 1 / terms**2))
+    spread = tried.variance / tried.count + usual.variance / usual.count
+    return tried.mean - usual.mean > _bound(spread * terms, terms, 2 * error)
+
+
+def positive(differences: Moments, *, error: float = ERROR) -> bool:
+    """Whether differences are above zero on average beyond doubt; may be asked after every one."""
+    if differences.count < ENOUGH:
+        return False
+    return differences.mean > _bound(differences.variance, differences.count, 2 * error)
 
 
 def unequal(differences: Moments, *, error: float = ERROR) -> bool:
     """Whether differences that should be zero on average are not, either way, beyond doubt."""
-    if differences.count < 100:
+    if differences.count < ENOUGH:
         return False
-    spread = math.sqrt(max(differences.variance, 1 / differences.count) / differences.count)
-    return abs(differences.mean) > standard_errors(differences.count, error) * spread
+    return abs(differences.mean) > _bound(differences.variance, differences.count, error)
 
 
 def out_of_ratio(interleaved: int, rest: int, share: float, *, error: float = ERROR) -> bool:
     """Whether sessions did not come in the ratio that was asked for, beyond doubt."""
     return ratio_evidence(interleaved, rest, share) >= 1 / error
+
+
+def _bound(variance: float, terms: float, error: float) -> float:
+    """Return what a mean exceeds in `error` of all cases at most. One more value, of 1, is thought of."""
+    return standard_errors(terms, error) * math.sqrt((variance + 1 / terms) / terms)

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.judgements.domain.statistics import BusinessObjective
-from services.rollout.domain.trials.credit import ProductAction, credit
+from services.rollout.domain.trials.credit import ProductAction, credit, voice
 
 WEIGHTS = BusinessObjective().weights
 SWAPPED = {"A": "B", "B": "A", "-": "-"}
@@ -46,6 +46,13 @@ def test_a_purchase_counts_more_than_a_click_and_does_not_drown_the_rest():
     purchase = ProductAction("Q", "x", "purchase", "B")
     assert credit([clicks[0], purchase], WEIGHTS).score > 0
     assert credit([*clicks, purchase], WEIGHTS).score < 0
+
+
+def test_one_session_can_say_so_much_and_no_more():
+    many = [ProductAction("Q", str(number), "purchase", "B") for number in range(50)]
+    assert credit(many, WEIGHTS) == (1.0, 50)
+    assert voice(50) == voice(5) == 1.0
+    assert voice(0) == 0.0
 
 
 def test_what_the_objective_does_not_name_is_no_action():

@@ -133,3 +133,8 @@ def test_a_candidate_that_finds_nothing_more_often_is_refused():
 def test_a_session_that_was_not_drafted_is_no_evidence():
     rows = [row.model_copy(update={"drafted": 0, "score": 1.0}) for row in sessions(6_000)]
     assert decide(rows, TERMS).looks == ()
+
+
+def test_a_candidate_that_takes_more_than_twice_as_long_is_refused():
+    assert decide(sessions(2_000, took_ms=(20.0, 50.0)), TERMS).end == "worse"
+    assert decide(sessions(2_000, took_ms=(20.0, 30.0)), TERMS).end is None
