@@ -23,20 +23,20 @@ class Item(Value):
 class OutcomeTrial(Value):
     """How the answer that an outcome belongs to took part in the trial of a generation.
 
-    Every outcome of an answer says all that a trial needs of the answer, and what tells it from every other
-    one whoever joined it: so they may come in any order, any number of times, and joined anew.
+    Every outcome of an answer says all that a trial needs of the answer: so they may come in any order, any
+    number of times, and joined anew.
     """
 
     trial: Identifier
     arm: Literal["interleaved", "rest"]
     session: str
     """Sixteen hexadecimal digits of a keyed hash of the session; of the client when there is none."""
+    client: str = ""
+    """Likewise of the shopper who asked; empty when unknown."""
     asked_at: Timestamp
     """When the broker appended the answer."""
     acted_at: Timestamp
-    """Likewise the action; of an answer that nobody has acted upon, `asked_at`."""
-    identity: str = ""
-    """Tells an action from the others upon its answer; empty: the answer itself."""
+    """Likewise the action; of the answer itself, `asked_at`."""
     teams: str = ""
     """Whose each of the outcome's items was, in order: `A` the live generation's, `B` the candidate's, `-`
     nobody's: both would have placed it next, or the answer did not show it. Empty: nothing was drafted."""

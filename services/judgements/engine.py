@@ -45,7 +45,7 @@ def build_engine(
         States(redis, namespace, kind, count=settings.partitions) for kind in ("join", "window")
     )
     rules = chosen.rules()
-    outbox = Outbox(redis, joins, publisher=publisher, rules=rules)
+    outbox = Outbox(redis, publisher=publisher, rules=rules)
     join = Join(redis, joins, incarnations=incarnations, outbox=outbox, rules=rules)
     window = OutcomeWindow(redis, windows, incarnations=incarnations, clock=clock, days=chosen.window_days)
     counts = WindowCounts(redis, windows, partitions=settings.partitions)

@@ -76,7 +76,7 @@ class Join:
         async with self._claiming[partition.number]:
             held = await self._claim(partition, source)
         self._held[partition] = held
-        await self._outbox.flush(partition.number, held.incarnation)
+        await self._outbox.flush(held, partition.number)
         return held.next_offset
 
     async def _claim(self, partition: Partition, source: Log) -> JudgementState:
@@ -122,7 +122,7 @@ class Join:
                 held.done = await self._take_queries(held, batch)
             else:
                 held.done = await self._take_events(held, batch)
-        await self._outbox.flush(partition.number, held.incarnation)
+        await self._outbox.flush(held, partition.number)
         return held.done
 
     async def revoked(self, partition: Partition) -> None:
@@ -139,7 +139,7 @@ class Join:
             shown = query.shown
             refused["late"] += query.late
             send = not query.late and impressions(shown, self._rules) is not None
-            content = orjson.dumps(tuple(shown)).decode()
+            content = orjson.dumps(tuple(shown), default=tuple).decode()  # a mark within is a tuple too
             items.append((shown.query_id, content, query.mark, int(send), shown.shopper, query.hour))
         reply = await self._put_queries.apply(
             held,

@@ -18,9 +18,10 @@ from services.judgements import lua, metrics
 from services.judgements.domain.admission import JoinableEvent, JoinableQuery
 from services.judgements.domain.join import Joined, encode_outcome, impressions, join
 from services.judgements.domain.rules import JoinRules
-from services.judgements.state import States
+from services.judgements.state import JudgementState
 from shared.ports import Publisher
 from shared.records import Outgoing
+from shared.state.fenced import FencedScript
 from shared.state.lua import parts
 from shared.state.redis import Script
 
@@ -30,21 +31,23 @@ AT_ONCE = 500
 class Outbox:
     """The outboxes of all joins; a partition's is sent by one task at a time."""
 
-    def __init__(self, redis: Redis, states: States, *, publisher: Publisher, rules: JoinRules) -> None:
-        self._states = states
+    def __init__(self, redis: Redis, *, publisher: Publisher, rules: JoinRules) -> None:
         self._publisher = publisher
         self._rules = rules
         self._locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._peek = Script(redis, parts("tag") + lua.steps("peek"))
+        self._peek = FencedScript(redis, lua.steps("peek"), refuses=False)
         self._trim = Script(redis, parts("tag") + lua.steps("trim"))
 
-    async def flush(self, number: int, incarnation: int) -> None:
-        """Send everything; returns when the bus has acknowledged it."""
-        keys = [self._states.keys(number, incarnation).state]
+    async def flush(self, held: JudgementState, number: int) -> None:
+        """Send everything; returns when the bus has acknowledged it, so that whoever moves on is believed.
+
+        Raises `StateGoneError` and `StateLostError`: an outbox that Redis lost is not one that is empty.
+        """
+        keys, incarnation = [held.keys.state], held.incarnation
         async with self._locks[number]:
             left = 1
             while left:
-                first, text = await self._peek(keys=keys, args=[AT_ONCE])
+                first, text = await self._peek(held, AT_ONCE)
                 entries = orjson.loads(text)
                 if not entries:
                     return

@@ -17,6 +17,21 @@ from shared.catalogue.query_text import normalise
 
 HOUR = timedelta(hours=1) // MILLISECOND
 AHEAD = timedelta(minutes=5) // MILLISECOND
+NOBODY = "-"
+"""The team of what the answer did not show."""
+
+
+class TrialMark(NamedTuple):
+    """How an answer took part in a trial; times in ms, `parts` as (generation, hits, ms that it took)."""
+
+    trial: str
+    arm: str
+    session: str
+    asked: int
+    """When the broker appended the answer: the clock that all its actions share."""
+    teams: str
+    """Of the products as they are remembered, in order."""
+    parts: tuple[tuple[str, int, float], ...]
 
 
 class JoinableQuery(NamedTuple):
@@ -29,16 +44,21 @@ class JoinableQuery(NamedTuple):
     moment: int
     shopper: str
     product_ids: tuple[str, ...]
+    trial: TrialMark | None = None
 
 
 class JoinableEvent(NamedTuple):
-    """An event as far as a join needs it; `ordinal` is the position that the event itself claims."""
+    """An event as far as a join needs it; `ordinal` is the position that the event itself claims.
+
+    `written` is when the broker appended it; 0: not known, it was remembered before this was.
+    """
 
     action: str
     product_id: str
     ordinal: int
     moment: int
     shopper: str
+    written: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +128,29 @@ def admit_query(
         moment=moment,
         shopper=rules.shopper(query.client_id, query.user_id, query.session_id),
         product_ids=tuple(dict.fromkeys(query.query_response_object_ids[: rules.depth])),
+        trial=trial_mark(query, written, rules),
     )
     return AdmittedQuery(shown, "robot" if robot else "" if text else "blank", late, clock.hour)
+
+
+def trial_mark(query: SearchQuery, written: datetime, rules: JoinRules) -> TrialMark | None:
+    """Return how the answer took part in a trial; None: in none.
+
+    Of a product that is in an answer twice the first place counts, as for its impression.
+    """
+    answer = query.ranking.trial if query.ranking else None
+    if answer is None:
+        return None
+    first = dict(reversed([*zip(query.query_response_object_ids, answer.teams, strict=False)]))
+    shown = dict.fromkeys(query.query_response_object_ids[: rules.depth])
+    return TrialMark(
+        trial=answer.trial,
+        arm=answer.arm,
+        session=rules.shopper(query.session_id, query.client_id),
+        asked=milliseconds(written),
+        teams="".join(first.get(product, NOBODY) for product in shown) if answer.teams else "",
+        parts=tuple((part.generation, part.hits, part.took_ms) for part in answer.parts),
+    )
 
 
 def admit_event(
@@ -130,7 +171,8 @@ def admit_event(
         return Refused("no_product")
     ordinal = (attributes.position.ordinal if attributes.position else None) or 0
     shopper = rules.shopper(event.client_id, event.user_id, event.session_id)
-    done = JoinableEvent(action, attributes.object.object_id, ordinal, moment, shopper)
+    at = milliseconds(written)
+    done = JoinableEvent(action, attributes.object.object_id, ordinal, moment, shopper, at)
     return AdmittedEvent(event.query_id, identity(event, done), done, clock.hour)
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import orjson
 
 from schemas.base import EPOCH, MILLISECOND
-from services.judgements.domain.admission import JoinableEvent, JoinableQuery
+from services.judgements.domain.admission import NOBODY, JoinableEvent, JoinableQuery, TrialMark
 from services.judgements.domain.rules import IMPRESSION, JoinRules
 
 DAY = timedelta(days=1) // MILLISECOND
@@ -20,13 +20,20 @@ class Joined(NamedTuple):
     items: tuple[tuple[str, int], ...]
     shopper: str
     moment: int
+    acted: int = 0
+    """When the broker appended the action; 0: nobody acted, or it is not known."""
 
 
 def impressions(shown: JoinableQuery, rules: JoinRules) -> Joined | None:
-    """Return what the answer showed, first position first; None when that does not count."""
-    if rules.impressions == "events" or not shown.product_ids:
+    """Return what the answer showed, first position first; None when that does not count.
+
+    Of an answer in a trial it must be known that it was asked for: one that shows nothing is said too.
+    """
+    showing = rules.impressions == "response" and bool(shown.product_ids)
+    if not showing and shown.trial is None:
         return None
-    items = tuple((product_id, position) for position, product_id in enumerate(shown.product_ids, 1))
+    products = shown.product_ids if showing else ()
+    items = tuple((product_id, position) for position, product_id in enumerate(products, 1))
     return Joined(shown, IMPRESSION, items, shown.shopper, shown.moment)
 
 
@@ -43,7 +50,8 @@ def join(shown: JoinableQuery, action: JoinableEvent, rules: JoinRules) -> Joine
     except ValueError:
         position = action.ordinal
     item = (action.product_id, position)
-    return Joined(shown, action.action, (item,), action.shopper or shown.shopper, action.moment)
+    shopper = action.shopper or shown.shopper
+    return Joined(shown, action.action, (item,), shopper, action.moment, action.written)
 
 
 def encode_outcome(joined: Joined, *, incarnation: int, origin: int, sequence: int) -> bytes:
@@ -58,12 +66,28 @@ def encode_outcome(joined: Joined, *, incarnation: int, origin: int, sequence: i
             "items": [{"product_id": product, "position": position} for product, position in joined.items],
             "shopper": joined.shopper,
             "generation": shown.generation,
+            "trial": _trial(joined, TrialMark(*shown.trial)) if shown.trial else None,
             "event_time": EPOCH + joined.moment * MILLISECOND,
             "incarnation": incarnation,
             "origin": origin,
             "sequence": sequence,
         }
     )
+
+
+def _trial(joined: Joined, mark: TrialMark) -> dict[str, object]:
+    team_of = dict(zip(joined.shown.product_ids, mark.teams, strict=False))
+    return {
+        "trial": mark.trial,
+        "arm": mark.arm,
+        "session": mark.session,
+        "client": joined.shown.shopper,
+        "asked_at": EPOCH + mark.asked * MILLISECOND,
+        "acted_at": EPOCH + (joined.acted or mark.asked) * MILLISECOND,
+        "teams": "".join(team_of.get(product, NOBODY) for product, _ in joined.items) if mark.teams else "",
+        "places": (mark.teams.count("A"), mark.teams.count("B")),
+        "parts": [{"generation": name, "hits": hits, "took_ms": took} for name, hits, took in mark.parts],
+    }
 
 
 def day_of(moment: int) -> int:

@@ -6,7 +6,7 @@ Redis, no outbox, no batches, no expiry.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -65,44 +65,61 @@ class _Limit:
 def recount(queries: Iterable[RecountMessage], events: Iterable[RecountMessage], rules: JoinRules) -> Recount:
     """Join and count everything that was written; logs may be interleaved in any way."""
     result = Recount()
-    shown = _queries(queries, rules, result)
-    for query_id, action in _events(events, rules, result):
-        if (query := shown.get(query_id)) is None:
-            result.left_out["orphan"] += 1
-        elif query.mark:
-            result.left_out[query.mark] += 1
-        elif (joined := join(query.shown, action, rules)) is None:
-            result.left_out["unattributed"] += 1
-        else:
-            _count(result.tally, joined)
+    for joined in outcomes(queries, events, rules=rules, left_out=result.left_out):
+        day = day_of(joined.moment)
+        tally = result.tally
+        tally.add(joined.shown.query, joined.items, action=joined.action, shopper=joined.shopper, day=day)
     return result
 
 
+def outcomes(
+    queries: Iterable[RecountMessage],
+    events: Iterable[RecountMessage],
+    *,
+    rules: JoinRules,
+    left_out: Counter[str],
+) -> Iterator[Joined]:
+    """Yield what everything that was written joins to; counts in `left_out` what does not count, and why."""
+    shown: dict[str, AdmittedQuery] = {}
+    yield from _queries(queries, rules, known=shown, left_out=left_out)
+    for query_id, action in _events(events, rules, left_out):
+        if (query := shown.get(query_id)) is None:
+            left_out["orphan"] += 1
+        elif query.mark:
+            left_out[query.mark] += 1
+        elif (joined := join(query.shown, action, rules)) is None:
+            left_out["unattributed"] += 1
+        else:
+            yield joined
+
+
 def _queries(
-    queries: Iterable[RecountMessage], rules: JoinRules, result: Recount
-) -> dict[str, AdmittedQuery]:
+    queries: Iterable[RecountMessage],
+    rules: JoinRules,
+    *,
+    known: dict[str, AdmittedQuery],
+    left_out: Counter[str],
+) -> Iterator[Joined]:
     clocks: defaultdict[Hashable, StreamClock] = defaultdict(lambda: StreamClock(rules))
     limits: defaultdict[Hashable, _Limit] = defaultdict(lambda: _Limit(rules.robot_queries))
-    known: dict[str, AdmittedQuery] = {}
     for at, timestamp, message in queries:
         assert isinstance(message, SearchQuery)  # noqa: S101 - narrows the type
         query = admit_query(message, timestamp, rules=rules, clock=clocks[at])
         if message.query_id in known:
-            result.left_out["duplicate"] += 1
+            left_out["duplicate"] += 1
             continue
         if limits[at].exceeded(query.shown.shopper, query.hour):
             query = AdmittedQuery(query.shown, "robot", query.late, query.hour)
         known[message.query_id] = query
         if query.mark or query.late:
-            result.left_out[query.mark or "late"] += 1
+            left_out[query.mark or "late"] += 1
         elif (joined := impressions(query.shown, rules)) is not None:
-            _count(result.tally, joined)
-    return known
+            yield joined
 
 
 def _events(
-    events: Iterable[RecountMessage], rules: JoinRules, result: Recount
-) -> Iterable[tuple[str, JoinableEvent]]:
+    events: Iterable[RecountMessage], rules: JoinRules, left_out: Counter[str]
+) -> Iterator[tuple[str, JoinableEvent]]:
     clocks: defaultdict[Hashable, StreamClock] = defaultdict(lambda: StreamClock(rules))
     limits: defaultdict[Hashable, _Limit] = defaultdict(lambda: _Limit(rules.robot_events))
     seen: set[tuple[str, str]] = set()
@@ -110,20 +127,15 @@ def _events(
         assert isinstance(message, SearchEvent)  # noqa: S101 - narrows the type
         event = admit_event(message, timestamp, rules=rules, clock=clocks[at])
         if isinstance(event, Refused):
-            result.left_out[event.reason] += 1
+            left_out[event.reason] += 1
         elif (event.query_id, event.identity) in seen:
-            result.left_out["duplicate"] += 1
+            left_out["duplicate"] += 1
         else:
             seen.add((event.query_id, event.identity))
             if limits[at].exceeded(event.action.shopper, event.hour):
-                result.left_out["robot"] += 1
+                left_out["robot"] += 1
             else:
                 yield event.query_id, event.action
-
-
-def _count(tally: OutcomeTally, joined: Joined) -> None:
-    day = day_of(joined.moment)
-    tally.add(joined.shown.query, joined.items, action=joined.action, shopper=joined.shopper, day=day)
 
 
 def differences(expected: Mapping[QueryProduct, PairCounts], published: Iterable[Judgement]) -> list[str]:

@@ -11,6 +11,7 @@ from services.judgements.domain.admission import (
     AdmittedEvent,
     Refused,
     StreamClock,
+    TrialMark,
     admit_event,
     admit_query,
 )
@@ -118,3 +119,51 @@ def test_the_shopper_is_a_keyed_hash():
     assert rules.shopper("c1") != JoinRules(salt=b"two").shopper("c1")
     assert rules.shopper(None, "c1") == rules.shopper("c1")
     assert rules.shopper(None, None) == ""
+
+
+def tried(shown, teams, *, arm="interleaved", **fields):
+    parts = ({"generation": "g1", "hits": 10, "took_ms": 8.5}, {"generation": "g2", "hits": 3})
+    trial = {"trial": "t", "arm": arm, "teams": teams, "parts": parts}
+    ranking = {"generation": "g1", "fingerprint": "0" * 16, "mode": "hybrid", "trial": trial}
+    asked = SearchQuery(
+        query_id="q1",
+        user_query="lamp",
+        timestamp=NOON,
+        query_response_object_ids=shown,
+        ranking=ranking,
+        **fields,
+    )
+    query = admit_query(asked, NOON + timedelta(seconds=1), rules=RULES, clock=StreamClock(RULES))
+    return query.shown
+
+
+def test_an_answer_of_a_trial_is_remembered_with_its_teams_and_the_brokers_time():
+    shown = tried(("a", "b", "c"), "ABA", session_id="s1", client_id="c1")
+    assert shown.trial == TrialMark(
+        trial="t",
+        arm="interleaved",
+        session=RULES.shopper("s1"),
+        asked=milliseconds(NOON + timedelta(seconds=1)),
+        teams="ABA",
+        parts=(("g1", 10, 8.5), ("g2", 3, 0.0)),
+    )
+    assert shown.shopper == RULES.shopper("c1")
+
+
+def test_without_a_session_the_client_is_one():
+    assert tried(("a",), "A", client_id="c1").trial.session == RULES.shopper("c1")
+
+
+def test_a_product_that_is_shown_twice_is_its_first_places_teams():
+    shown = tried(("a", "b", "a", "c"), "ABBA")
+    assert (shown.product_ids, shown.trial.teams) == (("a", "b", "c"), "ABA")
+
+
+def test_what_has_no_team_is_nobodys_and_what_was_not_drafted_has_none():
+    assert tried(("a", "b"), "A").trial.teams == "A-"
+    assert tried(("a", "b"), "", arm="rest").trial.teams == ""
+
+
+def test_an_answer_outside_a_trial_has_no_mark():
+    plain = SearchQuery(query_id="q1", user_query="lamp", timestamp=NOON)
+    assert admit_query(plain, NOON, rules=RULES, clock=StreamClock(RULES)).shown.trial is None
