@@ -144,7 +144,7 @@ class Rollout(Message):
     model: Model | None = None
     """In the answer to a backfill: the model as it was then."""
     force: bool = False
-    """Build with a model that the evaluation refused."""
+    """Build with a model that the evaluation refused; promote one that it left undecided, without a trial."""
     weights: Mapping[GenerationName, Annotated[float, Field(ge=0, le=1)]] = {}
     trial: TrialTerms | None = None
     """Of the action `trial`: its terms; its answer is running until it is done, with its end."""

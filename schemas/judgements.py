@@ -13,6 +13,17 @@ Count = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
+OBJECTIVE: Mapping[str, float] = {
+    "click": 1.0,
+    "add_to_cart": 3.0,
+    "favourite": 2.0,
+    "share": 2.0,
+    "store_visit": 5.0,
+    "purchase": 10.0,
+}
+"""What each action is worth to a business that says nothing else."""
+
+
 class Item(Value):
     """A product at the position (from 1; 0 when unknown) where it was shown."""
 

@@ -1,4 +1,4 @@
-"""`headrace rollout status | backfill | promote | rollback | retire`."""
+"""`headrace rollout status | backfill | trial | stop | promote | rollback | retire`."""
 
 import asyncio
 import json
@@ -11,10 +11,14 @@ from rich.text import Text
 
 from schemas.control import Rollout
 from services.cli.progress import bars
+from services.cli.trial_view import power_table, share_of, trial_lines, trial_row
 from services.rollout.domain.readiness import GenerationEvidence, waiting_for
 from services.rollout.evidence import EvidenceCollector
 from services.rollout.requests import ask, new_request
 from services.rollout.settings import Settings
+from services.rollout.trials.conductor import next_error
+from services.rollout.trials.scorer import read_standing
+from shared.clock import SystemClock
 from shared.errors import ConfigurationError
 from shared.generations.rollout_log import RolloutLog, read_rollouts
 from shared.generations.state import Generation
@@ -22,7 +26,7 @@ from shared.infrastructure import running
 from shared.process.installation import enter
 from shared.state.redis import connect
 
-app = typer.Typer(no_args_is_help=True, help="Build, promote, roll back and retire index generations.")
+app = typer.Typer(no_args_is_help=True, help="Build, try, promote, roll back and retire index generations.")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Name = Annotated[str, typer.Argument(help="The generation.")]
 
@@ -36,9 +40,12 @@ def status(json_: Json = False) -> None:
     rows = [
         generation_row(generation, evidence, log, settings) for generation in log.generations.known.values()
     ]
+    trial_ = log.generations.trial
+    tried = None if trial_ is None else trial_row(trial_, asyncio.run(read_standing(settings, trial_)))
     if json_:
         state = log.generations
-        print(json.dumps({"live": state.live, "previous": state.previous, "generations": rows}))
+        shown = {"live": state.live, "previous": state.previous, "generations": rows, "trial": tried}
+        print(json.dumps(shown))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("generation", "stage", "model", "products", "behind", "canaries", "lacks"):
@@ -50,6 +57,8 @@ def status(json_: Json = False) -> None:
         cells = (row["stage"], row["model_id"] or "configured", products, f"{row['behind']:,}", canaries)
         table.add_row(row["generation"], *cells, Text(lacks))
     Console().print(table)
+    for line in () if tried is None else trial_lines(tried):
+        Console().print(Text(line))
 
 
 @app.command()
@@ -65,9 +74,51 @@ def backfill(
 
 
 @app.command()
-def promote(generation: Name, json_: Json = False) -> None:
+def trial(
+    generation: Name,
+    share: Annotated[str | None, typer.Option(help="Of the sessions, such as 50%; at most 80%.")] = None,
+    sessions: Annotated[int | None, typer.Option(min=1, help="Interleaved ones after which it ends.")] = None,
+    days: Annotated[int | None, typer.Option(min=1, max=365, help="After which it ends in any case.")] = None,
+    promote_at_once: Annotated[
+        bool, typer.Option("--promote-at-once", help="Promote it when shoppers prefer it, unasked.")
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Let shoppers decide between a generation that is ready and the live one; returns when it has begun."""
+    settings = _settings()
+    past = asyncio.run(read_rollouts(settings)).generations.past
+    chosen = settings.rollout.trials
+    terms = {
+        "share": None if share is None else share_of(share),
+        "sessions": sessions,
+        "days": days,
+        "promote": "at once" if promote_at_once else None,
+    }
+    named = {name: value for name, value in terms.items() if value is not None}
+    error = next_error(past, SystemClock().now(), budget=chosen.errors_a_year)
+    Console(stderr=True).print(power_table(error, sessions))
+    asked = new_request("trial", generation).model_copy(
+        update={"trial": chosen.terms().model_copy(update=named)}
+    )
+    _report(_ask(asked), json_=json_)
+
+
+@app.command()
+def stop(generation: Name, json_: Json = False) -> None:
+    """End the trial of a generation; the live one stays."""
+    _report(_ask(new_request("stop", generation)), json_=json_)
+
+
+@app.command()
+def promote(
+    generation: Name,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also one whose model is undecided, without a trial.")
+    ] = False,
+    json_: Json = False,
+) -> None:
     """Let a generation that is ready answer the searches; the one before stays warm."""
-    _report(_ask(new_request("promote", generation)), json_=json_)
+    _report(_ask(new_request("promote", generation).model_copy(update={"force": force})), json_=json_)
 
 
 @app.command()

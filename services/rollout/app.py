@@ -5,6 +5,7 @@ from services.rollout.evidence import EvidenceCollector
 from services.rollout.models import CandidateModels
 from services.rollout.settings import Settings
 from services.rollout.topics import GenerationTopics
+from services.rollout.trials.scorer import SessionScorer
 from shared.clock import SystemClock
 from shared.cluster.leader import TTL, Leadership
 from shared.cluster.lease import Lease
@@ -26,18 +27,31 @@ def build(settings: Settings) -> Worker:
     rollouts, clock = RolloutLog(settings), SystemClock()
     lease = Lease(redis, f"{settings.namespace}:{NAME}", owner=worker.instance, ttl=TTL)
     leadership = Leadership(lease)
+    scorer = SessionScorer(settings, rollouts, redis=redis, publisher=publisher, clock=clock)
     dependencies = RolloutDependencies(
         rollouts=rollouts,
         evidence=EvidenceCollector(redis, settings),
         models=CandidateModels(settings),
         topics=GenerationTopics(settings),
         edges=edges,
+        standings=scorer,
         publisher=publisher,
         clock=clock,
     )
     controller = RolloutController(settings, dependencies)
     ticks = Every("rollout", settings.rollout.look_every, leadership.leader_only(controller.tick))
+    scoring = Every("trials", settings.rollout.look_every, leadership.leader_only(scorer.tick))
     heartbeat = ReaderHeartbeat(settings, FollowedTopics(NAME, rollouts), redis=redis, clock=clock)
-    for component in (Connection(redis), publisher, edges, rollouts, leadership, ticks, heartbeat):
+    for component in (
+        Connection(redis),
+        publisher,
+        edges,
+        rollouts,
+        leadership,
+        scorer,
+        scoring,
+        ticks,
+        heartbeat,
+    ):
         worker.add(component)
     return worker

@@ -14,6 +14,7 @@ from services.rollout.evidence import EvidenceCollector
 from services.rollout.models import CandidateModels
 from services.rollout.settings import Settings
 from services.rollout.topics import GenerationTopics
+from services.rollout.trials.conductor import Standings, TrialConductor
 from shared.errors import ConfigurationError
 from shared.generations.rollout_log import RolloutLog
 from shared.generations.state import Generation
@@ -39,6 +40,7 @@ class RolloutDependencies:
     models: CandidateModels
     topics: GenerationTopics
     edges: BrokerLog
+    standings: Standings
     publisher: Publisher
     clock: Clock
 
@@ -49,6 +51,13 @@ class RolloutController:
     def __init__(self, settings: Settings, dependencies: RolloutDependencies) -> None:
         self._settings = settings
         self._with = dependencies
+        self._trials = TrialConductor(
+            settings,
+            dependencies.rollouts,
+            dependencies.standings,
+            publisher=dependencies.publisher,
+            clock=dependencies.clock,
+        )
         self._caught_up: dict[str, datetime] = {}
         """Since when each generation that is built lacks nothing but its canaries."""
         self._cleared: set[str] = set()
@@ -69,6 +78,8 @@ class RolloutController:
             await self._write_founding()
         elif rollouts.ledger.pending:
             await self._answer(rollouts.ledger.pending[0])
+        elif (next_message := await self._trials.next()) is not None:
+            await self._write(next_message)
         else:
             await self._follow_generations()
 
@@ -77,7 +88,7 @@ class RolloutController:
         ledger, state = self._with.rollouts.ledger, self._with.rollouts.generations
         retired = {generation.name for generation in state.of("retired")}
         undone = ledger.pending or ledger.running or state.of("building") or retired - self._cleared
-        return bool(undone) or state != ledger.generations
+        return bool(undone) or state != ledger.generations or not self._trials.idle
 
     async def _write_founding(self) -> None:
         """Write down what the configuration says, so that the log alone tells what is live."""
@@ -99,8 +110,17 @@ class RolloutController:
             live = self._with.rollouts.generations.live
             begun = request.model_copy(update={"model": model})
             await self._publish(begun, "running", f"built from {live}")
+        elif request.action == "trial":
+            await self._begin_trial(request)
         else:
             await self._publish(request, "done", "")
+
+    async def _begin_trial(self, request: Rollout) -> None:
+        begun = self._trials.begin(request)
+        if isinstance(begun, str):
+            await self._publish(request, "refused", begun)
+        else:
+            await self._publish(begun, "running", f"tried against {self._with.rollouts.generations.live}")
 
     async def _prepare(self, model: Model, generation: str) -> str | None:
         """Look the model through and make the topic; return why that cannot be done.
@@ -175,16 +195,18 @@ class RolloutController:
 
     async def _publish(self, request: Rollout, status: str, reason: str) -> None:
         """Publish the answer to a request."""
-        answer = request.model_copy(update={"status": status, "reason": reason})
-        await self._with.publisher.publish([outgoing(answer)])
-        answers.labels(request.action, status).inc()
+        await self._write(request.model_copy(update={"status": status, "reason": reason}))
+
+    async def _write(self, message: Rollout) -> None:
+        await self._with.publisher.publish([outgoing(message)])
+        answers.labels(message.action, message.status).inc()
         log.info(
             "rollout.answered",
-            action=request.action,
-            generation=request.generation,
-            status=status,
-            reason=reason,
-            request_id=request.request_id,
+            action=message.action,
+            generation=message.generation,
+            status=message.status,
+            reason=message.reason,
+            request_id=message.request_id,
         )
 
     def _alert(self, generation: Generation, reason: str) -> Alert:

@@ -37,7 +37,9 @@ def new_request(action: str, generation: str) -> Rollout:
 
 
 async def ask(settings: Settings, request: Rollout, on_progress: OnProgress = lambda *_: None) -> Rollout:
-    """Publish a request and return its final answer; `on_progress` hears how far a backfill is.
+    """Publish a request and return its final answer, of a trial that it has begun.
+
+    `on_progress` hears how far a backfill is.
 
     Raises `TransientError` when nobody answers.
     """
@@ -48,7 +50,8 @@ async def ask(settings: Settings, request: Rollout, on_progress: OnProgress = la
         await publisher.publish([outgoing(request)])
         evidence, loop = EvidenceCollector(redis, settings), asyncio.get_running_loop()
         deadline = loop.time() + ANSWERED_SECONDS
-        while (answer := log.answers.get(request.request_id or "")) is None or answer.status == "running":
+        until = ("done", "refused", "running") if request.action == "trial" else ("done", "refused")
+        while (answer := log.answers.get(request.request_id or "")) is None or answer.status not in until:
             if answer is None and loop.time() > deadline:
                 raise TransientError(
                     "nobody answered: does the rollout worker run (`headrace worker rollout`)?"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from schemas.base import GenerationName, Identifier, Value
-from schemas.control import Model, Rollout, TrialTerms
+from schemas.control import Model, Rollout, TrialEnd, TrialTerms
 from shared.generations.trial import Trial
 
 Stage = Literal["building", "ready", "live", "warm", "retired"]
@@ -43,6 +43,8 @@ class Generations(Value):
     known: Mapping[GenerationName, Generation] = {}
     trial: Trial | None = None
     """The one that runs; its candidate stays as it is, ready or warm."""
+    past: tuple[Trial, ...] = ()
+    """Trials that are over, in the order of their ends."""
 
     @property
     def served(self) -> dict[str, Generation]:
@@ -96,6 +98,13 @@ class Generations(Value):
         """Return where a roll-back goes that names the live generation, or the one to go back to."""
         return self.previous if named == self.live else named
 
+    def without_trial(self, end: TrialEnd) -> "Generations":
+        """Return the state after the end of the trial that runs; without one, as it is."""
+        if self.trial is None:
+            return self
+        ended = self.trial.model_copy(update={"end": end})
+        return self.model_copy(update={"trial": None, "past": (*self.past, ended)})
+
     def _backfilled(self, generation: Generation | None, answer: Rollout) -> "Generations":
         if generation is None:
             begun = answer.status == "running" and answer.model is not None and self.live is not None
@@ -124,8 +133,9 @@ class Generations(Value):
         if self.trial is None:
             return self
         stopped = answer.action == "stop" and answer.generation == self.trial.candidate
-        over = stopped or answer.request_id == self.trial.name
-        return self.model_copy(update={"trial": None}) if over else self
+        if stopped or answer.request_id == self.trial.name:
+            return self.without_trial("stopped" if stopped else answer.end or "void")
+        return self
 
     def _trial(self, answer: Rollout) -> Trial:
         return Trial(
@@ -141,16 +151,16 @@ class Generations(Value):
         if to is None or to.stage not in SWITCHABLE or self.live is None:
             return self
         before = self.known[self.live].at("warm")
-        switched = self._with(before, to.at("live"))
-        return switched.model_copy(update={"live": to.name, "previous": before.name, "trial": None})
+        switched = self._with(before, to.at("live")).without_trial("void")
+        return switched.model_copy(update={"live": to.name, "previous": before.name})
 
     def _retired(self, generation: Generation | None) -> "Generations":
         if generation is None or generation.name == self.live:
             return self
         previous = None if generation.name == self.previous else self.previous
-        trial = None if self.trial is not None and generation.name == self.trial.candidate else self.trial
-        left = self._with(generation.at("retired"))
-        return left.model_copy(update={"previous": previous, "trial": trial})
+        left = self._with(generation.at("retired")).model_copy(update={"previous": previous})
+        is_tried = self.trial is not None and generation.name == self.trial.candidate
+        return left.without_trial("void") if is_tried else left
 
     def _with(self, *generations: Generation) -> "Generations":
         by_name = {**self.known, **{generation.name: generation for generation in generations}}
@@ -165,6 +175,12 @@ class Ledger(Value):
     """Requests without any answer, oldest first; each has its `request_id`."""
     running: frozenset[Identifier] = frozenset()
     closed: frozenset[Identifier] = frozenset()
+
+    @property
+    def followed_trial(self) -> Trial | None:
+        """A trial that is over, and has no final answer yet; else the one that runs."""
+        unsaid = (trial for trial in self.generations.past if trial.name in self.running)
+        return next(unsaid, self.generations.trial)
 
     def take(self, message: Rollout, *, offset: int) -> "Ledger":
         """Return the ledger with the message that lies at `offset`; what is said again is no news."""

@@ -4,7 +4,7 @@ from hashlib import blake2b
 from typing import Literal
 
 from schemas.base import GenerationName, Identifier, Timestamp, Value
-from schemas.control import TrialTerms
+from schemas.control import TrialEnd, TrialTerms
 
 Arm = Literal["interleaved", "rest"]
 """Answered by both generations at once; by the live one alone, what the trial is held against."""
@@ -22,6 +22,8 @@ class Trial(Value):
     candidate: GenerationName
     terms: TrialTerms
     began_at: Timestamp
+    end: TrialEnd | None = None
+    """None: it runs."""
 
 
 def arm_of(trial: Trial, *, session_id: str | None, client_id: str | None) -> Arm | None:

@@ -96,6 +96,12 @@ class TopicReader:
         async for record in self._until(waiting):
             yield record
 
+    async def begin_at(self, moment: int) -> None:
+        """Have `news` begin with what was appended then (milliseconds since 1970) or later."""
+        for partition, end in (await self.find_ends()).items():
+            first = await self.offset_at(partition, moment)
+            self._consumer.seek(partition, end if first is None else first)
+
     def rewind(self, topic: str) -> None:
         """Read a topic from its beginning again, at the next call of `news`."""
         for partition, beginning in self.beginnings.items():

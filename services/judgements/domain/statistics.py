@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from scipy.special import gammaincinv
 
+from schemas.judgements import OBJECTIVE
 from services.judgements.domain.counts import PairCounts
 from services.judgements.domain.expectations import AttractionPrior, Expectations, share_of
 
@@ -32,16 +33,7 @@ FLAT = AttractionPrior()
 class BusinessObjective:
     """What the business wants: a weight for each action, and how much evidence `prior` equals."""
 
-    weights: Mapping[str, float] = field(
-        default_factory=lambda: {
-            "click": 1.0,
-            "add_to_cart": 3.0,
-            "favourite": 2.0,
-            "share": 2.0,
-            "store_visit": 5.0,
-            "purchase": 10.0,
-        }
-    )
+    weights: Mapping[str, float] = field(default_factory=lambda: dict(OBJECTIVE))
     prior: float = 2.0
     """`w`: so many expected actions weigh as much as what the ranking says of the product."""
 

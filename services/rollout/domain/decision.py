@@ -1,21 +1,24 @@
 """What keeps a request from being granted."""
 
+from collections.abc import Callable, Mapping
+
 from schemas.control import Model, Rollout
 from shared.generations.state import SWITCHABLE, Generations
 
 
 def objection(state: Generations, request: Rollout, model: Model | None) -> str | None:
     """Return why the request is refused; None: it is granted. `model` is the one that it names."""
-    match request.action:
-        case "backfill":
-            return _building(state, request) or _model(request, model)
-        case "promote":
-            return _promoting(state, request.generation)
-        case "rollback":
-            return _rolling_back(state, request.generation)
-        case "retire":
-            return _retiring(state, request.generation)
-    return f"{request.action} is not built yet: promote moves all sessions at once"
+    rules: Mapping[str, Callable[[], str | None]] = {
+        "backfill": lambda: _building(state, request) or _model(request, model),
+        "trial": lambda: _trying(state, request.generation),
+        "stop": lambda: _stopping(state, request.generation),
+        "promote": lambda: _switching(state, request.generation) or _unproven(state, request),
+        "rollback": lambda: _rolling_back(state, request.generation),
+        "retire": lambda: _retiring(state, request.generation),
+    }
+    if (rule := rules.get(request.action)) is None:
+        return f"{request.action} is not built yet: promote moves all sessions at once"
+    return rule()
 
 
 def _building(state: Generations, request: Rollout) -> str | None:
@@ -41,7 +44,31 @@ def _model(request: Rollout, model: Model | None) -> str | None:
     return None
 
 
-def _promoting(state: Generations, name: str) -> str | None:
+def _trying(state: Generations, name: str) -> str | None:
+    if state.trial is not None:
+        tried = state.trial.candidate
+        return f"{tried} is being tried: wait for its end, or `headrace rollout stop {tried}`"
+    return _switching(state, name)
+
+
+def _stopping(state: Generations, name: str) -> str | None:
+    is_tried = state.trial is not None and state.trial.candidate == name
+    return None if is_tried else f"no trial of {name} runs"
+
+
+def _unproven(state: Generations, request: Rollout) -> str | None:
+    model = state.model(request.generation)
+    if model is None or model.verdict != "undecided" or request.force:
+        return None
+    if any(trial.candidate == request.generation and trial.end == "better" for trial in state.past):
+        return None
+    return (
+        f"its evaluation left model {model.model_id} undecided: `headrace rollout trial {request.generation}`"
+        " lets shoppers decide; `force` promotes it all the same"
+    )
+
+
+def _switching(state: Generations, name: str) -> str | None:
     generation = state.known.get(name)
     if generation is None:
         return f"there is no generation {name}"

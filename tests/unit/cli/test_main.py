@@ -24,7 +24,7 @@ GROUPS = {
     "drift": {"status"},
     "judgements": {"show", "export", "rebuild"},
     "models": {"list", "show", "import"},
-    "rollout": {"status", "backfill", "promote", "rollback", "retire"},
+    "rollout": {"status", "backfill", "trial", "stop", "promote", "rollback", "retire"},
     "schemas": {"export", "validate"},
     "topics": {"list", "diff", "apply"},
     "verify": {"index", "judgements"},
@@ -56,6 +56,7 @@ def test_every_module_of_the_package_is_a_command_or_prints_for_one() -> None:
         "dataset_view",
         "log_view",
         "progress",
+        "trial_view",
     }
 
 

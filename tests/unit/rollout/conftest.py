@@ -5,10 +5,13 @@ from datetime import UTC, datetime
 
 import pytest
 
+from schemas.alerts import Alert
 from schemas.control import Model, Rollout
+from schemas.trials import TrialSession
 from services.rollout.controller import RolloutController, RolloutDependencies
 from services.rollout.domain.readiness import GenerationEvidence
-from services.rollout.settings import Settings
+from services.rollout.domain.standing import TrialSessions
+from services.rollout.settings import RolloutSettings, Settings, TrialSettings
 from shared.generations.canary_results import CanaryResult
 from shared.generations.state import Ledger, fold
 
@@ -65,6 +68,10 @@ class World:
     evidence: dict[str, GenerationEvidence] = field(default_factory=lambda: {"g1": LIVE})
     unfit: str | None = None
     topics: set[str] = field(default_factory=set)
+    sessions: list[TrialSession] | None = field(default_factory=list)
+    """What was published of a trial; None: nobody has read it yet."""
+    time: datetime = NOW
+    trials: TrialSettings = field(default_factory=TrialSettings)
 
     def worker(self):
         return Worker(self)
@@ -97,7 +104,20 @@ class World:
         return True
 
     def now(self):
-        return NOW
+        return self.time
+
+    def standing(self, trial, *, over=False):
+        if self.sessions is None:
+            return None
+        sessions = TrialSessions(trial)
+        for session in self.sessions:
+            sessions.take(session)
+        return sessions.standing(over=over)
+
+    def alerts(self, key):
+        """Return what was said under this key."""
+        told = [Alert.decode(value) for value in self.other if b"alert_key" in value]
+        return [alert for alert in told if alert.alert_key == key]
 
     @property
     def state(self):
@@ -123,10 +143,12 @@ class Worker:
             models=world,
             topics=world,
             edges=world,
+            standings=world,
             publisher=world,
             clock=world,
         )
-        self.controller = RolloutController(Settings(), dependencies)
+        settings = Settings(rollout=RolloutSettings(trials=world.trials))
+        self.controller = RolloutController(settings, dependencies)
 
     @property
     def generations(self):

@@ -42,8 +42,12 @@ def said(action: str, generation: str, status: str = "done", request_id: str | N
     )
 
 
+def ledger(*answers: Rollout) -> Ledger:
+    return fold(enumerate([said("promote", "g1", request_id="founding"), *answers]))
+
+
 def state(*answers: Rollout) -> Generations:
-    return fold(enumerate([said("promote", "g1", request_id="founding"), *answers])).generations
+    return ledger(*answers).generations
 
 
 BUILT = (said("backfill", "g2", "running"), said("backfill", "g2"))
@@ -141,7 +145,11 @@ def test_a_trial_runs_from_its_first_answer_to_its_last_and_its_candidate_stays_
     assert trial.terms == TrialTerms(share=0.3)
     assert stages(state(*BUILT, RUNNING)) == stages(state(*BUILT))
     for last in ("done", "refused"):
-        assert state(*BUILT, RUNNING, said("trial", "g2", last)) == state(*BUILT)
+        over = state(*BUILT, RUNNING, said("trial", "g2", last))
+        assert over == state(*BUILT).model_copy(update={"past": over.past})
+        assert [(past.name, past.end) for past in over.past] == [("trial-g2", "void")], "no end was said"
+    better = said("trial", "g2").model_copy(update={"end": "better"})
+    assert [past.end for past in state(*BUILT, RUNNING, better).past] == ["better"]
     assert state(*BUILT, RUNNING, said("trial", "g2", request_id="another")).trial == trial
 
 
@@ -151,7 +159,11 @@ def test_a_trial_runs_from_its_first_answer_to_its_last_and_its_candidate_stays_
     ids=lambda end: end.action,
 )
 def test_a_trial_leaves_the_state_when_it_is_stopped_or_its_generations_are_not_what_they_were(end):
-    assert state(*BUILT, RUNNING, end) == state(*BUILT, end)
+    over = state(*BUILT, RUNNING, end)
+    assert over == state(*BUILT, end).model_copy(update={"past": over.past})
+    assert [past.end for past in over.past] == ["stopped" if end.action == "stop" else "void"]
+    assert ledger(*BUILT, RUNNING, end).followed_trial == over.past[0], "its own final answer is to come"
+    assert ledger(*BUILT, RUNNING, end, said("trial", "g2")).followed_trial is None
     again = state(*BUILT, RUNNING, end, RUNNING)
     assert again.trial is None, "what began once does not begin again"
 
