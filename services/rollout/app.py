@@ -5,6 +5,7 @@ from services.rollout.evidence import EvidenceCollector
 from services.rollout.models import CandidateModels
 from services.rollout.settings import Settings
 from services.rollout.topics import GenerationTopics
+from services.rollout.trials.automatic import EVERY, AutomaticTrials
 from services.rollout.trials.scorer import SessionScorer
 from shared.clock import SystemClock
 from shared.cluster.leader import TTL, Leadership
@@ -24,14 +25,14 @@ def build(settings: Settings) -> Worker:
     """Return the rollout worker, ready to run."""
     worker = Worker(NAME, settings, port=settings.rollout.port)
     redis, publisher, edges = connect(settings), KafkaPublisher(settings), BrokerLog(settings)
-    rollouts, clock = RolloutLog(settings), SystemClock()
+    rollouts, clock, models = RolloutLog(settings), SystemClock(), CandidateModels(settings)
     lease = Lease(redis, f"{settings.namespace}:{NAME}", owner=worker.instance, ttl=TTL)
     leadership = Leadership(lease)
     scorer = SessionScorer(settings, rollouts, redis=redis, publisher=publisher, clock=clock)
     dependencies = RolloutDependencies(
         rollouts=rollouts,
         evidence=EvidenceCollector(redis, settings),
-        models=CandidateModels(settings),
+        models=models,
         topics=GenerationTopics(settings),
         edges=edges,
         standings=scorer,
@@ -41,6 +42,8 @@ def build(settings: Settings) -> Worker:
     controller = RolloutController(settings, dependencies)
     ticks = Every("rollout", settings.rollout.look_every, leadership.leader_only(controller.tick))
     scoring = Every("trials", settings.rollout.look_every, leadership.leader_only(scorer.tick))
+    automatic = AutomaticTrials(rollouts, models, edges=edges, publisher=publisher, clock=clock)
+    asking = Every("automatic trials", EVERY, leadership.leader_only(automatic.tick))
     heartbeat = ReaderHeartbeat(settings, FollowedTopics(NAME, rollouts), redis=redis, clock=clock)
     for component in (
         Connection(redis),
@@ -54,4 +57,6 @@ def build(settings: Settings) -> Worker:
         heartbeat,
     ):
         worker.add(component)
+    if settings.rollout.trials.automatic:
+        worker.add(asking)
     return worker

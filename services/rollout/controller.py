@@ -16,15 +16,12 @@ from services.rollout.settings import Settings
 from services.rollout.topics import GenerationTopics
 from services.rollout.trials.conductor import Standings, TrialConductor
 from shared.errors import ConfigurationError
-from shared.generations.rollout_log import RolloutLog
+from shared.generations.rollout_log import TOPIC, RolloutLog
 from shared.generations.state import Generation
 from shared.kafka.offsets import BrokerLog
 from shared.ports import Clock, Publisher, outgoing
-from shared.records import Partition
 
 log = structlog.get_logger()
-
-TOPIC = Partition(Rollout.topic, 0)
 
 answers = Counter("headrace_rollout_answers", "Requests answered", ("action", "status"))
 documents = Gauge("headrace_generation_products", "Products that a generation serves", ("generation",))

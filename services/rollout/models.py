@@ -8,7 +8,7 @@ from shared.encoder.description import check_model
 from shared.errors import ConfigurationError
 from shared.generations.settings import generation_settings
 from shared.generations.state import Generation
-from shared.kafka.compacted import read_item, read_once
+from shared.kafka.compacted import read_item, read_items, read_once
 
 
 class CandidateModels:
@@ -21,6 +21,10 @@ class CandidateModels:
         """Return the model as the topic has it now; raises `TransientError` when it cannot be read."""
         topic = await read_once(self._settings, Model.topic)
         return read_item(Model, topic.items.get(model_id.encode()))
+
+    async def all(self) -> list[Model]:
+        """Return every model that the topic has now; raises `TransientError` when it cannot be read."""
+        return read_items(Model, (await read_once(self._settings, Model.topic)).items.values())
 
     async def objection(self, model: Model, generation: str) -> str | None:
         """Return why the model's directory must not be loaded; None: it may be."""

@@ -6,10 +6,13 @@ from pydantic import ValidationError
 from schemas.control import Rollout
 from shared.generations.state import Generations, Ledger
 from shared.kafka.tail import TailingConsumer
-from shared.records import Record
+from shared.records import Partition, Record
 from shared.settings import Settings
 
 log = structlog.get_logger()
+
+TOPIC = Partition(Rollout.topic, 0)
+"""It has one partition, so that all agree on the order of its messages."""
 
 
 class RolloutLog(TailingConsumer):
