@@ -1,4 +1,4 @@
-"""`headrace bench ingest | judgements | learn | shards`: what this machine does, beside what it could do."""
+"""`headrace bench ingest | judgements | ...`: what this machine does, beside what it could do."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -120,6 +120,24 @@ def drift(
     with _bars() as progress:
         rows = measured.measure(catalogue, Settings.load().model, plan, progress=progress)
     _show("drift", rows, as_json=json)
+
+
+@app.command()
+def trial(
+    products: Annotated[int | None, typer.Option(help="Only so many products.", min=100)] = None,
+    searches: Annotated[int, typer.Option(help="Of each arm.", min=10)] = 500,
+    data: Data = None,
+    broker: Broker = None,
+    json: Json = False,
+) -> None:
+    """Measure searches that two generations answer, beside those of the live one alone."""
+    from services.lab.benchmarks import interleaving as measured  # noqa: PLC0415  lazy: see main
+    from services.lab.benchmarks.harness import fresh  # noqa: PLC0415  lazy: see main
+
+    chosen = _catalogue(data).products[:products]
+    with _bars() as progress, fresh(measured.WORKERS, broker) as stack:
+        rows = measured.measure(stack, chosen, searches=searches, progress=progress)
+    _show("trial", rows, as_json=json)
 
 
 def _catalogue(data: Path | None) -> "GradedCatalogue":
