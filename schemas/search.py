@@ -112,13 +112,15 @@ class Ranking(Value):
     """What each hit is ranked by in its own generation: those of two teams do not compare."""
     similarities: tuple[Score, ...] = ()
     """Of those hits that the vector search found, in order: their cosine with the query. In an interleaved
-    answer, of the hits that the live generation alone would have shown."""
+    or explored answer, of the hits that the live generation alone would have shown."""
     vector: Annotated[str, Field(pattern="^[A-Za-z0-9+/]*={0,2}$", max_length=32 * 1024)] = ""
     """Of a sample of the queries, the unit vector that was searched with: base64 of little-endian float16."""
     partial: bool = False
     took_ms: Annotated[float, Field(ge=0)] = 0.0
     trial: TrialAnswer | None = None
     """While a trial runs, and when the answer has a session or a client."""
+    explored: Annotated[tuple[Annotated[int, Field(ge=1, le=1000)], ...], Field(max_length=1000)] = ()
+    """Places, from 1, of hits that are ranked deeper and are shown to learn what shoppers think of them."""
 
 
 class SearchQuery(Message):

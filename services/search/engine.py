@@ -14,8 +14,9 @@ from schemas.search_api import (
 )
 from services.search.domain.answer import SearchAnswer
 from services.search.domain.candidate import ShardAnswer, merge
+from services.search.domain.exploration import explore
 from services.search.domain.fusion import RankedCandidate, rank
-from services.search.domain.interleaving import Participation, participation, taking_part
+from services.search.domain.interleaving import Participation, is_shown, participation, taking_part
 from services.search.domain.query import clean
 from services.search.domain.route import NO_OWNER, Route, route
 from services.search.generation import FittedParameters, ServedGenerations
@@ -50,7 +51,7 @@ class _TextSearch:
     text: str
     query_id: str
     k: int
-    """Hits wanted of each: more than a shopper gets where a reranker reads them."""
+    """Hits wanted of each: more than a shopper gets where a reranker reads or exploration shows them."""
     deadline: float
     """A moment of the event loop's clock."""
 
@@ -79,7 +80,7 @@ class SearchEngine:
             request=request,
             text=text,
             query_id=request.query_id or self._new_id(),
-            k=request.k if reranker is None else max(request.k, reranker.depth),
+            k=max(request.k, self._explorable(request), reranker.depth if reranker else 0),
             deadline=self._deadline(request),
         )
         generation = self._generations.choose(request.generation)
@@ -88,8 +89,23 @@ class SearchEngine:
         answers = await self._answers(asked, generation, part)
         if reranker is not None:
             answers = await _reread(reranker, asked, answers)
+        if part is None:
+            return self._explored(answers[0], request)
         answers = [replace(answer, ranked=answer.ranked[: request.k]) for answer in answers]
-        return answers[0] if part is None else taking_part(answers, part, k=request.k)
+        return taking_part(answers, part, k=request.k)
+
+    def _explorable(self, request: SearchRequest) -> int:
+        """Return how deep a ranking may be explored for this; 0: not at all."""
+        explores = self._settings.exploration > 0 and self._settings.log_queries and is_shown(request)
+        return self._settings.depth if explores else 0
+
+    def _explored(self, answer: SearchAnswer, request: SearchRequest) -> SearchAnswer:
+        """Return the first hits of an answer, some of them from deeper where places are explored."""
+        own, share = answer.ranked[: request.k], self._settings.exploration
+        if not self._explorable(request):
+            return replace(answer, ranked=own)
+        shown, places = explore(answer.ranked, request.k, share=share, query_id=answer.query_id)
+        return replace(answer, ranked=shown, own=own, explored=places)
 
     async def _answers(
         self, asked: "_TextSearch", generation: str, part: Participation | None

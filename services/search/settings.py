@@ -50,6 +50,9 @@ class SearchSettings(Section):
     trial_budget: timedelta = timedelta(milliseconds=150)
     """What the candidate of a trial may add to a search; when it takes longer the live generation's answer
     is given alone."""
+    exploration: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """Of places 6 to 10, 16 to 20 and so on, the share that shows a product from behind the first ten, up to
+    `depth`, so that shoppers judge it, too; never during a trial."""
     depth: Annotated[int, Field(ge=1, le=1000)] = 25
     """Candidates asked of each shard, by vector and by words, at least."""
     owners_ttl: timedelta = timedelta(milliseconds=500)

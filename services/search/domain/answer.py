@@ -38,7 +38,9 @@ class SearchAnswer:
     trial: TrialAnswer | None = None
     """How it takes part in the trial of a generation."""
     own: Sequence[RankedCandidate] | None = None
-    """What its generation ranks by itself, where `ranked` has another's hits too; None: the same."""
+    """The best of its generation alone, where `ranked` has others between them; None: the same."""
+    explored: tuple[int, ...] = ()
+    """Places, from 1, that show what is ranked deeper."""
     took_ms: float = 0.0
     """How long its generation took, from the text to the ranking."""
 

@@ -19,15 +19,18 @@ class Participation:
     arm: Arm
 
 
-def participation(trial: Trial | None, request: SearchRequest, *, generation: str) -> Participation | None:
-    """Return how a search that `generation` answers takes part; None: it does not.
+def is_shown(request: SearchRequest) -> bool:
+    """Whether a shopper sees the answer of the live generation to this.
 
-    Only what a shopper sees of the live generation does. What names a generation does not, nor what waits for
-    `min_offsets`: these are places in the log of one generation.
+    What names a generation or is not logged is a probe, and so is what waits for `min_offsets`: these are
+    places in the log of one generation.
     """
-    if trial is None or trial.live != generation or not request.log:
-        return None
-    if request.generation is not None or request.min_offsets is not None:
+    return request.log and request.generation is None and request.min_offsets is None
+
+
+def participation(trial: Trial | None, request: SearchRequest, *, generation: str) -> Participation | None:
+    """Return how a search that `generation` answers takes part; None: it does not."""
+    if trial is None or trial.live != generation or not is_shown(request):
         return None
     arm = arm_of(trial, session_id=request.session_id, client_id=request.client_id)
     return None if arm is None else Participation(trial, arm)

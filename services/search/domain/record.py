@@ -37,5 +37,6 @@ def query_record(
             partial=answer.partial,
             took_ms=took_ms,
             trial=answer.trial,
+            explored=answer.explored,
         ),
     )

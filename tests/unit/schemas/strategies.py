@@ -102,6 +102,7 @@ queries = st.builds(
                     parts=tuples(trial_parts),
                 )
             ),
+            explored=tuples(st.integers(1, 1000)),
         )
     ),
 )
