@@ -8,7 +8,7 @@ no more is nobody's (`shared.generations.teams.telling`): to count it would only
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-STRONGEST = 2.0
+STRONGEST = 1.5
 """The most that a product may count, in clicks: a purchase is rare, and must not drown the rest."""
 LIMIT = 5
 """So many clicks more for one side are all that a session can say: it may not drown the others, either."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from schemas.trials import TrialSession
 from services.rollout.domain.trials.credit import voice
 
-PER_CLIENT = 4
+PER_CLIENT = 10
 """Deciding sessions of one client that count: the first ones. Heavy shoppers may not decide a trial."""
 ENOUGH = 50
 """Clients who acted, below which a standard error says nothing."""

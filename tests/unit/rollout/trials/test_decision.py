@@ -1,3 +1,4 @@
+from collections import Counter
 from datetime import UTC, datetime
 
 import numpy as np
@@ -138,3 +139,19 @@ def test_a_session_that_was_not_drafted_is_no_evidence():
 def test_a_candidate_that_takes_more_than_twice_as_long_is_refused():
     assert decide(sessions(2_000, took_ms=(20.0, 50.0)), TERMS).end == "worse"
     assert decide(sessions(2_000, took_ms=(20.0, 30.0)), TERMS).end is None
+
+
+def test_trials_of_equal_rankings_promote_and_refuse_as_seldom_as_stated():
+    rng, terms, trials = np.random.default_rng(11), TrialTerms(sessions=800, error=0.05), 400
+    pool = list(sessions(1_800))
+    other = [row.model_copy(update={"score": -row.score}) for row in pool]
+    ends = Counter()
+    for _ in range(trials):
+        coins = rng.random(len(pool)) < 0.5
+        rows = [(other if coins[number] else pool)[number] for number in rng.permutation(len(pool))]
+        ends[decide(rows, terms).end] += 1
+    most = trials * 0.05 + 3 * (trials * 0.05 * 0.95) ** 0.5
+    assert ends["better"] < most
+    assert ends["worse"] < most
+    assert ends["better"] + ends["worse"] > 0
+    assert ends["void"] == 0
