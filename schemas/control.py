@@ -115,8 +115,9 @@ class TrialTerms(Value):
     error: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     """The probability of promoting a generation that is no better, however often one looks: this trial's
     part of what all trials of a year may err together."""
-    equal: Annotated[float, Field(gt=0, le=0.5)] = 0.02
-    """Two are as good as equal when the whole interval lies within so much either way."""
+    equal: Annotated[float, Field(gt=0, le=0.5)] = 0.015
+    """Two are as good as equal when the whole interval lies within so much either way, of what shoppers
+    choose; 1.5 % of that is about what 2 % of nDCG@10 are."""
     promote: Literal["at once", "when asked"] = "when asked"
 
 

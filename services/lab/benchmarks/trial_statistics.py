@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from services.lab.report import ReportRow
-from services.lab.simulation.interleaving import RankedPair, SessionSums, pages, sessions
-from services.lab.simulation.shoppers import SHOPPERS
+from services.lab.simulation.interleaving import RankedPair, SessionSums, clicked, pages, sessions
+from services.lab.simulation.shoppers import SHOPPERS, ClickModel
 from services.rollout.domain.trials.credit import LIMIT, STRONGEST
 from services.rollout.domain.trials.evidence import PER_CLIENT
 from shared.statistics.group_sequential import Plan
@@ -87,6 +87,9 @@ def credit_rows(better: float) -> Iterator[ReportRow]:
         sums = sessions(drafts, model, POOL, np.random.default_rng(2))
         drifts = {credit: _drift(score(sums)) for credit, score in CREDITS.items()}
         usual = drifts["sign of clicks"]
+        preference = ours(sums).sum() / (np.minimum(sums.acted, LIMIT) / LIMIT).sum()
+        more = f"where all see the candidate, {_lift(pair, model):+.2%} clicks"
+        yield ReportRow(f"{name} {gain(pair):+.1%} preference", float(preference), note=more)
         for credit, drift in drifts.items():
             yield ReportRow(
                 f"{name} {gain(pair):+.1%} {credit}", (usual / drift) ** 2, "x", note=f"{drift:.4f}"
@@ -135,6 +138,15 @@ def heavy_rows(*, trials: int = 1_000, sessions_each: int = 5_000) -> Iterator[R
             yield ReportRow(
                 f"heavy shoppers, preference {preference:+.0%}, {name}", count / trials, "promoted"
             )
+
+
+def _lift(pair: RankedPair, model: ClickModel) -> float:
+    """Return how much more is clicked with the candidate than with the live one, each by itself."""
+    clicks = [
+        clicked(model, np.repeat(np.take_along_axis(pair.grades, ranking[:, :10], axis=1), 500, axis=0), rng)
+        for ranking, rng in zip((pair.live, pair.candidate), map(np.random.default_rng, (6, 6)), strict=True)
+    ]
+    return float(clicks[1].sum() / clicks[0].sum() - 1)
 
 
 def _drift(scores: Floats) -> float:

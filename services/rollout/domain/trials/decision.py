@@ -134,7 +134,7 @@ class TrialLog:
         if look.high < 0:
             return "worse", f"shoppers prefer the live one: {_interval(look)}"
         if -equal < look.low and look.high < equal:
-            return "no difference", f"as good as equal, within {equal:.0%} either way: {_interval(look)}"
+            return "no difference", f"as good as equal, within {equal:.1%} either way: {_interval(look)}"
         return None
 
     def _planned_end(self) -> tuple[TrialEnd, str] | None:
