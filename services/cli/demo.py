@@ -37,11 +37,17 @@ def demo(
     learn: Annotated[
         bool, typer.Option("--learn", help="Show the learning loop instead: shoppers teach a new model.")
     ] = False,
+    sessions: Annotated[
+        int, typer.Option(help="With --learn: sessions from which the model learns.", min=100)
+    ] = 20_000,
+    trial_sessions: Annotated[
+        int, typer.Option(help="With --learn: interleaved sessions of its trial, at most.", min=400)
+    ] = 20_000,
 ) -> None:
     """See the whole loop at work: catalogue, search, shoppers, judgements, canaries, alerts."""
     catalogue = load(data) if data else shop.sample(size=products)
     console = DemoConsole(Console(highlight=False))
-    run = DemoRun(catalogue, console, learn=learn)
+    run = DemoRun(catalogue, console, learn=learn, sessions=sessions, trial_sessions=trial_sessions)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         if external:

@@ -74,9 +74,20 @@ class DemoClient:
         """Write to the topics; returns when the broker has acknowledged."""
         await self.publisher.publish([outgoing(message) for message in messages])
 
-    async def search(self, text: str, *, k: int = 10, log: bool = False) -> SearchResponse:
+    async def search(
+        self,
+        text: str,
+        *,
+        k: int = 10,
+        log: bool = False,
+        generation: str | None = None,
+        session_id: str | None = None,
+        query_id: str | None = None,
+    ) -> SearchResponse:
         """Ask `POST /search`; raises `SearchUnavailableError` when it does not answer with hits."""
-        return await self.search_api.search(text, k=k, log=log)
+        return await self.search_api.search(
+            text, k=k, log=log, generation=generation, session_id=session_id, query_id=query_id
+        )
 
     async def product(self, product_id: str) -> ProductResponse | None:
         """Return a product as the index has it, None when it is not there; raises as `search`."""

@@ -2,21 +2,20 @@
 
 import asyncio
 import random
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import Literal
 
 from schemas.control import Model, Rollout
-from schemas.judgements import Negative
 from services.lab.demo.client import DemoClient, until
 from services.lab.demo.console import DemoConsole
-from services.lab.demo.idle import JUDGING, MINING, wait_until_idle
+from services.lab.demo.idle import JUDGING, wait_until_idle
+from services.lab.demo.negatives_scene import NegativesScene
 from services.lab.demo.ranked import RankedAnswers, ask_all
+from services.lab.demo.trial_scene import TrialScene
 from services.lab.simulation import delivery
-from services.lab.simulation.catalogue import EXACT, GradedCatalogue
+from services.lab.simulation.catalogue import GradedCatalogue
 from services.lab.simulation.shoppers import ClickModel
 from services.lab.simulation.traffic import Ranker, Simulation, Traffic, stream
 from services.rollout import requests as rollout_requests
@@ -26,15 +25,10 @@ from services.trainer.evaluation.domain.statistics import PairedDifference
 from services.trainer.jobs import requests as job_requests
 from services.trainer.learning.domain.recipe import QUICK
 from shared.errors import FatalError, HeadraceError, TransientError
-from shared.kafka.compacted import CompactedTopic, read_items
 
 SECOND = timedelta(seconds=1)
-SESSIONS = 20_000
-"""A week of a small shop; with a fifth of it, what a model learns cannot be told from chance."""
 NOVEL_SHARE = 1 / 3
 """Of the queries, those that no shopper asks: what is learned must carry over to them."""
-FALSE_SHARE = 0.15
-"""Of the negatives; shoppers' clicks are no experts."""
 BACKFILLED_WITHIN = timedelta(minutes=20)
 ASKED, NOVEL = "queries that shoppers asked", "queries that nobody asked"
 SERVED_WITHIN = timedelta(seconds=60)
@@ -48,6 +42,10 @@ class LearningScript:
     client: DemoClient
     console: DemoConsole
     catalogue: GradedCatalogue
+    sessions: int
+    """From which the model learns."""
+    trial_sessions: int
+    """Interleaved ones, on top, after which a trial ends in any case."""
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -58,31 +56,36 @@ class LearningScript:
             ASKED: replace(self.catalogue, queries=tuple(queries[cut:])),
             NOVEL: replace(self.catalogue, queries=tuple(queries[:cut])),
         }
-        self._negatives = CompactedTopic(self.client.addresses.settings, Negative.topic)
         self._before: dict[str, RankedAnswers] = {}
 
     async def play(self) -> None:
         """Play every scene; one that breaks off is a claim that does not hold, and ends the demo."""
         try:
-            await self._negatives.start()
             await self._scenes()
         except HeadraceError as error:
             self.console.claim(f"the scene was played to its end: {error}", holds=False)
-        finally:
-            await self._negatives.stop()
 
     async def _scenes(self) -> None:
         await self.search_before()
         await self.shoppers()
         await self.negatives()
         model = await self.training()
-        if model.verdict != "admitted":
-            self.console.say("The live model stays: a candidate that was refused is not rolled out.")
-            self.console.claim("a better model was made and rolled out", holds=False)
+        if model.verdict == "refused":
+            self._stays("A candidate that was refused is not rolled out.")
             return
-        await self.roll_out(model)
+        await self.build(model)
+        if model.verdict == "undecided" and not await self.trial():
+            self._stays("What shoppers do not prefer is not rolled out.")
+            return
+        if model.verdict == "admitted":
+            await self._switch("promote", CANDIDATE)
         await self.search_after()
         await self.roll_back()
+
+    def _stays(self, why: str) -> None:
+        """Say that nothing changes: an honest end, also of a shop where nothing helps."""
+        self.console.say(f"The live model stays, and search is as it was. {why}")
+        self.console.figure("the live model", "stays")
 
     async def search_before(self) -> None:
         """Measure search as it is, by what people said of the products."""
@@ -99,11 +102,15 @@ class LearningScript:
         """Let shoppers ask, click, buy; wait until everything they did is judged."""
         self.console.scene(
             "Shoppers",
-            f"{SESSIONS:,} sessions of a week on what search just answered, written to search.queries and "
-            "search.events: position bias, duplicates, late and disordered messages, robots.",
+            f"{self.sessions:,} sessions of a week on exactly what search just answered, written to "
+            "search.queries and search.events: position bias, duplicates, late and disordered messages, "
+            "robots.",
         )
-        catalogue_asked, ranker = self.groups[ASKED], Ranker.like(self._before[ASKED].answers)
-        traffic = Traffic(sessions=SESSIONS, until=self.client.clock.now(), seed=self.seed)
+        catalogue_asked = self.groups[ASKED]
+        ranker = Ranker.like(self._before[ASKED].answers, jitter=0.0)
+        traffic = Traffic(
+            sessions=self.sessions, until=self.client.clock.now(), seed=self.seed, popularity=self.seed
+        )
         simulation = Simulation(catalogue_asked, ClickModel(), traffic)
         arrivals = stream(simulation, ranker)
         with self.console.progress() as bars:
@@ -122,45 +129,7 @@ class LearningScript:
 
     async def negatives(self) -> None:
         """Watch the hard negatives arrive, and hold them against the grades."""
-        self.console.scene(
-            "Hard negatives",
-            "For each query with judgements, the live index is searched for what ranks high and is not "
-            "relevant: never a positive, nor what looks like one.",
-        )
-        with self.console.progress() as bars:
-            await wait_until_idle(
-                self.client, lambda: len(self._negatives.items), MINING, bars, title="negatives"
-            )
-        mined = read_items(Negative, list(self._negatives.items.values()))
-        ids = {query.text.lower(): query.id for query in self.catalogue.queries}
-        false_negatives = sum(
-            self.catalogue.grade(ids.get(negative.query, ""), negative.product_id) == EXACT
-            for negative in mined
-        )
-        self._show_negatives(mined)
-        self.console.claim(
-            f"{len(mined):,} negatives; by human grades "
-            f"{false_negatives:,} of them are exactly right after all",
-            holds=false_negatives < FALSE_SHARE * len(mined),
-        )
-        self.console.figure("hard negatives", f"{len(mined):,}")
-
-    def _show_negatives(self, negatives: Sequence[Negative]) -> None:
-        if not negatives:
-            return
-        query = Counter(negative.query for negative in negatives).most_common(1)[0][0]
-        titles = {product.id: product.title for product in self.catalogue.products}
-        rows = [
-            (
-                self.console.cut(titles.get(negative.product_id, negative.product_id), beside=40),
-                negative.difficulty,
-                negative.rank,
-                negative.score,
-            )
-            for negative in sorted(negatives, key=lambda negative: negative.rank)
-            if negative.query == query
-        ]
-        self.console.table(("product", "difficulty", "rank", "score"), rows[:5], title=f"not for “{query}”")
+        await NegativesScene(self.client, self.console, self.catalogue).play()
 
     async def training(self) -> Model:
         """Ask for a job, watch it, and return the model; raises `FatalError` when the job fails."""
@@ -194,12 +163,12 @@ class LearningScript:
         self.console.figure("model", f"{model.model_id}, {model.verdict}")
         return model
 
-    async def roll_out(self, model: Model) -> None:
-        """Build an index generation with the model beside the live one, and switch to it."""
+    async def build(self, model: Model) -> None:
+        """Build an index generation with the model beside the live one."""
         self.console.scene(
             "A new generation",
             "The candidate's index is built beside the live one from its records, and fed with every change. "
-            "When it has caught up and its canaries are green, one message switches all searches to it.",
+            "When it has caught up and its canaries are green, one message can switch all searches to it.",
         )
         with self.console.progress() as bars:
             bar = bars.add_task(f"products in {CANDIDATE}", total=None, note="")
@@ -219,7 +188,25 @@ class LearningScript:
             holds=built.status == "done",
         )
         self.console.figure("new generation", f"{CANDIDATE}, built in {duration / SECOND:.0f} s")
-        await self._switch("promote", CANDIDATE)
+
+    async def trial(self) -> bool:
+        """Let shoppers decide; return whether they preferred the candidate, which then answers them all."""
+        scene = TrialScene(
+            client=self.client,
+            console=self.console,
+            catalogue=self.groups[ASKED],
+            candidate=CANDIDATE,
+            seed=self.seed,
+            sessions=self.trial_sessions,
+        )
+        if not await scene.play():
+            return False
+        served, served_after = await until(partial(self._served_by, CANDIDATE), within=SERVED_WITHIN)
+        self.console.claim(
+            f"searches are answered from {CANDIDATE} {served_after / SECOND:.1f} s later",
+            holds=served is not None,
+        )
+        return True
 
     async def search_after(self) -> None:
         """Measure again, and say how sure the difference is."""

@@ -9,14 +9,13 @@ from statistics import fmean
 from schemas.search_api import SearchResponse
 from services.lab.demo.client import DemoClient, until
 from services.lab.simulation.catalogue import GradedCatalogue
-from services.lab.simulation.traffic import CONTENDERS
 from services.trainer.evaluation.domain.statistics import PairedDifference, paired
 from shared.errors import TransientError
 from shared.retrieval import quality
 
 MEASURE = "nDCG@10"
-DEPTH = CONTENDERS
-"""What simulated shoppers are shown is taken from these answers, too."""
+PAGE = 10
+"""Simulated shoppers are shown these answers, too."""
 PATIENCE = timedelta(seconds=60)
 
 
@@ -51,5 +50,5 @@ async def ask_all(client: DemoClient, catalogue: GradedCatalogue, done: Callable
 
 
 async def _whole_answer(client: DemoClient, text: str) -> SearchResponse | None:
-    answer = await client.search(text, k=DEPTH)
+    answer = await client.search(text, k=PAGE)
     return None if answer.partial else answer

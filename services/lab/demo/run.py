@@ -28,6 +28,7 @@ LEARNED_HINTS = (
     "headrace models list",
     "headrace train --jobs",
     "headrace rollout status",
+    "headrace alerts tail",
     "headrace rollout rollback",
     "headrace evaluate --data DIR",
 )
@@ -40,6 +41,10 @@ class DemoRun:
     catalogue: GradedCatalogue
     console: DemoConsole
     learn: bool
+    sessions: int = 20_000
+    """From which the model learns; a week of a small shop."""
+    trial_sessions: int = 20_000
+    """Interleaved ones, on top, after which a trial ends in any case."""
 
     @property
     def workers(self) -> tuple[str, ...]:
@@ -69,7 +74,14 @@ class DemoRun:
         elif await script.play_opening():
             from services.lab.demo.learning_script import LearningScript  # noqa: PLC0415 - imports torch
 
-            await LearningScript(client, self.console, self.catalogue).play()
+            learning = LearningScript(
+                client,
+                self.console,
+                self.catalogue,
+                sessions=self.sessions,
+                trial_sessions=self.trial_sessions,
+            )
+            await learning.play()
 
 
 async def _supervise(stack: Stack) -> None:

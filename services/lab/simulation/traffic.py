@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import accumulate
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
-from schemas.search import EventAttributes, EventObject, Position, SearchEvent, SearchQuery
+from schemas.search import EventAttributes, EventObject, Position, Ranking, SearchEvent, SearchQuery
 from services.lab.simulation.catalogue import GradedCatalogue, ShopQuery
 from services.lab.simulation.shoppers import ClickModel, ShopperAction, ShownProduct, ransack, shop
 from services.lab.simulation.truth import Truth
@@ -40,6 +40,8 @@ class Traffic:
     until: datetime
     span: timedelta = timedelta(days=7)
     seed: int = 1
+    popularity: int | None = None
+    """The seed of which queries are asked often; absent: of everything else, too."""
     results: int = 10
     robots: float = 0.005
     """Share of sessions that are robots; each asks `robot_queries` queries, one a second."""
@@ -81,6 +83,16 @@ class VisitResults(NamedTuple):
     query_id: str
     product_ids: tuple[str, ...]
     time: datetime
+    ranking: Ranking | None = None
+    """What the log says of how it was ranked."""
+
+
+class FrontEnd(Protocol):
+    """What answers a visit in a run that asks no live search."""
+
+    def show(self, visit: Visit, query_id: str, k: int, rng: random.Random) -> VisitResults:
+        """Return the `k` products, at most, that the visit is shown; chance is `rng`'s."""
+        ...
 
 
 class Arrival(NamedTuple):
@@ -136,6 +148,10 @@ class Ranker:
         scored = ((score + rng.gauss(0, self._jitter), product) for score, product in self._scores[query.id])
         return tuple(product for _, product in heapq.nlargest(k, scored))
 
+    def show(self, visit: Visit, query_id: str, k: int, rng: random.Random) -> VisitResults:
+        """Return what a visit is shown."""
+        return VisitResults(query_id, self.rank(visit.query, k, rng), visit.time)
+
 
 @dataclass
 class Simulation:
@@ -150,9 +166,9 @@ class Simulation:
         """Yield every visit; sessions begin in order of time, spread evenly over the span."""
         rng = self._rng("visits")
         popularity = list(accumulate(1 / rank for rank in range(1, len(self.catalogue.queries) + 1)))
-        queries = list(self.catalogue.queries)
-        rng.shuffle(queries)
         traffic, number = self.traffic, 0
+        queries = list(self.catalogue.queries)
+        (rng if traffic.popularity is None else _seeded(traffic.popularity, "popularity")).shuffle(queries)
         for session in range(traffic.sessions):
             began = traffic.until - traffic.span * (1 - (session + rng.random()) / traffic.sessions)
             robot = rng.random() < traffic.robots
@@ -211,7 +227,7 @@ class Simulation:
         return rng.choice((text.title(), text.upper(), f"  {text}", text.replace(" ", "  ")))
 
     def _rng(self, purpose: str) -> random.Random:
-        return random.Random(f"{self.traffic.seed} {purpose}")  # noqa: S311 - reproducible
+        return _seeded(self.traffic.seed, purpose)
 
 
 class Backlog:
@@ -234,7 +250,7 @@ class Backlog:
             yield heapq.heappop(self._waiting)
 
 
-def stream(simulation: Simulation, ranker: Ranker) -> Iterator[Arrival]:
+def stream(simulation: Simulation, front_end: FrontEnd) -> Iterator[Arrival]:
     """Yield every message of a self-contained run, in order of arrival.
 
     Sessions overlap, so a message is released when no session that is still to come can overtake it.
@@ -243,8 +259,7 @@ def stream(simulation: Simulation, ranker: Ranker) -> Iterator[Arrival]:
     rng = random.Random(f"rankings {traffic.seed}")  # noqa: S311 - reproducible
     for visit in simulation.visits():
         yield from backlog.due(visit.time - LONGEST_SESSION)
-        ranking = ranker.rank(visit.query, traffic.results, rng)
-        answer = VisitResults(f"{traffic.name}-q{visit.number}", ranking, visit.time)
+        answer = front_end.show(visit, f"{traffic.name}-q{visit.number}", traffic.results, rng)
         backlog.add(simulation.messages(visit, answer, logged=False))
     yield from backlog.due()
 
@@ -260,7 +275,12 @@ def _query(visit: Visit, answer: VisitResults) -> SearchQuery:
         object_id_field="product_id",
         query_response_id=answer.query_id,
         query_response_object_ids=answer.product_ids,
+        ranking=answer.ranking,
     )
+
+
+def _seeded(seed: int, purpose: str) -> random.Random:
+    return random.Random(f"{seed} {purpose}")  # noqa: S311 - reproducible
 
 
 def _event(

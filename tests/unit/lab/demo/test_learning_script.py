@@ -1,6 +1,7 @@
 """The learning demo's pieces: what is measured, how sure a difference is, and what of it is claimed."""
 
 import io
+from typing import Literal
 
 import pytest
 from rich.console import Console
@@ -10,6 +11,7 @@ from schemas.judgements import Negative
 from services.lab.demo import learning_script, ranked
 from services.lab.demo.console import DemoConsole
 from services.lab.demo.learning_script import ASKED, CANDIDATE, NOVEL, LearningScript, _interval
+from services.lab.demo.negatives_scene import NegativesScene
 from services.lab.demo.ranked import RankedAnswers, ask_all
 from services.lab.simulation import shop
 from services.trainer.evaluation.domain.statistics import PairedDifference
@@ -30,7 +32,8 @@ def stocked(*, broken: str = "") -> ShopInMemory:
 
 def script(client: ShopInMemory | None = None) -> tuple[LearningScript, DemoConsole]:
     console = DemoConsole(Console(file=io.StringIO(), width=120, no_color=True))
-    return LearningScript(client or stocked(), console, SALE), console  # type: ignore[arg-type]  it answers as one
+    shop = client or stocked()
+    return LearningScript(shop, console, SALE, sessions=100, trial_sessions=400), console  # type: ignore[arg-type]  it answers as one
 
 
 def text(console: DemoConsole) -> str:
@@ -95,29 +98,47 @@ async def test_a_search_that_did_not_get_better_fails_the_demo() -> None:
     assert console.failures[0].startswith("search is better for what shoppers asked: +0.000")
 
 
-async def test_a_refused_model_is_not_rolled_out(monkeypatch) -> None:
-    played, console = script()
-    model = Model(
+def model(verdict: Literal["admitted", "refused", "undecided"]) -> Model:
+    return Model(
         model_id="m-1",
         fingerprint="0" * 16,
         location="/m",
         dimensions=8,
-        verdict="refused",
+        verdict=verdict,
         created_at=NOW,
     )
 
-    async def nothing() -> None:
-        return None
 
-    async def refused() -> Model:
-        return model
+@pytest.mark.parametrize(
+    ("verdict", "preferred", "played_scenes"),
+    [
+        ("refused", False, []),
+        ("undecided", False, ["build", "trial"]),
+        ("undecided", True, ["build", "trial", "search_after", "roll_back"]),
+        ("admitted", False, ["build", "_switch", "search_after", "roll_back"]),
+    ],
+)
+async def test_what_follows_depends_on_the_verdict_and_on_shoppers(
+    monkeypatch, verdict, preferred, played_scenes
+) -> None:
+    played, console = script()
+    scenes: list[str] = []
 
-    for scene in ("search_before", "shoppers", "negatives"):
-        monkeypatch.setattr(played, scene, nothing)
-    monkeypatch.setattr(played, "training", refused)
+    def scene(name: str, answer: object = None):
+        async def play(*_: object) -> object:
+            scenes.append(name)
+            return answer
+
+        monkeypatch.setattr(played, name, play)
+
+    for name in ("search_before", "shoppers", "negatives", "build", "_switch", "search_after", "roll_back"):
+        scene(name)
+    scene("training", model(verdict))
+    scene("trial", preferred)
     await played._scenes()
-    assert console.failures == ["a better model was made and rolled out"]
-    assert "a candidate that was refused is not rolled out" in text(console)
+    assert scenes[4:] == played_scenes
+    assert console.failures == [], "a shop where nothing helps ends honestly"
+    assert ("search is as it was" in text(console)) is ("search_after" not in played_scenes)
 
 
 @pytest.mark.parametrize(("status", "holds"), [("done", True), ("refused", False)])
@@ -161,15 +182,29 @@ def negative(query: str, product_id: str, rank: int) -> Negative:
 
 def test_the_negatives_of_the_query_that_has_most_are_shown_in_their_order() -> None:
     played, console = script()
+    scene = NegativesScene(played.client, console, SALE)
     names = [product.id for product in SALE.products[:4]]
-    played._show_negatives(
-        [negative("few", names[0], 1), negative("many", names[1], 9), negative("many", names[2], 2)]
-    )
+    scene.show([negative("few", names[0], 1), negative("many", names[1], 9), negative("many", names[2], 2)])
     shown = text(console)
     assert "not for “many”" in shown
     assert shown.index(SALE.products[2].title[:30]) < shown.index(SALE.products[1].title[:30])
-    played._show_negatives([])
-    assert text(console) == shown
+    assert console.failures == []
+    scene.show([])
+    assert console.failures == ["0 negatives"]
+
+
+def test_how_many_negatives_are_right_is_said_of_those_that_people_graded() -> None:
+    played, console = script()
+    query = SALE.queries[0]
+    graded = SALE.grades[query.id]
+    exact = next(product for product, grade in graded.items() if grade == 3)
+    wrong = next(product for product, grade in graded.items() if grade < 3)
+    nobody = next(product.id for product in SALE.products if product.id not in graded)
+    rows = [
+        negative(query.text.lower(), product, rank) for rank, product in enumerate((exact, wrong, nobody), 1)
+    ]
+    NegativesScene(played.client, console, SALE).show(rows)
+    assert "People graded 2 of them, and found 50% exactly right" in " ".join(text(console).split())
 
 
 def test_an_interval_reads_as_a_difference_with_its_bounds() -> None:
