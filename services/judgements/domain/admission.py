@@ -14,11 +14,12 @@ from schemas.base import MILLISECOND, milliseconds
 from schemas.search import SearchEvent, SearchQuery
 from services.judgements.domain.rules import JoinRules
 from shared.catalogue.query_text import normalise
+from shared.generations.teams import telling
 
 HOUR = timedelta(hours=1) // MILLISECOND
 AHEAD = timedelta(minutes=5) // MILLISECOND
 NOBODY = "-"
-"""The team of what the answer did not show."""
+"""The team of what the answer did not show, and of what either ranking would have shown there."""
 
 
 class TrialMark(NamedTuple):
@@ -30,7 +31,9 @@ class TrialMark(NamedTuple):
     asked: int
     """When the broker appended the answer: the clock that all its actions share."""
     teams: str
-    """Of the products as they are remembered, in order."""
+    """Of the products as they are remembered, in order; `-` where a coin decided whose a product is."""
+    places: tuple[int, int]
+    """What the live generation's team drafted, and the candidate's."""
     parts: tuple[tuple[str, int, float], ...]
 
 
@@ -141,7 +144,8 @@ def trial_mark(query: SearchQuery, written: datetime, rules: JoinRules) -> Trial
     answer = query.ranking.trial if query.ranking else None
     if answer is None:
         return None
-    first = dict(reversed([*zip(query.query_response_object_ids, answer.teams, strict=False)]))
+    drafted = telling(answer.teams, answer.ranks) if len(answer.teams) == len(answer.ranks) else answer.teams
+    first = dict(reversed([*zip(query.query_response_object_ids, drafted, strict=False)]))
     shown = dict.fromkeys(query.query_response_object_ids[: rules.depth])
     return TrialMark(
         trial=answer.trial,
@@ -149,6 +153,7 @@ def trial_mark(query: SearchQuery, written: datetime, rules: JoinRules) -> Trial
         session=rules.shopper(query.session_id, query.client_id),
         asked=milliseconds(written),
         teams="".join(first.get(product, NOBODY) for product in shown) if answer.teams else "",
+        places=(answer.teams.count("A"), answer.teams.count("B")),
         parts=tuple((part.generation, part.hits, part.took_ms) for part in answer.parts),
     )
 

@@ -85,7 +85,7 @@ def _trial(joined: Joined, mark: TrialMark) -> dict[str, object]:
         "asked_at": EPOCH + mark.asked * MILLISECOND,
         "acted_at": EPOCH + (joined.acted or mark.asked) * MILLISECOND,
         "teams": "".join(team_of.get(product, NOBODY) for product, _ in joined.items) if mark.teams else "",
-        "places": (mark.teams.count("A"), mark.teams.count("B")),
+        "places": mark.places,
         "parts": [{"generation": name, "hits": hits, "took_ms": took} for name, hits, took in mark.parts],
     }
 

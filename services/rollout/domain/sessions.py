@@ -91,7 +91,7 @@ class SessionFold:
         }
         actions = [
             ProductAction(query_id, product_id, action, act.team)
-            for (query_id, product_id, action), act in session.acts.items()
+            for (query_id, product_id, action), act in sorted(session.acts.items())
             if act.acted_at <= end and query_id in answers
         ]
         said = credit(actions, self._weights)

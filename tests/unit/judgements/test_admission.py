@@ -121,9 +121,9 @@ def test_the_shopper_is_a_keyed_hash():
     assert rules.shopper(None, None) == ""
 
 
-def tried(shown, teams, *, arm="interleaved", **fields):
+def tried(shown, teams, *, arm="interleaved", ranks=(), **fields):
     parts = ({"generation": "g1", "hits": 10, "took_ms": 8.5}, {"generation": "g2", "hits": 3})
-    trial = {"trial": "t", "arm": arm, "teams": teams, "parts": parts}
+    trial = {"trial": "t", "arm": arm, "teams": teams, "ranks": ranks, "parts": parts}
     ranking = {"generation": "g1", "fingerprint": "0" * 16, "mode": "hybrid", "trial": trial}
     asked = SearchQuery(
         query_id="q1",
@@ -145,9 +145,15 @@ def test_an_answer_of_a_trial_is_remembered_with_its_teams_and_the_brokers_time(
         session=RULES.shopper("s1"),
         asked=milliseconds(NOON + timedelta(seconds=1)),
         teams="ABA",
+        places=(2, 1),
         parts=(("g1", 10, 8.5), ("g2", 3, 0.0)),
     )
     assert shown.shopper == RULES.shopper("c1")
+
+
+def test_what_both_rankings_would_have_shown_is_nobodys_and_has_its_place():
+    mark = tried(("a", "b", "c"), "BAB", ranks=((1, 1), (2, 3), (4, 2)), client_id="c1").trial
+    assert (mark.teams, mark.places) == ("-AB", (1, 2))
 
 
 def test_without_a_session_the_client_is_one():

@@ -61,7 +61,7 @@ def test_what_is_written_is_an_outcome():
     assert outcome.event_time.timestamp() * 1000 == joined.moment
 
 
-MARK = TrialMark("t", "interleaved", "5" * 16, NOON + 40, "ABA", (("g1", 10, 8.5), ("g2", 3, 9.0)))
+MARK = TrialMark("t", "interleaved", "5" * 16, NOON + 40, "ABA", (2, 1), (("g1", 10, 8.5), ("g2", 3, 9.0)))
 TRIED = SHOWN._replace(trial=MARK)
 WRITTEN = NOON + 60_000
 
@@ -89,7 +89,7 @@ def test_what_the_answer_did_not_show_is_nobodys():
 
 
 def test_what_was_not_drafted_has_no_teams():
-    rest = SHOWN._replace(trial=MARK._replace(arm="rest", teams="", parts=()))
+    rest = SHOWN._replace(trial=MARK._replace(arm="rest", teams="", places=(0, 0), parts=()))
     for joined in (impressions(rest, RULES), join(rest, action(), RULES)):
         mark = outcome_of(joined).trial
         assert (mark.arm, mark.teams, mark.places) == ("rest", "", (0, 0))
