@@ -1,4 +1,4 @@
-"""`headrace verify index | judgements`."""
+"""`headrace verify index | judgements | trials`."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -50,7 +50,16 @@ def judgements(wait: Wait = 30.0, json_: Json = False) -> None:
     _run("judgements", Settings, verify_judgements, wait=wait, json_=json_)
 
 
-WORKERS = {"index": ("embedder", "shards"), "judgements": ("judgements",)}
+@app.command()
+def trials(wait: Wait = 30.0, json_: Json = False) -> None:
+    """Compare every session of every trial, and each end, with a recount of all queries and events."""
+    from services.judgements.settings import Settings  # noqa: PLC0415  lazy: see main
+    from services.lab.verification.trials import verify_trials  # noqa: PLC0415  lazy: see main
+
+    _run("trials", Settings, verify_trials, wait=wait, json_=json_)
+
+
+WORKERS = {"index": ("embedder", "shards"), "judgements": ("judgements",), "trials": ("judgements",)}
 
 
 def _run(

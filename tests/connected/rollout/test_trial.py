@@ -1,14 +1,17 @@
 """A trial from its request to a promotion, by shoppers of a real search, while everything else goes wrong."""
 
 import asyncio
+import json
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
+from typer.testing import CliRunner
 
 from headrace.client import SearchClient
 from headrace.errors import SearchRefusedError, SearchUnavailableError
@@ -18,16 +21,16 @@ from schemas.judgements import Outcome
 from schemas.search import SearchEvent, SearchQuery
 from schemas.search_api import SearchResponse
 from schemas.trials import TrialSession
-from services.judgements.domain.join import encode_outcome
-from services.judgements.domain.recount import outcomes
-from services.judgements.domain.rules import JoinRules
+from services.cli.rollout import app
 from services.judgements.join import LOGS
+from services.judgements.settings import Settings as JudgementSettings
 from services.lab.simulation import shop as simulated
 from services.lab.verification.judgements import Shopping
-from services.rollout.domain.sessions import SessionFold
+from services.lab.verification.trials import verify_trials
 from services.rollout.domain.trials.decision import decide
 from shared.generations.rollout_log import RolloutLog, read_rollouts
 from shared.generations.trial import Trial, arm_of
+from shared.infrastructure.running import discover
 from shared.infrastructure.stack import Stack
 from shared.kafka.topic_reader import TopicReader
 from shared.ports import outgoing
@@ -46,9 +49,11 @@ SETTINGS = {
     "HEADRACE_SEARCH__TRIAL_BUDGET": "PT20S",
     "HEADRACE_SEARCH__TIMEOUT": "PT20S",
     "HEADRACE_ROLLOUT__TRIALS__MARGIN": "PT1S",
+    "HEADRACE_ROLLOUT__TRIALS__WINDOW": "PT4S",
 }
 TERMS = TrialTerms(share=0.6, sessions=120, window_seconds=4, promote="at once")
 SEED = 5
+LOOK = timedelta(seconds=5)
 
 
 def say(stack: Stack, *messages: Message) -> None:
@@ -68,6 +73,15 @@ def answer(stack: Stack, request_id: str, *statuses: str) -> Rollout:
 
     until(answered, why=lambda: str(stack.not_ready()))
     return log_of(stack).answers[request_id]
+
+
+def command(stack: Stack, *arguments: str) -> dict[str, Any]:
+    """Run `headrace rollout`, and return what it prints as JSON."""
+    environment = {"HEADRACE_DATA_DIR": str(stack.settings.data_dir), **SETTINGS}
+    result = CliRunner().invoke(app, [*arguments, "--json"], env=environment)
+    printed = [line for line in result.stdout.splitlines() if line.startswith("{")]
+    assert printed, result
+    return dict(json.loads(printed[0]))
 
 
 def request(action: str, **other: object) -> Rollout:
@@ -152,14 +166,6 @@ async def incarnations_of(stack: Stack) -> set[int]:
         return {Outcome.decode(written.value or b"").incarnation async for written in reader.news()}
 
 
-def recounted(shopping: Shopping, trial: Trial) -> dict[str, TrialSession]:
-    """Return every session by what lies in the topics of queries and events, without any of the machinery."""
-    fold = SessionFold(trial, trial.terms.objective)
-    for joined in outcomes(shopping.queries, shopping.events, rules=JoinRules(), left_out=Counter()):
-        fold.take(Outcome.decode(encode_outcome(joined, incarnation=0, origin=0, sequence=0)))
-    return {session.session: session for session in fold.ended(datetime.now(UTC) + timedelta(days=1))}
-
-
 def replay(stack: Stack, shopping: Shopping) -> None:
     """Write what was asked and done once more, as a producer does that lost its acknowledgements."""
     again = [message.message for message in [*shopping.queries, *shopping.events]]
@@ -170,11 +176,11 @@ def test_shoppers_decide_whatever_is_killed_emptied_or_written_twice(stack: Stac
     refused = request("promote", request_id="too-early")
     say(stack, refused)
     assert "lets shoppers decide" in answer(stack, "too-early", "done", "refused").reason
-    say(stack, request("trial", trial=TERMS))
-    begun = answer(stack, "trial-g2", "running", "refused")
-    assert begun.status == "running", begun.reason
+    begun = command(stack, "trial", "g2", "--share", "60%", "--sessions", "120", "--promote-at-once")
+    assert (begun["status"], begun["trial"]["share"]) == ("running", TERMS.share), begun["reason"]
     trial = log_of(stack).generations.trial
     assert trial is not None
+    assert trial.terms.model_copy(update={"error": TERMS.error, "objective": {}}) == TERMS
     shoppers = Shoppers(stack)
     until(lambda: stack.not_ready() == {})
     for name in KILLED:
@@ -184,40 +190,44 @@ def test_shoppers_decide_whatever_is_killed_emptied_or_written_twice(stack: Stac
         stack.start_worker(name)
         until_ready(stack, name)
     shoppers.come(20)
+    standing = command(stack, "status")["trial"]
+    assert (standing["candidate"], standing["end"]) == ("g2", None)
+    assert 0 < standing["interleaved"] < 120
     with Redis.from_url(stack.redis.address) as client:
         client.flushall()
-    assert log_of(stack).answers["trial-g2"].status == "running", "it is decided by what comes after, too"
+    assert log_of(stack).answers[trial.name].status == "running", "it is decided by what comes after, too"
     replay(stack, asyncio.run(read(stack, *LOGS)))
     until(lambda: stack.supervise_once() is None and stack.not_ready() == {})
     for _ in range(8):
-        if log_of(stack).answers["trial-g2"].status == "done":
+        if log_of(stack).answers[trial.name].status == "done":
             break
         shoppers.come(20)
-    ended = answer(stack, "trial-g2", "done")
+    ended = answer(stack, trial.name, "done")
     assert ended.end == "better", ended.reason
     until(lambda: log_of(stack).generations.live == "g2")
     assert_function_of_the_topics(stack, trial, ended)
 
 
 def assert_function_of_the_topics(stack: Stack, trial: Trial, ended: Rollout) -> None:
+    """Fail unless every score and the end are what the topics of queries and events give."""
+    settings = discover(JudgementSettings.load(data_dir=stack.settings.data_dir))
+    verdict = asyncio.run(verify_trials(settings, LOOK))
+    assert verdict.equal, verdict.differences[:10]
+    assert verdict.figures["sessions"] >= (TERMS.sessions or 0)
     published, shopping = asyncio.run(sessions_of(stack)), asyncio.run(read(stack, *LOGS))
-    recount = recounted(shopping, trial)
-    by_name: dict[str, TrialSession] = {}
+    scores: dict[str, TrialSession] = {}
     for session in published:
-        assert by_name.setdefault(session.session, session) == session, "two scores of one session"
-    assert {name: recount.get(name) for name in by_name} == by_name
-    latest = max(session.began_at for session in published)
-    assert {name for name, session in recount.items() if session.began_at < latest} <= by_name.keys()
-    assert len(asyncio.run(incarnations_of(stack))) > 1, "all of it was joined again"
-    arms = Counter(session.arm for session in by_name.values())
-    print(f"{dict(arms)} in {len(published)} messages: {ended.reason}")  # noqa: T201 - as the kills say theirs
+        assert scores.setdefault(session.session, session) == session, "two scores of one session"
     state = decide(published, trial.terms)
     assert state.end == ended.end
     assert state.reason in ended.reason
+    assert len(asyncio.run(incarnations_of(stack))) > 1, "all of it was joined again"
     for query in queries_of(shopping):
         marked = query.ranking.trial if query.ranking else None
         if marked is not None:
             assert marked.arm == arm_of(trial, session_id=query.session_id, client_id=query.client_id)
+    arms = Counter(session.arm for session in scores.values())
+    print(f"{dict(arms)} in {len(published)} messages: {ended.reason}")  # noqa: T201 - as the kills say theirs
 
 
 def queries_of(shopping: Shopping) -> Sequence[SearchQuery]:

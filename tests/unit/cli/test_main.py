@@ -27,7 +27,7 @@ GROUPS = {
     "rollout": {"status", "backfill", "trial", "stop", "promote", "rollback", "retire"},
     "schemas": {"export", "validate"},
     "topics": {"list", "diff", "apply"},
-    "verify": {"index", "judgements"},
+    "verify": {"index", "judgements", "trials"},
 }
 """The commands that have commands of their own; the others are one each."""
 
