@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from services.search.domain.draft import COINS, OTHER, coins_of, draft
+from shared.generations.teams import telling
 from tests.unit.schemas.strategies import ids, short
 
 rankings = st.lists(st.sampled_from("abcdefghij"), unique=True)
@@ -70,6 +71,33 @@ def test_of_equal_rankings_every_place_is_as_often_of_either_team(ranking, data)
     for place in range(k):
         assert {picks[place].product_id for picks in every} == {ranking[place]}
         assert sum(picks[place].team == "A" for picks in every) * 2 == len(every)
+
+
+@given(
+    live=st.permutations("abcdefgh"),
+    candidate=st.permutations("cdefghij"),
+    k=st.integers(1, 8),
+)
+def test_what_tells_two_rankings_apart_stands_at_every_place_as_often_for_either_team(live, candidate, k):
+    drafts = []
+    for throw in range(2 ** (k // 2 + 1)):
+        picks = draft(live[:k], candidate[:k], k, coins=throw)
+        ranks = [[_rank(pick.product_id, ranking[:k]) for ranking in (live, candidate)] for pick in picks]
+        drafts.append(telling("".join(pick.team for pick in picks), ranks))
+    for place in range(k):
+        teams = [drafted[place] for drafted in drafts]
+        assert teams.count("A") == teams.count("B")
+
+
+@given(ranking=rankings, k=sizes, coins=coins)
+def test_equal_rankings_tell_nothing(ranking, k, coins):
+    picks = draft(ranking, ranking, k, coins=coins)
+    ranks = [(_rank(pick.product_id, ranking),) * 2 for pick in picks]
+    assert set(telling("".join(pick.team for pick in picks), ranks)) <= {"-"}
+
+
+def _rank(product, ranking):
+    return ranking.index(product) + 1 if product in ranking else 0
 
 
 @given(trial=ids, query_id=short)
