@@ -1,11 +1,15 @@
-"""Retrieval metrics of ranked lists against grades, by ir-measures."""
+"""Retrieval metrics of ranked lists against grades, by ir-measures.
+
+Where grades exist only for what some ranking has shown, `values` is unfair to any other ranking, since it
+takes what is not graded as wrong: `fair_values` leaves that out instead.
+"""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import ir_measures
-from ir_measures import AP, RR, Judged, R, nDCG
+from ir_measures import AP, RR, Bpref, Judged, Measure, R, nDCG
 
 GAINS = {1: 1, 2: 10, 3: 100}
 """Gains .01, .1, 1 of complement, substitute, exact (Reddy et al. 2022), times 100: ir-measures wants whole
@@ -13,6 +17,9 @@ numbers, and nDCG does not depend on the unit."""
 RELEVANT = 2
 """Grade from which on recall, precision and reciprocal rank count a product: substitute or better."""
 DEPTH = 50
+FIRST_PAGE = 10
+DISCOUNTS = tuple(1 / math.log2(place + 2) for place in range(FIRST_PAGE))
+"""What each place of a first page counts for in nDCG."""
 Z95 = 1.96
 
 Grades = Mapping[str, Mapping[str, int]]
@@ -31,6 +38,13 @@ MEASURES = {
     "AP@50": AP(rel=RELEVANT) @ 50,
     "judged@10": Judged @ 10,
 }
+CONDENSED, BPREF = "condensed nDCG@10", "bpref"
+"""nDCG@10 of the list without what is not graded (Sakai, "Alternatives to bpref", SIGIR 2007); and how
+seldom a graded product that is not relevant comes before one that is (Buckley and Voorhees, "Retrieval
+evaluation with incomplete information", SIGIR 2004)."""
+FAIR = {CONDENSED: MEASURES["nDCG@10"], BPREF: Bpref(rel=RELEVANT)}
+KINDS: Mapping[str, Callable[[int], int]] = {CONDENSED: int, BPREF: lambda grade: int(grade >= RELEVANT)}
+"""Which grades a fair measure tells apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +66,45 @@ def values(grades: Grades, ranked: Rankings, names: Sequence[str] = tuple(MEASUR
 
     A query without an answer counts as zero; what is not graded counts as irrelevant.
     """
-    measures = [MEASURES[name] for name in names]
-    called = {str(MEASURES[name]): name for name in names}
+    return _values(grades, ranked, {name: MEASURES[name] for name in names})
+
+
+def fair_values(grades: Grades, ranked: Rankings, names: Sequence[str] = tuple(FAIR)) -> Values:
+    """Return each fair measure of each query that it tells something of.
+
+    What is not graded counts neither for nor against, so a query whose products are all graded alike says
+    nothing: every order of them is as good. A graded product that is not in the ranking counts for nothing.
+    """
+    by_measure: Values = {}
+    for name in names:
+        telling = {
+            query: row for query, row in grades.items() if len(set(map(KINDS[name], row.values()))) > 1
+        }
+        by_measure |= _values(telling, condensed(telling, ranked), {name: FAIR[name]})
+    return by_measure
+
+
+def condensed(grades: Grades, ranked: Rankings) -> dict[str, list[str]]:
+    """Return the rankings without what is not graded."""
+    return {
+        query: [product for product in row if product in grades[query]]
+        for query, row in ranked.items()
+        if query in grades
+    }
+
+
+def shown_share(page: Sequence[str], shown: Collection[str]) -> float:
+    """Return the share of a first page that has ever been shown, each place counted by its discount.
+
+    A page with nothing on it has nothing that was never shown: 1.
+    """
+    places = list(zip(DISCOUNTS, page, strict=False))
+    whole = math.fsum(discount for discount, _ in places)
+    return math.fsum(discount for discount, product in places if product in shown) / whole if whole else 1.0
+
+
+def _values(grades: Grades, ranked: Rankings, measures: Mapping[str, Measure]) -> Values:
+    called = {str(measure): name for name, measure in measures.items()}
     wanted = [
         ir_measures.Qrel(query, item, grade) for query, row in grades.items() for item, grade in row.items()
     ]
@@ -63,8 +114,8 @@ def values(grades: Grades, ranked: Rankings, names: Sequence[str] = tuple(MEASUR
         for query, row in ranked.items()
         for place, product in enumerate(row)
     ]
-    by_measure: Values = {name: dict.fromkeys(grades, 0.0) for name in names}
-    for result in ir_measures.iter_calc(measures, wanted, run) if run else ():
+    by_measure: Values = {name: dict.fromkeys(grades, 0.0) for name in measures}
+    for result in ir_measures.iter_calc(list(measures.values()), wanted, run) if run else ():
         by_measure[called[str(result.measure)]][result.query_id] = result.value
     return by_measure
 

@@ -97,7 +97,7 @@ def dataset_of(sources: DatasetSources, inputs: DatasetInputs, *, name: str = ""
     if leaking := leaks(contents.leakage):
         raise FatalError("the data set is not clean, which is a mistake in Headrace: " + "; ".join(leaking))
     manifest = _manifest(contents, sources, inputs, name=name or inputs.name)
-    return Dataset(manifest, contents.pairs, contents.negatives, contents.products)
+    return Dataset(manifest, contents.pairs, contents.negatives, contents.products, contents.shown)
 
 
 def directory_of(settings: Settings, name: str) -> Path:

@@ -16,6 +16,7 @@ from services.trainer.dataset.domain.dataset import (
     DatasetManifest,
     HardNegative,
     ProductText,
+    ShownProducts,
     TrainingPair,
 )
 from shared.directories import whole
@@ -25,6 +26,7 @@ MANIFEST = "manifest.json"
 PAIRS = "pairs.jsonl"
 NEGATIVES = "negatives.jsonl"
 PRODUCTS = "products.jsonl"
+SHOWN = "shown.jsonl"
 
 Line = TypeVar("Line", bound=Value)
 
@@ -35,6 +37,7 @@ def write(dataset: Dataset, directory: Path) -> DatasetManifest:
         PAIRS: _lines(dataset.pairs),
         NEGATIVES: _lines(dataset.negatives),
         PRODUCTS: _lines(dataset.products),
+        SHOWN: _lines(dataset.shown),
     }
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     manifest = dataset.manifest.model_copy(update={"files": digests})
@@ -46,7 +49,7 @@ def write(dataset: Dataset, directory: Path) -> DatasetManifest:
 
 
 def read(directory: Path) -> Dataset:
-    """Return the data set in `directory`.
+    """Return the data set in `directory`; one of before has nothing in `shown`.
 
     Raises `ConfigurationError` when there is none, `PoisonError` when a file is not what was written.
     """
@@ -56,6 +59,7 @@ def read(directory: Path) -> Dataset:
         pairs=_read(TrainingPair, directory / PAIRS, manifest),
         negatives=_read(HardNegative, directory / NEGATIVES, manifest),
         products=_read(ProductText, directory / PRODUCTS, manifest),
+        shown=_read(ShownProducts, directory / SHOWN, manifest) if SHOWN in manifest.files else (),
     )
 
 

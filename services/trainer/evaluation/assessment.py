@@ -5,6 +5,7 @@ from pathlib import Path
 
 from schemas.base import Value
 from services.trainer.dataset.domain.dataset import Dataset
+from services.trainer.dataset.domain.leakage import leaks
 from services.trainer.evaluation.domain.verdict import AdmissionTerms, CandidateVerdict, decide
 from services.trainer.evaluation.evaluate import FIT_LEAST, Evaluated, evaluate
 from services.trainer.evaluation.reranker import UNFITTED, RerankerEvaluation
@@ -46,7 +47,9 @@ class CandidateEvaluator:
             )
         else:
             evaluated = self._evaluate_reranker(dataset, candidate, recipe)
-        return CandidateAssessment(evaluated=evaluated, verdict=decide(evaluated.compared, self.terms))
+        faults = [f"leaks: {leak}" for leak in leaks(dataset.manifest.certificate)]
+        verdict = decide(evaluated.compared, self.terms, faults=[*evaluated.faults, *faults])
+        return CandidateAssessment(evaluated=evaluated, verdict=verdict)
 
     def _evaluate_reranker(self, dataset: Dataset, candidate: Path, recipe: Recipe) -> Evaluated:
         corpus = {product.product_id: product.text for product in dataset.products}
@@ -66,6 +69,11 @@ class CandidateEvaluator:
             candidate=describe(candidate, self.model).fingerprint,
             dimensions=encoder.dimensions,
             products=len(corpus),
-            compared=tuple(evaluation.compared(evaluation_set, weight=weight) for evaluation_set in sets),
+            compared=tuple(
+                comparison
+                for evaluation_set in sets
+                for comparison in evaluation.compared(evaluation_set, weight=weight)
+            ),
             dense_weight=weight,
+            faults=evaluation.faults,
         )

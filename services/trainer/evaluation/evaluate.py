@@ -11,9 +11,10 @@ from typing import TypeVar
 from schemas.base import Fingerprint, Score, Value
 from services.trainer.dataset.domain.dataset import Dataset
 from services.trainer.evaluation.codes import WHOLE, Code, codes
+from services.trainer.evaluation.comparison import AnswerComparison, shares
 from services.trainer.evaluation.domain.fitting import threshold
 from services.trainer.evaluation.domain.statistics import paired
-from services.trainer.evaluation.domain.verdict import MEASURE, MetricComparison
+from services.trainer.evaluation.domain.verdict import GENERAL, MEASURE, MetricComparison
 from services.trainer.evaluation.hybrid import Words, fitted_weight
 from services.trainer.evaluation.sets import (
     EmbeddedCorpus,
@@ -25,19 +26,17 @@ from services.trainer.evaluation.sets import (
 from services.trainer.progress import Progress
 from shared.encoder.loading import load_encoder
 from shared.encoder.sentence import SentenceEncoder
+from shared.errors import FatalError
 from shared.retrieval import quality
 from shared.settings import ModelSettings
 
-GENERAL = Path(__file__).parent / "general.json"
+QUESTIONS = Path(__file__).parent / "general.json"
+SHOWN = "shown@10"
 TIMED = 25
 """Queries whose time is taken, one by one."""
-SLICE_LEAST = 5
-"""Queries without which a slice is not shown."""
 FIT_LEAST = 20
 """Queries without which neither threshold nor weight is fitted: search keeps its own."""
 LENGTHS = (1.0, 1 / 2, 1 / 3, 1 / 6)
-CONDENSED, JUDGED_ONLY = "condensed nDCG@10", "judged-only nDCG@10"
-"""Of the list without what nobody judged (Sakai, SIGIR 2007), and of the judged products alone."""
 
 Item = TypeVar("Item")
 
@@ -69,12 +68,23 @@ class Evaluated(Value):
     """One query to its vector, the middle one of some."""
     threshold: Score | None = None
     dense_weight: Score | None = None
+    faults: tuple[str, ...] = ()
+    """What is wrong with the candidate itself, whatever its figures are."""
 
     def metrics(self) -> dict[str, float]:
-        """Return the candidate's figures by name, as `models.v1` has them, and their differences to live."""
+        """Return the candidate's figures by name, as `models.v1` has them, and their differences to live.
+
+        `shown@10` of a set is the share of the candidate's first pages that shoppers have ever been shown.
+        """
         figures: dict[str, float] = {}
         for comparison in self.compared:
             name = comparison.name
+            if not comparison.part:
+                live, candidate = comparison.shown
+                shown = f"{SHOWN} {comparison.evaluation_set}"
+                figures |= (
+                    {shown: candidate, f"{shown} - live": candidate - live} if shown not in figures else {}
+                )
             if name not in figures:  # the whole vectors come first
                 figures |= {name: comparison.candidate, f"{name} - live": comparison.difference}
             elif not comparison.part:
@@ -98,45 +108,27 @@ class ModelComparison:
     def compared(self) -> Iterator[MetricComparison]:
         """Yield every measure of every set, its slices, and every size and precision."""
         for evaluation_set in self.sets:
-            yield from self._by_measure(evaluation_set)
-            yield from self._by_slice(evaluation_set)
+            live, candidate = (corpus.answers(evaluation_set) for corpus in (self.live, self.candidate))
+            whole = WHOLE.name(self.dimensions)
+            yield from AnswerComparison(evaluation_set, live, candidate, code=whole).figures()
             for code in codes(LENGTHS):
                 if code != WHOLE:
                     yield self.compare(evaluation_set, code)
 
     def compare(self, evaluation_set: EvaluationSet, code: Code) -> MetricComparison:
-        """Return the comparison of both models' vectors in one code, by the measure that decides."""
-        live = _values(self.live, evaluation_set, code)
-        candidate = _values(self.candidate, evaluation_set, code)
-        return MetricComparison.of(
-            evaluation_set.name, MEASURE, code.name(self.dimensions), difference=paired(live, candidate)
-        )
-
-    def _by_measure(self, evaluation_set: EvaluationSet) -> Iterator[MetricComparison]:
+        """Return the comparison of both models' vectors in one code; what nobody graded counts as wrong."""
+        nearest = [corpus.nearest(evaluation_set, code) for corpus in (self.live, self.candidate)]
         live, candidate = (
-            quality.values(evaluation_set.grades, corpus.ranked(evaluation_set, WHOLE))
-            for corpus in (self.live, self.candidate)
+            quality.values(evaluation_set.grades, evaluation_set.judged_part(rows), [MEASURE])[MEASURE]
+            for rows in nearest
         )
-        differences = {name: paired(live[name], candidate[name]) for name in quality.MEASURES}
-        for name, depth in ((CONDENSED, quality.DEPTH), (JUDGED_ONLY, len(self.live.ids))):
-            differences[name] = paired(
-                _condensed(self.live, evaluation_set, depth=depth),
-                _condensed(self.candidate, evaluation_set, depth=depth),
-            )
-        whole = WHOLE.name(self.dimensions)
-        for name, difference in differences.items():
-            yield MetricComparison.of(evaluation_set.name, name, whole, difference=difference)
-
-    def _by_slice(self, evaluation_set: EvaluationSet) -> Iterator[MetricComparison]:
-        live = _values(self.live, evaluation_set, WHOLE)
-        candidate = _values(self.candidate, evaluation_set, WHOLE)
-        whole = WHOLE.name(self.dimensions)
-        for part, queries in sorted(evaluation_set.slices.items()):
-            if len(queries) >= SLICE_LEAST:
-                difference = paired(_only(live, queries), _only(candidate, queries))
-                yield MetricComparison.of(
-                    evaluation_set.name, MEASURE, whole, difference=difference, part=part
-                )
+        return MetricComparison.of(
+            evaluation_set.name,
+            MEASURE,
+            code.name(self.dimensions),
+            difference=paired(live, candidate),
+            shown=shares(evaluation_set, *nearest),
+        )
 
     def costs(self) -> Iterator[Cost]:
         """Yield what each code of the candidate costs and how good it is, on the first set."""
@@ -167,12 +159,22 @@ def evaluate(
     sets, fit_set = list(evaluation_sets(dataset)), validation_set(dataset)
     queries = [query for evaluation_set in (*sets, fit_set) for query in evaluation_set.queries]
     encoders = [load_encoder(model.model_copy(update={"path": path})) for path in (live, candidate)]
-    embedded = []
-    for place, encoder in enumerate(encoders):
-        progress("evaluation", 0.4 * place, {})
-        embedded.append(embed(encoder, corpus, queries))
+    progress("evaluation", 0.0, {})
+    of_live = embed(encoders[0], corpus, queries)
+    progress("evaluation", 0.4, {})
+    try:
+        of_candidate = embed(encoders[1], corpus, queries)
+    except FatalError as error:
+        return Evaluated(
+            live=encoders[0].fingerprint,
+            candidate=encoders[1].fingerprint,
+            dimensions=encoders[1].dimensions,
+            products=len(corpus),
+            compared=(),
+            faults=(f"broken: {error}",),
+        )
     progress("evaluation", 0.8, {})
-    return _evaluated(encoders, ModelComparison(sets, *embedded), fit_set, corpus=corpus)
+    return _evaluated(encoders, ModelComparison(sets, of_live, of_candidate), fit_set, corpus=corpus)
 
 
 def evaluate_on(
@@ -209,39 +211,29 @@ def _evaluated(
         encode_ms=_encode_ms(encoders[1], list(embedded.queries)),
         threshold=threshold(_scored(embedded, fit_set)) if is_fitted else None,
         dense_weight=fitted_weight(embedded, fit_set, Words(corpus)) if is_fitted else None,
+        faults=_faults(comparison),
     )
+
+
+def _faults(comparison: ModelComparison) -> tuple[str, ...]:
+    if comparison.candidate.is_degenerate and not comparison.live.is_degenerate:
+        return ("broken: all products have nearly the same vector",)
+    return ()
 
 
 def general() -> tuple[EvaluationSet, dict[str, str]]:
     """Return everyday questions and the texts that answer them: what a fit must not forget."""
-    rows = json.loads(GENERAL.read_bytes())
+    rows = json.loads(QUESTIONS.read_bytes())
     corpus = {f"{number}": row["text"] for number, row in enumerate(rows)}
-    grades = {row["query"]: {f"{number}": 3} for number, row in enumerate(rows)}
-    return EvaluationSet("general", grades), corpus
+    wrong = dict.fromkeys(corpus, 0)
+    grades = {row["query"]: wrong | {f"{number}": 3} for number, row in enumerate(rows)}
+    return EvaluationSet(GENERAL, grades), corpus
 
 
 def _on_general_texts(encoders: Sequence[SentenceEncoder]) -> MetricComparison:
     evaluation_set, corpus = general()
     live, candidate = (embed(encoder, corpus, evaluation_set.queries) for encoder in encoders)
     return ModelComparison([evaluation_set], live, candidate).compare(evaluation_set, WHOLE)
-
-
-def _values(embedded: EmbeddedCorpus, evaluation_set: EvaluationSet, code: Code) -> Mapping[str, float]:
-    """Return the measure that decides, by query."""
-    return quality.values(evaluation_set.grades, embedded.ranked(evaluation_set, code), [MEASURE])[MEASURE]
-
-
-def _only(values: Mapping[str, float], queries: frozenset[str]) -> dict[str, float]:
-    return {query: values[query] for query in queries}
-
-
-def _condensed(embedded: EmbeddedCorpus, evaluation_set: EvaluationSet, *, depth: int) -> Mapping[str, float]:
-    """Return nDCG@10 of the first `depth` without what was not judged, by query."""
-    condensed = {
-        query: [product_id for product_id in row if product_id in evaluation_set.grades[query]]
-        for query, row in embedded.ranked(evaluation_set, WHOLE, depth=depth).items()
-    }
-    return quality.values(evaluation_set.grades, condensed, [MEASURE])[MEASURE]
 
 
 def _scored(embedded: EmbeddedCorpus, evaluation_set: EvaluationSet) -> list[tuple[float, bool]]:

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 import tantivy
 
 from services.trainer.evaluation.domain.fitting import dense_weight
-from services.trainer.evaluation.domain.verdict import MEASURE
 from services.trainer.evaluation.sets import EmbeddedCorpus, EvaluationSet
 from shared.retrieval import quality
 from shared.retrieval.fusion import weighted
@@ -39,16 +38,17 @@ class Words:
 
 def ranked(embedded: EmbeddedCorpus, query: str, words: Words, *, weight: float) -> list[str]:
     """Return the products that hybrid search answers with, best first."""
-    return _fused(*_candidates(embedded, query, words), weight=weight)
+    return _fused(*_candidates(embedded, query, words), weight=weight)[: quality.DEPTH]
 
 
 def fitted_weight(embedded: EmbeddedCorpus, evaluation_set: EvaluationSet, words: Words) -> float:
-    """Return the dense weight that is best for this model on the set's queries."""
+    """Return the dense weight that is best for this model on the set's queries, by what was graded alone."""
     by_query = {query: _candidates(embedded, query, words) for query in evaluation_set.queries}
 
     def figure(weight: float) -> float:
         ranked = {query: _fused(*scores, weight=weight) for query, scores in by_query.items()}
-        return quality.figures(evaluation_set.grades, ranked, [MEASURE])[MEASURE].mean
+        values = quality.fair_values(evaluation_set.grades, ranked, [quality.CONDENSED])[quality.CONDENSED]
+        return quality.figure(tuple(values.values())).mean
 
     return dense_weight(figure)
 
@@ -70,4 +70,4 @@ def _fused(
 ) -> list[str]:
     scores = weighted(dense, lexical, weight)
     ordered = sorted((-score, product_id) for score, product_id in zip(scores, ids, strict=True))
-    return [product_id for _, product_id in ordered[: quality.DEPTH]]
+    return [product_id for _, product_id in ordered]

@@ -5,15 +5,15 @@ the vectors, both scaled per query (Wang et al., "BERT-based dense retrievers re
 BM25", ICTIR 2021, found the same of models that had learned from half a million).
 """
 
-from collections.abc import Mapping, Sequence
-from statistics import fmean
+from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
 from typing import Protocol
 
 from services.trainer.evaluation.codes import WHOLE
+from services.trainer.evaluation.comparison import AnswerComparison
 from services.trainer.evaluation.domain.fitting import dense_weight
-from services.trainer.evaluation.domain.statistics import paired
-from services.trainer.evaluation.domain.verdict import MEASURE, MetricComparison
-from services.trainer.evaluation.sets import EmbeddedCorpus, EvaluationSet
+from services.trainer.evaluation.domain.verdict import MetricComparison
+from services.trainer.evaluation.sets import Answers, EmbeddedCorpus, EvaluationSet
 from shared.retrieval import quality
 from shared.retrieval.fusion import weighted
 
@@ -34,7 +34,11 @@ class PairScorer(Protocol):
 
 
 class RerankerEvaluation:
-    """A reranker beside the vectors of `embedded`; a pair is scored once, however many sets ask for it."""
+    """A reranker beside the vectors of `embedded`; a pair is scored once, however many sets ask for it.
+
+    It orders the live model's best as in the funnel, with what was learned among them: most of these have
+    been shown, so the log says more of it than of a model that finds others.
+    """
 
     def __init__(
         self,
@@ -44,38 +48,57 @@ class RerankerEvaluation:
         corpus: Mapping[str, str],
         reranker: PairScorer,
     ) -> None:
-        self._first = {evaluation_set.name: embedded.ranked(evaluation_set, WHOLE) for evaluation_set in sets}
+        self._nearest = {
+            evaluation_set.name: embedded.nearest(evaluation_set, WHOLE) for evaluation_set in sets
+        }
         self._embedded = embedded
         self._corpus = corpus
         self._reranker = reranker
         self._scored: dict[tuple[str, str], float] = {}
         best = {
             product_id
-            for ranked in self._first.values()
-            for row in ranked.values()
+            for nearest in self._nearest.values()
+            for row in nearest.values()
             for product_id in row[:DEPTH]
         }
         reranker.prepare(sorted({corpus[product_id] for product_id in best}))
 
-    def compared(self, evaluation_set: EvaluationSet, *, weight: float) -> MetricComparison:
-        """Return how the order by both compares with that of the vectors alone (blocking; minutes)."""
-        difference = paired(self._values(evaluation_set, 1.0), self._values(evaluation_set, weight))
-        return MetricComparison.of(
-            evaluation_set.name, MEASURE, f"best {DEPTH} ordered anew", difference=difference
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What is wrong with the scores that were given so far."""
+        scores = [*self._scored.values()]
+        if not all(map(isfinite, scores)):
+            return ("broken: a score is not finite",)
+        return (
+            ("broken: every product has the same score",) if len(scores) > 1 and len({*scores}) == 1 else ()
         )
+
+    def compared(self, evaluation_set: EvaluationSet, *, weight: float) -> Iterator[MetricComparison]:
+        """Yield how the order by both compares with that of the vectors alone (blocking; minutes)."""
+        live, candidate = (self._answers(evaluation_set, of_vectors) for of_vectors in (1.0, weight))
+        code = f"best {DEPTH} ordered anew"
+        yield from AnswerComparison(evaluation_set, live, candidate, code=code).figures()
 
     def fitted_weight(self, evaluation_set: EvaluationSet) -> float:
         """Return the weight of the vectors that is best on the set's queries (blocking; minutes)."""
 
         def figure(weight: float) -> float:
-            return fmean(self._values(evaluation_set, weight).values())
+            ordered = self._answers(evaluation_set, weight).ordered
+            values = quality.fair_values(evaluation_set.grades, ordered, [quality.CONDENSED])
+            return quality.figure(tuple(values[quality.CONDENSED].values())).mean
 
         return dense_weight(figure)
 
-    def _values(self, evaluation_set: EvaluationSet, weight: float) -> Mapping[str, float]:
-        first = self._first[evaluation_set.name]
-        ranked = {query: self._ordered(query, row, weight) for query, row in first.items()}
-        return quality.values(evaluation_set.grades, ranked, [MEASURE])[MEASURE]
+    def _answers(self, evaluation_set: EvaluationSet, weight: float) -> Answers:
+        nearest = {
+            query: self._ordered(query, row, weight)
+            for query, row in self._nearest[evaluation_set.name].items()
+        }
+        ordered = {}
+        for query, grades in evaluation_set.grades.items():
+            best = [product_id for product_id in nearest[query][:DEPTH] if product_id in grades]
+            ordered[query] = [*best, *self._embedded.ordered(query, grades.keys() - {*best})]
+        return Answers.of(evaluation_set, nearest, ordered=ordered)
 
     def _ordered(self, query: str, row: Sequence[str], weight: float) -> list[str]:
         best = row[:DEPTH]

@@ -1,7 +1,7 @@
-"""What models are judged on: queries with grades, the products among which they are asked, and rankings."""
+"""What models are judged on: queries with grades, the products among which they are asked, and answers."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from services.trainer.dataset.domain.dataset import EVALUATED, Dataset, TrainingPair
-from services.trainer.evaluation.codes import Code, Coded
+from services.trainer.evaluation.codes import WHOLE, Code, Coded
 from services.trainer.evaluation.domain.verdict import HELD_OUT
 from shared.encoder.packing import pack
 from shared.encoder.sentence import SentenceEncoder
@@ -18,6 +18,8 @@ from shared.ports import Vectors
 from shared.retrieval import quality
 
 CHUNK = 256
+ALIKE = 0.9999
+"""Mean cosine of two products' vectors above which they are all the same."""
 NOTHING: frozenset[str] = frozenset()
 
 
@@ -26,18 +28,57 @@ class EvaluationSet:
     """Queries by text, with grades; `excluded` products are taken out of a query's ranking.
 
     They are those that the model has learned for this very query: to rank them high is no news.
-    `slices` name parts of the queries.
+    `slices` name parts of the queries. `shown` are products that shoppers were shown and nobody graded.
     """
 
     name: str
     grades: quality.Grades
     excluded: Mapping[str, frozenset[str]] = field(default_factory=dict)
     slices: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    shown: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def queries(self) -> tuple[str, ...]:
         """Return the queries, sorted."""
         return tuple(sorted(self.grades))
+
+    @property
+    def unlearned(self) -> tuple[str, ...]:
+        """Return the queries of which nothing is excluded: their first pages are judged as they are."""
+        return tuple(query for query in self.queries if not self.excluded.get(query))
+
+    def ever_shown(self, query: str) -> frozenset[str]:
+        """Return every product that is known to have been shown for the query, or graded."""
+        others = self.excluded.get(query, NOTHING) | self.shown.get(query, NOTHING)
+        return others | self.grades[query].keys()
+
+    def judged_part(self, nearest: quality.Rankings, depth: int = quality.DEPTH) -> dict[str, list[str]]:
+        """Return the rankings without what is excluded, cut to a depth."""
+        return {
+            query: [item for item in row if item not in self.excluded.get(query, NOTHING)][:depth]
+            for query, row in nearest.items()
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a model answers to the queries of a set.
+
+    `pages` are the first pages as a shopper would see them; `ranked` are the best products without what is
+    excluded; `ordered` are the graded products alone, all of them, in the model's order.
+    """
+
+    pages: quality.Rankings
+    ranked: quality.Rankings
+    ordered: quality.Rankings
+
+    @classmethod
+    def of(
+        cls, evaluation_set: EvaluationSet, nearest: quality.Rankings, *, ordered: quality.Rankings
+    ) -> "Answers":
+        """Return the answers of a model that found `nearest`, with nothing excluded."""
+        pages = {query: row[: quality.FIRST_PAGE] for query, row in nearest.items()}
+        return cls(pages, evaluation_set.judged_part(nearest), ordered)
 
 
 @dataclass(frozen=True)
@@ -69,18 +110,41 @@ class EmbeddedCorpus:
     def _places(self) -> dict[str, int]:
         return {product_id: place for place, product_id in enumerate(self.ids)}
 
+    def ordered(self, query: str, ids: Collection[str]) -> list[str]:
+        """Return those of the products that there are, best first."""
+        there = sorted(self._places.keys() & ids)
+        cosines = dict(zip(there, self.cosines(query, there), strict=True))
+        return sorted(there, key=lambda product_id: (-cosines[product_id], product_id))
+
+    def nearest(
+        self, evaluation_set: EvaluationSet, code: Code, *, depth: int = quality.DEPTH
+    ) -> dict[str, list[str]]:
+        """Return the best products of each query: so many, and as many more as are excluded of any."""
+        room = depth + max(map(len, evaluation_set.excluded.values()), default=0)
+        numbers = self.coded(code).search(self.query_vectors(evaluation_set), depth=room)
+        return {
+            query: [self.ids[number] for number in row]
+            for query, row in zip(evaluation_set.queries, numbers, strict=True)
+        }
+
     def ranked(
         self, evaluation_set: EvaluationSet, code: Code, *, depth: int = quality.DEPTH
     ) -> dict[str, list[str]]:
         """Return the best products of each query, without those that are excluded."""
-        room = depth + max(map(len, evaluation_set.excluded.values()), default=0)
-        numbers = self.coded(code).search(self.query_vectors(evaluation_set), depth=room)
-        ranked = {}
-        for query, row in zip(evaluation_set.queries, numbers, strict=True):
-            excluded = evaluation_set.excluded.get(query, NOTHING)
-            ids = (self.ids[number] for number in row)
-            ranked[query] = [product_id for product_id in ids if product_id not in excluded][:depth]
-        return ranked
+        return evaluation_set.judged_part(self.nearest(evaluation_set, code, depth=depth), depth)
+
+    def answers(self, evaluation_set: EvaluationSet) -> Answers:
+        """Return what the whole vectors answer."""
+        ordered = {query: self.ordered(query, row) for query, row in evaluation_set.grades.items()}
+        return Answers.of(evaluation_set, self.nearest(evaluation_set, WHOLE), ordered=ordered)
+
+    @property
+    def is_degenerate(self) -> bool:
+        """Whether all products have nearly the same vector, so that no query tells them apart."""
+        if len(self.documents) < 2:
+            return False
+        mean_cosine = float((self.documents.mean(axis=0, dtype=np.float64) ** 2).sum())
+        return mean_cosine > ALIKE
 
 
 def embed(encoder: SentenceEncoder, corpus: Mapping[str, str], queries: Sequence[str]) -> EmbeddedCorpus:
@@ -126,7 +190,8 @@ def _evaluation_set(dataset: Dataset, name: str, pairs: Sequence[TrainingPair]) 
         if pair.query in grades and pair.product_id not in grades[pair.query]:
             others[pair.query].add(pair.product_id)
     excluded = {query: frozenset(product_ids) for query, product_ids in others.items()}
-    return EvaluationSet(name, grades, excluded, _slices(pairs))
+    shown = {row.query: frozenset(row.product_ids) for row in dataset.shown if row.query in grades}
+    return EvaluationSet(name, grades, excluded, _slices(pairs), shown)
 
 
 def _slices(pairs: Sequence[TrainingPair]) -> dict[str, frozenset[str]]:

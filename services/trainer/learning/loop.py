@@ -23,13 +23,14 @@ from services.trainer.learning.trainable import TrainableModel, learned, restore
 from services.trainer.learning.validation import Validation
 from services.trainer.progress import Progress
 from shared.errors import FatalError
+from shared.retrieval.quality import CONDENSED
 
 LONGEST_GRADIENT = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingHistory:
-    """How it went: validation nDCG@10 of the base, then after each epoch; which epoch was kept (from 1)."""
+    """How it went: validation's figure of the base, then after each epoch; which epoch was kept (from 1)."""
 
     steps: int
     history: tuple[float, ...]
@@ -108,7 +109,7 @@ class TrainingRun:
         self._history.append(0.0 if figure is None else figure)
         if len(self._history) > 1 and (figure is None or figure > best):
             self._best = learned(self.model.module)
-        self._report("validation", {} if figure is None else {"nDCG@10": figure})
+        self._report("validation", {} if figure is None else {CONDENSED: figure})
         self._save()
 
     def _kept(self) -> int:

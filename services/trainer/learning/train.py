@@ -36,7 +36,7 @@ class Trained(BaseModel):
     recipe: Recipe
     steps: int
     history: tuple[float, ...]
-    """Validation nDCG@10 of the base, then after each epoch."""
+    """Validation condensed nDCG@10 of the base, then after each epoch."""
     kept_epoch: int
     """From 1."""
 
@@ -64,7 +64,7 @@ def train(  # noqa: PLR0913 - a job is these six values, named by its caller
     model = load_trainable(base, recipe, general)
     files = {file.name: sha256_of(file) for file in sorted(base.glob("*.safetensors"))}
     task = task_name(dataset, recipe, base=files, general=general)
-    validation = Validation.of(dataset, recipe)
+    validation = Validation.of(dataset)
     history = TrainingRun(model, training_set, validation, recipe, task, work, progress).fit()
     progress("saving", 1.0, {})
     trained = _finish(model, history, recipe, base=base, out=out)

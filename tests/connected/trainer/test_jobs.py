@@ -29,7 +29,6 @@ STEP_BY_STEP = {
     "patience": 4,
     "checkpoint_steps": 1,
     "queries": 2,
-    "validation_products": 8,
 }
 
 

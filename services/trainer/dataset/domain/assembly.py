@@ -9,7 +9,14 @@ from schemas.judgements import Negative
 from services.trainer.dataset.domain import cleaning
 from services.trainer.dataset.domain.augmentation import augment
 from services.trainer.dataset.domain.cleaning import Removed, TrainingJudgement
-from services.trainer.dataset.domain.dataset import HardNegative, Overlap, ProductText, Split, TrainingPair
+from services.trainer.dataset.domain.dataset import (
+    HardNegative,
+    Overlap,
+    ProductText,
+    ShownProducts,
+    Split,
+    TrainingPair,
+)
 from services.trainer.dataset.domain.entry import CatalogueEntry
 from services.trainer.dataset.domain.leakage import leakage_report
 from services.trainer.dataset.domain.selection import DatasetSelection
@@ -41,6 +48,7 @@ class Assembled:
     pairs: tuple[TrainingPair, ...]
     negatives: tuple[HardNegative, ...]
     products: tuple[ProductText, ...]
+    shown: tuple[ShownProducts, ...]
     removed: Mapping[str, int]
     leakage: Mapping[Split, Overlap]
     late_after: datetime | None
@@ -60,6 +68,7 @@ def assemble(sources: DatasetSources, selection: DatasetSelection, *, generation
         pairs=tuple(sorted(pairs, key=_by_query)),
         negatives=tuple(sorted(negatives, key=_by_query)),
         products=tuple(sources.entries[product_id].product for product_id in sorted(sources.entries)),
+        shown=_shown(sources, pairs),
         removed={reason: removed[reason] for reason in sorted(removed) if removed[reason]},
         leakage=leakage_report(pairs, negatives, similarity),
         late_after=late_after,
@@ -68,6 +77,24 @@ def assemble(sources: DatasetSources, selection: DatasetSelection, *, generation
 
 def _by_query(pair: TrainingPair | HardNegative) -> tuple[str, str]:
     return pair.query, pair.product_id
+
+
+def _shown(sources: DatasetSources, pairs: Sequence[TrainingPair]) -> tuple[ShownProducts, ...]:
+    """Return what else was shown for the queries of the pairs, of the products that there are.
+
+    A judgement says that a product was shown, however little it says of it.
+    """
+    paired: defaultdict[str, set[str]] = defaultdict(set)
+    for pair in pairs:
+        paired[pair.query].add(pair.product_id)
+    others: defaultdict[str, set[str]] = defaultdict(set)
+    for judgement in sources.judged:
+        query, product_id = judgement.query, judgement.product_id
+        if query in paired and product_id not in paired[query] and product_id in sources.entries:
+            others[query].add(product_id)
+    return tuple(
+        ShownProducts(query=query, product_ids=tuple(sorted(others[query]))) for query in sorted(others)
+    )
 
 
 def _clean(

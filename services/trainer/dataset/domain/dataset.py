@@ -52,6 +52,17 @@ class HardNegative(Value):
     """Whether shoppers looked at it often and never acted on it."""
 
 
+class ShownProducts(Value):
+    """Products that shoppers were shown for a query and that are in no pair of it.
+
+    They were looked at too little to be graded, or are left out for another reason. What is neither here nor
+    in a pair was never shown, as far as the judgements go back.
+    """
+
+    query: str
+    product_ids: tuple[ProductId, ...]
+
+
 class ProductText(Value):
     """The text of a product as it is embedded, and each field of it as text."""
 
@@ -101,12 +112,16 @@ class DatasetManifest(Value):
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A whole data set as values; pairs and negatives sorted by query and product, products by id."""
+    """A whole data set as values; pairs and negatives sorted by query and product, products by id.
+
+    `shown` is sorted by query and has those queries that are in a pair and were shown more.
+    """
 
     manifest: DatasetManifest
     pairs: tuple[TrainingPair, ...]
     negatives: tuple[HardNegative, ...]
     products: tuple[ProductText, ...]
+    shown: tuple[ShownProducts, ...] = ()
 
     def of(self, *splits: Split) -> tuple[TrainingPair, ...]:
         """Return the pairs of these splits."""

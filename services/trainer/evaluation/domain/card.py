@@ -7,10 +7,16 @@ from services.trainer.dataset.domain.dataset import DatasetManifest, Overlap
 from services.trainer.evaluation.domain.verdict import MetricComparison
 
 CARD = "MODEL.md"
+FIGURES = (
+    "Beside those of the live model, on the same queries, with 95 % intervals of the difference. Shown is "
+    "the share of both models' first pages that shoppers were ever shown. What nobody graded is left out of "
+    "condensed nDCG@10 and bpref; it is as bad for the candidate as it can be in the pessimistic figure, as "
+    "good in the optimistic one, and counts as irrelevant in all others, which are unfair to what finds new "
+    "products."
+)
 LIMITS = (
-    "It was fitted to this shop's shoppers, products and language, and says little about others. What nobody "
-    "judged counts as irrelevant, except in the condensed and judged-only figures. Threshold and weight are "
-    "those of this model in whole vectors; another model, code or catalogue needs its own."
+    "It was fitted to this shop's shoppers, products and language, and says little about others. Threshold "
+    "and weight are those of this model in whole vectors; another model, code or catalogue needs its own."
 )
 
 
@@ -18,20 +24,21 @@ def card(model: Model, manifest: DatasetManifest, compared: Sequence[MetricCompa
     """Return the card as Markdown; a function of the record, the data set and the figures."""
     parts = [
         f"# Model {model.model_id}",
-        " ".join(_sentence(words) for words in (model.verdict, *model.reasons)),
+        _sentence(": ".join((model.verdict, *model.reasons[:1]))),
+        " ".join(_sentence(words) for words in model.reasons[1:]),
         _table(("", ""), _facts(model)),
         "## Data set",
         _data(manifest),
         "## Figures",
-        "Beside those of the live model, on the same queries, with 95 % intervals of the difference.",
+        FIGURES,
         _table(
-            ("", "vectors", "live", "candidate", "difference", "queries"),
+            ("", "vectors", "live", "candidate", "difference", "queries", "shown: live, candidate"),
             [_figure(comparison) for comparison in compared],
         ),
         "## Limits",
         LIMITS,
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _sentence(words: str) -> str:
@@ -79,6 +86,7 @@ def _figure(comparison: MetricComparison) -> tuple[str, ...]:
         f"{comparison.candidate:.4f}",
         f"{comparison.difference:+.4f} {interval}",
         str(comparison.queries),
+        ", ".join(f"{share:.0%}" for share in comparison.shown),
     )
 
 

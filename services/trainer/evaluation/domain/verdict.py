@@ -1,16 +1,32 @@
-"""Whether a candidate may take the live model's place, and why."""
+"""Whether a candidate may take the live model's place, may not, or must be tried; and why.
+
+Judgements exist for what the live model showed. What nobody was shown is neither wrong nor ignored: it bounds
+what the judgements can prove. So there are three answers, and most candidates are undecided until shoppers
+have seen them.
+"""
 
 from collections.abc import Sequence
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
 from schemas.base import Score, Value
 from services.trainer.evaluation.domain.statistics import PairedDifference
+from services.trainer.evaluation.domain.trial_size import sessions_needed
+from shared.retrieval.quality import BPREF, CONDENSED
 
 MEASURE = "nDCG@10"
+PESSIMISTIC, OPTIMISTIC = "pessimistic nDCG@10", "optimistic nDCG@10"
+"""Of both first pages, when all that nobody graded is as bad, or as good, for the candidate as it can be."""
 HELD_OUT = "held_out"
 """The evaluation set of all pairs that were not learned from, of whichever split."""
+GENERAL = "general"
+"""Everyday questions, of which every grade is known: what a fit must not forget."""
+
+Shares = tuple[Score, Score]
+"""Of the first pages of the live model and of the candidate, what has ever been shown (or graded)."""
+Answer = Literal["admitted", "refused", "undecided"]
 
 
 class MetricComparison(Value):
@@ -29,10 +45,18 @@ class MetricComparison(Value):
     low: Score
     high: Score
     queries: int
+    shown: Shares = (1.0, 1.0)
 
     @classmethod
-    def of(
-        cls, evaluation_set: str, measure: str, code: str, *, difference: PairedDifference, part: str = ""
+    def of(  # noqa: PLR0913 - a figure is named by these, and called by name
+        cls,
+        evaluation_set: str,
+        measure: str,
+        code: str,
+        *,
+        difference: PairedDifference,
+        part: str = "",
+        shown: Shares = (1.0, 1.0),
     ) -> "MetricComparison":
         """Return the record of a difference."""
         return cls(
@@ -45,12 +69,18 @@ class MetricComparison(Value):
             low=difference.low,
             high=difference.high,
             queries=difference.count,
+            shown=shown,
         )
 
     @property
     def difference(self) -> float:
         """Candidate minus live."""
         return self.candidate - self.live
+
+    @property
+    def effect(self) -> float:
+        """The difference as a share of the live model's figure; 0 where that is 0."""
+        return self.difference / self.live if self.live else 0.0
 
     @property
     def name(self) -> str:
@@ -66,7 +96,7 @@ class MetricComparison(Value):
 
 
 class AdmissionTerms(Value):
-    """On what terms a candidate is admitted.
+    """On what terms a candidate is admitted at once, or refused at once.
 
     The set that decides is everything that is held out, as one: a shop's judgements are noisy, and of the
     splits alone each has too few queries or too few products a query to show what a fit does. On each
@@ -79,55 +109,204 @@ class AdmissionTerms(Value):
     evaluation_set: str = HELD_OUT
     """The one that decides."""
     margin: Annotated[float, Field(ge=0, le=1)] = 0.02
-    """Of nDCG@10: so much less on another set is too much."""
+    """Of condensed nDCG@10, or of nDCG@10 on general texts: so much less on a set is too much."""
     least: Annotated[int, Field(ge=1)] = 20
     """Queries without which a set says nothing."""
+    shown: Annotated[float, Field(ge=0, le=1)] = 0.9
+    """Of both first pages, by discount: when less has ever been shown, nothing is admitted at once."""
+    worse: Annotated[float, Field(ge=0, le=1)] = 0.05
+    """Of condensed nDCG@10: when the whole interval lies so far below zero, a candidate is refused. On two
+    catalogues what was never shown was worth +.03 and +.07 to a better candidate (decision 051)."""
+
+
+class SecondOpinion(Value):
+    """What somebody says who estimates the grades of what nobody was shown.
+
+    An estimate is no truth: it may refuse, it may leave undecided, and it may say which effect a trial should
+    be made for. It can not admit.
+    """
+
+    answer: Literal["refused", "undecided"]
+    words: str
+    effect: Score | None = None
+    """The relative difference in nDCG@10 that a trial should find."""
 
 
 class CandidateVerdict(Value):
-    """Admitted or refused, in words."""
+    """Admitted, refused or undecided, in words; the first reason is the one to read."""
 
-    admitted: bool
+    answer: Answer
     reasons: tuple[str, ...]
+    trial_sessions: Annotated[int, Field(ge=1)] | None = None
+    """Of an undecided one: interleaved sessions after which a trial has probably decided."""
 
 
-def decide(comparisons: Sequence[MetricComparison], terms: AdmissionTerms) -> CandidateVerdict:
-    """Admit what is better on the set that decides, the interval above zero, and not much worse elsewhere.
+def decide(
+    comparisons: Sequence[MetricComparison],
+    terms: AdmissionTerms,
+    *,
+    faults: Sequence[str] = (),
+    opinion: SecondOpinion | None = None,
+) -> CandidateVerdict:
+    """Refuse what is broken, harmful or worse by every honest reading; admit what is better by all of them.
 
-    Only whole sets and whole vectors decide; slices, sizes and precisions are for people to read.
+    All else is undecided. Only whole sets and whole vectors decide; slices, sizes and precisions are for
+    people to read. `faults` say what is wrong with the model itself.
     """
-    heads = _heads(comparisons)
-    deciding = heads.pop(terms.evaluation_set, None)
-    reasons, admitted = [_deciding_reason(deciding, terms)], _is_better(deciding, terms)
-    for comparison in heads.values():
-        if comparison.queries < terms.least:
-            reasons.append(f"too few queries to say anything: {comparison.words()}")
-        elif comparison.difference < -terms.margin:
-            reasons.append(f"worse by more than {terms.margin:g}: {comparison.words()}")
-            admitted = False
-        else:
-            reasons.append(f"not worse by more than {terms.margin:g}: {comparison.words()}")
-    return CandidateVerdict(admitted=admitted, reasons=tuple(reasons))
+    evidence = Evidence.of(comparisons, terms)
+    refusals, doubts = [*faults, *evidence.refusals()], evidence.doubts()
+    if opinion is not None:
+        (refusals if opinion.answer == "refused" else doubts).append(opinion.words)
+    notes = [comparison.words() for comparison in evidence.others]
+    if refusals:
+        first, *rest = refusals
+        reasons = (f"{first}; the live model stays", *rest, *doubts, *notes)
+        return CandidateVerdict(answer="refused", reasons=reasons)
+    if not doubts:
+        return CandidateVerdict(answer="admitted", reasons=(evidence.admitted(), *notes))
+    sessions = sessions_needed(evidence.effect if opinion is None else opinion.effect or evidence.effect)
+    reasons = (evidence.undecided(sessions), *doubts, *notes)
+    return CandidateVerdict(answer="undecided", reasons=reasons, trial_sessions=sessions)
 
 
-def _heads(comparisons: Sequence[MetricComparison]) -> dict[str, MetricComparison]:
-    """Return, by evaluation set, the first comparison of the whole of it, by the measure that decides."""
-    heads: dict[str, MetricComparison] = {}
-    for comparison in comparisons:
-        if comparison.measure == MEASURE and not comparison.part:
-            heads.setdefault(comparison.evaluation_set, comparison)
-    return heads
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The comparisons that decide, each None where there is none with enough queries."""
+
+    terms: AdmissionTerms
+    condensed: MetricComparison | None
+    bpref: MetricComparison | None
+    pessimistic: MetricComparison | None
+    optimistic: MetricComparison | None
+    others: tuple[MetricComparison, ...]
+    """Of each other set, the measure that decides there."""
+
+    @classmethod
+    def of(cls, comparisons: Sequence[MetricComparison], terms: AdmissionTerms) -> "Evidence":
+        """Pick the first comparison of the whole of each set, by each measure."""
+        heads: dict[tuple[str, str], MetricComparison] = {}
+        for comparison in comparisons:
+            if not comparison.part and comparison.queries >= terms.least:
+                heads.setdefault((comparison.evaluation_set, comparison.measure), comparison)
+        others = tuple(
+            comparison
+            for (name, measure), comparison in heads.items()
+            if name != terms.evaluation_set and measure == (MEASURE if name == GENERAL else CONDENSED)
+        )
+        return cls(
+            terms=terms,
+            condensed=heads.get((terms.evaluation_set, CONDENSED)),
+            bpref=heads.get((terms.evaluation_set, BPREF)),
+            pessimistic=heads.get((terms.evaluation_set, PESSIMISTIC)),
+            optimistic=heads.get((terms.evaluation_set, OPTIMISTIC)),
+            others=others,
+        )
+
+    @property
+    def effect(self) -> float:
+        """The relative difference that a trial is to find: the better the candidate looks, the sooner."""
+        return max(0.0, self.condensed.effect) if self.condensed else 0.0
+
+    def refusals(self) -> list[str]:
+        """Return why it is worse whatever one makes of what nobody was shown; empty: it may be better."""
+        refusals = []
+        if self.optimistic is not None and self._all_below(0.0) and self.optimistic.high < 0:
+            refusals.append(
+                f"worse {_whom(self.optimistic)}, even if all that nobody graded is as good as it can be: "
+                f"{_figures(self.optimistic)}"
+            )
+        elif self.condensed is not None and self._all_below(-self.terms.worse):
+            refusals.append(
+                f"worse by {-self.condensed.effect:.1%} {_whom(self.condensed)} on all that shoppers were "
+                f"shown, more than new products ever made up for: {_figures(self.condensed)}"
+            )
+        refusals += [
+            f"forgets what is not of this shop: {comparison.words()}"
+            for comparison in self.others
+            if comparison.evaluation_set == GENERAL and self._is_harm(comparison) and comparison.high < 0
+        ]
+        return refusals
+
+    def doubts(self) -> list[str]:
+        """Return what keeps it from being admitted at once; empty: it is better beyond doubt."""
+        terms = self.terms
+        if self.condensed is None:
+            return [f"too few judged queries on {terms.evaluation_set}, {terms.least} are wanted"]
+        return [
+            *self._open_doubts(),
+            *(
+                f"worse by more than {terms.margin:g}: {comparison.words()}"
+                for comparison in (self.condensed, *self.others)
+                if self._is_harm(comparison)
+            ),
+        ]
+
+    def _open_doubts(self) -> list[str]:
+        """Return why the bounds do not prove it better."""
+        pessimistic, terms = self.pessimistic, self.terms
+        if pessimistic is None:
+            return [f"too few queries that nothing was learned of, {terms.least} are wanted"]
+        doubts = []
+        if min(pessimistic.shown) < terms.shown:
+            live, candidate = (f"{share:.0%}" for share in pessimistic.shown)
+            doubts.append(
+                f"shoppers were shown {live} of the live model's first pages and {candidate} of its own, "
+                f"{terms.shown:.0%} are wanted"
+            )
+        if pessimistic.low <= 0:
+            doubts.append(
+                f"not better if all that nobody graded is as bad for it as it can be: {pessimistic.words()}"
+            )
+        return doubts
+
+    def admitted(self) -> str:
+        """Return the line to read first of one that is admitted."""
+        gain = [
+            f"better by {comparison.effect:.1%} {_whom(comparison)}: {_figures(comparison)}"
+            for comparison in (self.condensed,)
+            if comparison is not None
+        ]
+        floor = [
+            f"and by {comparison.difference:+.4f} at least, whatever is true of what nobody graded "
+            f"({_shown(comparison)})"
+            for comparison in (self.pessimistic,)
+            if comparison is not None
+        ]
+        return "; ".join([*gain, *floor, "next: roll it out"])
+
+    def undecided(self, sessions: int) -> str:
+        """Return the line to read first of one that must be tried."""
+        trial = f"next: a trial, which some {sessions:,} interleaved sessions decide"
+        if self.condensed is None:
+            return f"nothing that was judged tells; {trial}"
+        way = "better" if self.condensed.difference >= 0 else "worse"
+        sure = "" if self.condensed.low * self.condensed.high > 0 else "perhaps "
+        shown = self.pessimistic or self.condensed
+        return (
+            f"{sure}{way} by {abs(self.condensed.effect):.1%} {_whom(self.condensed)} on what shoppers were "
+            f"shown: {_figures(self.condensed)}; {_shown(shown)}; {trial}"
+        )
+
+    def _all_below(self, least: float) -> bool:
+        """Whether both fair measures say worse beyond doubt, and condensed nDCG@10 by more than that."""
+        condensed, bpref = self.condensed, self.bpref
+        return condensed is not None and bpref is not None and condensed.high < least and bpref.high < 0
+
+    def _is_harm(self, comparison: MetricComparison) -> bool:
+        return comparison.difference < -self.terms.margin
 
 
-def _is_better(deciding: MetricComparison | None, terms: AdmissionTerms) -> bool:
-    return deciding is not None and deciding.queries >= terms.least and deciding.low > 0
+def _whom(comparison: MetricComparison) -> str:
+    kind = "held-out queries" if comparison.evaluation_set == HELD_OUT else comparison.evaluation_set
+    return f"for {comparison.queries} {kind}"
 
 
-def _deciding_reason(deciding: MetricComparison | None, terms: AdmissionTerms) -> str:
-    if deciding is None:
-        return f"nothing was judged on {terms.evaluation_set}, which decides"
-    if deciding.queries < terms.least:
-        return f"too few queries to decide by, {terms.least} are wanted: {deciding.words()}"
-    if deciding.low > 0:
-        return f"better: {deciding.words()}"
-    return f"not better beyond doubt: {deciding.words()}"
+def _figures(comparison: MetricComparison) -> str:
+    return (
+        f"{comparison.measure} {comparison.live:.4f} -> {comparison.candidate:.4f} "
+        f"({comparison.difference:+.4f}, 95 % {comparison.low:+.4f} to {comparison.high:+.4f})"
+    )
+
+
+def _shown(comparison: MetricComparison) -> str:
+    return f"{1 - comparison.shown[1]:.0%} of its first pages nobody was ever shown"

@@ -92,8 +92,6 @@ class Recipe(Value):
     """Transformer layers that are learned, from the top; the rest and the embeddings stay; 0: everything."""
     patience: Annotated[int, Field(ge=1)] = 2
     """Epochs without a better validation nDCG before it ends."""
-    validation_products: Many = 1000
-    """Products that validation queries are searched among, judged ones first."""
     checkpoint_steps: Annotated[int, Field(ge=1)] = 20
 
     @classmethod

@@ -7,7 +7,21 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from shared.retrieval.quality import DEPTH, MEASURES, Z95, figure, figures, values, whole_grade
+from shared.retrieval.quality import (
+    BPREF,
+    CONDENSED,
+    DEPTH,
+    FAIR,
+    MEASURES,
+    Z95,
+    condensed,
+    fair_values,
+    figure,
+    figures,
+    shown_share,
+    values,
+    whole_grade,
+)
 
 products = st.sampled_from([f"P-{number}" for number in range(12)])
 grades = st.dictionaries(
@@ -125,3 +139,44 @@ def test_the_order_that_was_shown_decides():
 
 def test_a_grade_is_the_nearest_whole_one_half_up():
     assert [whole_grade(grade) for grade in (0.0, 0.49, 0.5, 2.4, 2.5, 3.0)] == [0, 0, 1, 2, 3, 3]
+
+
+@SOME
+@given(grades, rankings)
+def test_what_is_not_graded_changes_no_fair_figure(graded, ranked):
+    padded = {query: [item for it in row for item in (f"new-{it}", it)] for query, row in ranked.items()}
+    measured = fair_values(graded, ranked)
+    assert measured == fair_values(graded, padded)
+    assert measured.keys() == FAIR.keys()
+    assert all(0 <= value <= 1 for row in measured.values() for value in row.values())
+
+
+@SOME
+@given(grades, rankings)
+def test_when_everything_that_is_ranked_was_graded_condensed_is_plain(graded, ranked):
+    known = condensed(graded, ranked)
+    plain, fair = values(graded, known)["nDCG@10"], fair_values(graded, ranked)[CONDENSED]
+    assert fair == {query: plain[query] for query in fair}
+    assert fair.keys() == {query for query, row in graded.items() if len({*row.values()}) > 1}
+
+
+def test_a_query_whose_products_are_equally_good_tells_nothing_of_an_order():
+    graded = {"q1": {"a": 3, "b": 3}, "q2": {"a": 3, "b": 2}, "q3": {"a": 3, "b": 0}}
+    measured = fair_values(graded, {query: ["b", "a"] for query in graded})
+    assert measured[CONDENSED].keys() == {"q2", "q3"}
+    assert measured[BPREF] == {"q3": 0.0}
+
+
+def test_bpref_counts_what_is_wrong_before_what_is_right():
+    graded = {"q": {"good": 3, "fine": 2, "bad": 0, "worse": 1}}
+    order = ["good", "bad", "fine", "worse"]
+    assert fair_values(graded, {"q": order})[BPREF]["q"] == pytest.approx((1 + 1 / 2) / 2)
+
+
+@given(st.lists(products, unique=True, max_size=12), st.sets(products))
+def test_the_share_of_a_page_that_was_shown_counts_the_first_places_more(page, shown):
+    share = shown_share(page, shown)
+    discounts = [1 / math.log2(place + 1) for place, _ in enumerate(page[:10], start=1)]
+    seen = sum(discount for discount, it in zip(discounts, page, strict=False) if it in shown)
+    assert share == pytest.approx(seen / sum(discounts) if page else 1)
+    assert shown_share(page, {*page}) == 1

@@ -166,3 +166,23 @@ def test_the_seed_moves_the_sample_and_nothing_else(salt: str, seed: int) -> Non
     pairs = [judged(query, name) for query in QUERIES[:4] for name in PRODUCTS]
     one, other = (dataset_of(sources(pairs), replace(INPUTS, seed=each)) for each in (0, seed))
     assert one.pairs == other.pairs
+
+
+@given(shops())
+def test_everything_that_was_shown_for_a_query_is_in_a_pair_or_named_as_shown(shop: Shop) -> None:
+    contents = assemble(sources(*shop), SELECTION, generation="g1")
+    paired = {(pair.query, pair.product_id) for pair in contents.pairs if not pair.augmented}
+    also_shown = {(row.query, product_id) for row in contents.shown for product_id in row.product_ids}
+    queries = {query for query, _ in paired}
+    assert paired.isdisjoint(also_shown)
+    assert paired | also_shown == {(it.query, it.product_id) for it in shop[0] if it.query in queries}
+    assert all(row.product_ids for row in contents.shown)
+
+
+def test_what_was_looked_at_too_little_to_be_graded_was_shown_all_the_same() -> None:
+    query = QUERIES[0]
+    shop = [judged(query, "p1"), judged(query, "p2", actions=0, expected=0.1)]
+    contents = assemble(sources(shop), SELECTION, generation="g1")
+    assert [pair.product_id for pair in contents.pairs] == ["p1"]
+    assert [(row.query, row.product_ids) for row in contents.shown] == [(query, ("p2",))]
+    assert contents.removed == {Removed.NO_EVIDENCE: 1}

@@ -1,5 +1,6 @@
 """A data set on disk."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ from services.trainer.dataset.domain.dataset import (
     HardNegative,
     Overlap,
     ProductText,
+    ShownProducts,
     TrainingPair,
 )
-from services.trainer.dataset.files import MANIFEST, NEGATIVES, PAIRS, PRODUCTS, read, write
+from services.trainer.dataset.files import MANIFEST, NEGATIVES, PAIRS, PRODUCTS, SHOWN, read, write
 from shared.errors import ConfigurationError, PoisonError
 
 DATASET = Dataset(
@@ -35,6 +37,7 @@ DATASET = Dataset(
     ),
     negatives=(HardNegative(query="red shoe", product_id="p2", difficulty="hard", skipped=True),),
     products=(ProductText(product_id="p1", text="Red\nshoe", fields={"title": "Red"}),),
+    shown=(ShownProducts(query="red shoe", product_ids=("p3", "p4")),),
 )
 
 
@@ -42,22 +45,27 @@ def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
     manifest = write(DATASET, tmp_path / "d1")
     found = read(tmp_path / "d1")
     assert found.manifest == manifest
-    assert (found.pairs, found.negatives, found.products) == (
-        DATASET.pairs,
-        DATASET.negatives,
-        DATASET.products,
-    )
-    assert set(manifest.files) == {PAIRS, NEGATIVES, PRODUCTS}
+    assert found == replace(DATASET, manifest=manifest)
+    assert set(manifest.files) == {PAIRS, NEGATIVES, PRODUCTS, SHOWN}
+
+
+def test_one_of_before_says_nothing_of_what_else_was_shown(tmp_path: Path) -> None:
+    manifest = write(DATASET, tmp_path / "d1")
+    files = {name: digest for name, digest in manifest.files.items() if name != SHOWN}
+    before = manifest.model_copy(update={"files": files})
+    (tmp_path / "d1" / MANIFEST).write_text(before.model_dump_json())
+    (tmp_path / "d1" / SHOWN).unlink()
+    assert read(tmp_path / "d1") == replace(DATASET, manifest=before, shown=())
 
 
 def test_the_same_data_set_is_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one", "two"):
         write(DATASET, tmp_path / name)
-    for file in (MANIFEST, PAIRS, NEGATIVES, PRODUCTS):
+    for file in (MANIFEST, PAIRS, NEGATIVES, PRODUCTS, SHOWN):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
 
-@pytest.mark.parametrize("name", [PAIRS, NEGATIVES, PRODUCTS])
+@pytest.mark.parametrize("name", [PAIRS, NEGATIVES, PRODUCTS, SHOWN])
 def test_a_file_that_was_changed_is_named(tmp_path: Path, name: str) -> None:
     write(DATASET, tmp_path / "d1")
     path = tmp_path / "d1" / name
@@ -66,7 +74,7 @@ def test_a_file_that_was_changed_is_named(tmp_path: Path, name: str) -> None:
         read(tmp_path / "d1")
 
 
-@pytest.mark.parametrize("name", [PAIRS, NEGATIVES, PRODUCTS])
+@pytest.mark.parametrize("name", [PAIRS, NEGATIVES, PRODUCTS, SHOWN])
 def test_a_file_that_is_gone_is_named(tmp_path: Path, name: str) -> None:
     write(DATASET, tmp_path / "d1")
     (tmp_path / "d1" / name).unlink()

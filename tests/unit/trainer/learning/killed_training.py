@@ -12,9 +12,7 @@ from services.trainer.learning.encoder import TrainableEncoder
 from services.trainer.learning.train import train
 from tests.unit.trainer.tiny import tiny_dataset
 
-RECIPE = Recipe(
-    learning_rate=5e-3, epochs=3, queries=3, rows=8, validation_products=64, checkpoint_steps=2, keep=0.5
-)
+RECIPE = Recipe(learning_rate=5e-3, epochs=3, queries=3, rows=8, checkpoint_steps=2, keep=0.5)
 
 
 def die() -> None:

@@ -87,7 +87,7 @@ def test_progress_goes_from_nothing_to_the_whole(tmp_path):
     shares = [share for _, share, _ in one.told]
     assert shares == sorted(shares)
     assert (shares[0], shares[-1]) == (0.0, 1.0)
-    assert one.told[0] == ("validation", 0.0, {"nDCG@10": 0.1})
+    assert one.told[0] == ("validation", 0.0, {"condensed nDCG@10": 0.1})
     assert [values["loss"] for stage, _, values in one.told if stage == "training"] == [
         float(step) for step in range(1, len(one.model.batches) + 1)
     ]

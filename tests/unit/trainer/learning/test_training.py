@@ -31,7 +31,7 @@ def silent(*_: object) -> None:
 def fit(base, here, progress=silent, **options) -> Trained:
     return train(
         tiny_dataset(),
-        Recipe.of({"learning_rate": 5e-3, "rows": 16, "validation_products": 64, **options}),
+        Recipe.of({"learning_rate": 5e-3, "rows": 16, **options}),
         base=base,
         work=here / "work",
         out=here / "out",
