@@ -56,10 +56,26 @@ def build(
 @app.command("show")
 def show(name: Annotated[str, typer.Argument(help="The data set's name.")], json_: Json = False) -> None:
     """Show a data set: its splits, what was left out, what was proved, and examples."""
+    _report(kept_dataset(name), json_=json_)
+
+
+def kept_dataset(name: str) -> "Dataset":
+    """Return the data set of that name; raises `ConfigurationError` when there is none."""
     from services.trainer.dataset.build import directory_of  # noqa: PLC0415  lazy: see main
     from services.trainer.dataset.files import read  # noqa: PLC0415  lazy: see main
 
-    _report(read(directory_of(_settings(), name)), json_=json_)
+    return read(directory_of(_settings(), name))
+
+
+def present_dataset() -> "Dataset":
+    """Return the data set of all that the topics hold now; built, and kept, unless it was before."""
+    from services.trainer.dataset.build import directory_of  # noqa: PLC0415  lazy: see main
+    from services.trainer.dataset.files import read  # noqa: PLC0415  lazy: see main
+
+    settings = _settings()
+    origin = asyncio.run(_origin(settings, [], seed=0, before=None))
+    directory = directory_of(settings, origin.name)
+    return read(directory) if directory.exists() else _build_with_progress(settings, origin, origin.name)
 
 
 def _manifest(like: Path) -> "DatasetManifest":

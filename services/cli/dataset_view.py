@@ -42,7 +42,11 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _splits(dataset: Dataset) -> Table:
-    title = f"{len(dataset.products):,} products, {len(dataset.negatives):,} hard negatives"
+    others = sum(len(row.product_ids) for row in dataset.shown)
+    title = (
+        f"{len(dataset.products):,} products, {len(dataset.negatives):,} hard negatives, "
+        f"{others:,} more pairs that were shown"
+    )
     table = _table(title, "split", "pairs", "queries", "products", "late", "augmented", "grade")
     for split in SPLITS:
         pairs = dataset.of(split)

@@ -1,6 +1,7 @@
 """`headrace evaluate --data DIR`: search quality on a data set with grades.
 
-Through the real path, or, with `--model DIR`, of a model alone, at every size and precision.
+Through the real path, or, with `--model DIR`, of a model alone, at every size and precision. Without grades
+of people, two models are held against each other by what this shop's own shoppers did.
 """
 
 from pathlib import Path
@@ -28,8 +29,16 @@ WORKERS = ("shards", "embedder", "search")
 @app.command()
 def evaluate(
     data: Annotated[
-        Path, typer.Option(help="Directory with docs.jsonl.gz, queries.tsv, qrels.tsv.", exists=True)
-    ],
+        Path | None,
+        typer.Option(
+            help="Directory with docs.jsonl.gz, queries.tsv, qrels.tsv; absent, with --model and --against: "
+            "this shop's own judgements.",
+            exists=True,
+        ),
+    ] = None,
+    dataset: Annotated[
+        str, typer.Option(help="A data set of `headrace dataset build`; absent: what the topics hold now.")
+    ] = "",
     broker: Annotated[
         Rung | None, typer.Option(help="Broker to start when nothing runs; absent: the embedded one.")
     ] = None,
@@ -48,15 +57,46 @@ def evaluate(
     plot: Annotated[Path | None, typer.Option(help="PNG with quality beside bytes a document.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Measure nDCG, recall, reciprocal rank and freshness; starts what is not running."""
-    catalogue = load(data)
-    if model is not None:
-        rows = _of_model(catalogue, model, against, plot=plot, costs=json)
-    elif against or plot:
-        raise ConfigurationError("--against and --plot go with --model")
+    """Measure nDCG, recall, reciprocal rank and freshness; starts what is not running.
+
+    Two models are compared without a broker; by a shop's own judgements with a verdict in words.
+    """
+    if model is None and (against or plot or dataset):
+        raise ConfigurationError("--against, --plot and --dataset go with --model")
+    if data is None:
+        report = _of_judgements(dataset, model, against, plot=plot, costs=json)
+    elif dataset:
+        raise ConfigurationError("--data are grades of people, --dataset are this shop's own: give one")
+    elif model is not None:
+        report = BenchReport("evaluate", _of_model(load(data), model, against, plot=plot, costs=json))
     else:
-        rows = _of_search(catalogue, data_dir, broker, changes=changes)
-    BenchReport("evaluate", rows).show(as_json=json)
+        report = BenchReport("evaluate", _of_search(load(data), data_dir, broker, changes=changes))
+    report.show(as_json=json)
+
+
+def _of_judgements(
+    dataset: str, model: Path | None, against: Path | None, *, plot: Path | None, costs: bool
+) -> BenchReport:
+    if model is None or against is None:
+        raise ConfigurationError(
+            "give --data DIR with grades, or --model DIR --against DIR, which are then judged by what this "
+            "shop's shoppers did"
+        )
+    for directory in (model, against):
+        model_directory(directory)
+    from services.cli.dataset import kept_dataset, present_dataset  # noqa: PLC0415 - for this path alone
+    from services.lab.benchmarks import matrix  # noqa: PLC0415 - imports torch, as below
+    from services.trainer.settings import Settings as TrainerSettings  # noqa: PLC0415 - likewise
+
+    settings = TrainerSettings.load()
+    judged_by = kept_dataset(dataset) if dataset else present_dataset()
+    assessment = matrix.judged(
+        judged_by, model, against, settings=settings.model, terms=settings.trainer.terms
+    )
+    if plot is not None:
+        matrix.plot(assessment.evaluated, plot)
+    rows = list(matrix.rows(assessment.evaluated, alone=False, costs=costs))
+    return BenchReport("evaluate", rows, matrix.verdict(assessment))
 
 
 def _of_model(

@@ -56,13 +56,16 @@ class BenchReport:
 
     name: str
     rows: Sequence[ReportRow]
+    verdict: Sequence[str] = ()
+    """What follows from the figures, a sentence each; empty: nothing is decided by them."""
     commit: str = field(default_factory=code_version)
     machine: str = field(default_factory=this_machine)
 
     def json(self) -> dict[str, Any]:  # Any: JSON
-        """Return `{"name", "commit", "machine", "rows"}`."""
+        """Return `{"name", "commit", "machine", "rows"}`, and `"verdict"` where there is one."""
         rows = [row.json() for row in self.rows]
-        return {"name": self.name, "commit": self.commit, "machine": self.machine, "rows": rows}
+        words = {"verdict": [*self.verdict]} if self.verdict else {}
+        return {"name": self.name, "commit": self.commit, "machine": self.machine, "rows": rows, **words}
 
     def show(self, *, as_json: bool) -> None:
         """Print to standard output."""
@@ -77,7 +80,10 @@ class BenchReport:
         for row in self.rows:
             held = ("", "") if row.ratio is None else (number(row.bound or 0), f"{row.ratio:.2f}")
             table.add_row(row.name, number(row.value), row.unit, *held, row.note)
-        Console().print(table)
+        console = Console(highlight=False)
+        console.print(table)
+        for sentence in self.verdict:
+            console.print(sentence)
 
 
 def number(value: float) -> str:

@@ -1,17 +1,27 @@
-"""Models held against human grades, without a broker: sizes, precisions, and what they cost."""
+"""Models held against grades of people, or a shop's own judgements: sizes, precisions, what they cost."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from schemas.control import ModelKind
 from services.lab.report import ReportRow
 from services.lab.simulation.catalogue import GradedCatalogue
-from services.trainer.evaluation.domain.verdict import MetricComparison
-from services.trainer.evaluation.evaluate import Evaluated, evaluate_on
+from services.trainer.dataset.domain.dataset import Dataset
+from services.trainer.evaluation.assessment import CandidateAssessment, CandidateEvaluator
+from services.trainer.evaluation.domain.figures import HELD_OUT, OPTIMISTIC, PESSIMISTIC, MetricComparison
+from services.trainer.evaluation.domain.verdict import AdmissionTerms
+from services.trainer.evaluation.evaluate import SHOWN, Evaluated, evaluate_on
 from services.trainer.evaluation.sets import EvaluationSet
+from services.trainer.learning.domain.recipe import Recipe
+from shared.encoder.description import model_type
 from shared.settings import ModelSettings
 
 GRADES = "grades"
+WHOLE_SETS = (GRADES, HELD_OUT)
+"""The sets whose rows are called by the measure alone."""
 MEASURE = "nDCG@10"
+KINDS: Mapping[str, ModelKind] = {"CrossEncoder": "reranker", "MultiVectorEncoder": "late-interaction"}
+"""By the class of sentence-transformers that saved a model."""
 
 
 def evaluated(catalogue: GradedCatalogue, model: ModelSettings, against: ModelSettings) -> Evaluated:
@@ -22,11 +32,39 @@ def evaluated(catalogue: GradedCatalogue, model: ModelSettings, against: ModelSe
     return evaluate_on(EvaluationSet(GRADES, grades), corpus, live=against, candidate=model)
 
 
+def judged(
+    dataset: Dataset, model: Path, against: Path, *, settings: ModelSettings, terms: AdmissionTerms
+) -> CandidateAssessment:
+    """Judge a model beside another by what shoppers did, as a job judges its candidate (blocking; minutes).
+
+    Raises `ConfigurationError` when a directory is refused.
+    """
+    evaluator = CandidateEvaluator(live=against, model=settings, progress=lambda *_: None, terms=terms)
+    return evaluator.assess(dataset, model, Recipe(kind=kind_of(model)))
+
+
+def kind_of(model: Path) -> ModelKind:
+    """Return what kind of model a directory holds; an embedding model where it does not say."""
+    return KINDS.get(model_type(model) or "", "encoder")
+
+
+def verdict(assessment: CandidateAssessment) -> tuple[str, ...]:
+    """Return the verdict in sentences, the one to read first."""
+    first, *rest = assessment.verdict.reasons
+    return f"{assessment.verdict.answer}: {first}", *rest
+
+
 def rows(evaluation: Evaluated, *, alone: bool, costs: bool) -> Iterator[ReportRow]:
     """Yield every measure, then each code; with `costs`, its bytes and time as rows of their own."""
+    shares: set[str] = set()
     for comparison in evaluation.compared:
-        where = "" if comparison.evaluation_set == GRADES else f", {comparison.evaluation_set}"
-        yield _row(f"{comparison.measure}{where} at {comparison.code}", comparison, alone=alone)
+        place = " ".join(word for word in (comparison.evaluation_set, comparison.part) if word)
+        where = "" if place in WHOLE_SETS else f", {place}"
+        if where not in shares:
+            shares.add(where)
+            yield _shown(f"{SHOWN}{where} at {comparison.code}", comparison, alone=alone)
+        if not (alone and comparison.measure in (PESSIMISTIC, OPTIMISTIC)):
+            yield _row(f"{comparison.measure}{where} at {comparison.code}", comparison, alone=alone)
     for cost in evaluation.costs:
         note = f"of the best 10; {cost.bytes:g} B a document, {cost.scan_ms:.2f} ms a scan"
         yield ReportRow(f"overlap@10 at {cost.code}", cost.overlap, note=note)
@@ -44,6 +82,12 @@ def rows(evaluation: Evaluated, *, alone: bool, costs: bool) -> Iterator[ReportR
         yield ReportRow(
             "dense weight", evaluation.dense_weight, note="best nDCG@10 of hybrid on these grades; likewise"
         )
+
+
+def _shown(name: str, comparison: MetricComparison, *, alone: bool) -> ReportRow:
+    live, candidate = comparison.shown
+    note = "of first pages, by discount: what was ever shown, or graded"
+    return ReportRow(name, candidate, bound=None if alone else live, note=note)
 
 
 def _row(name: str, comparison: MetricComparison, *, alone: bool) -> ReportRow:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from services.trainer.evaluation.domain.bounds import completions
+from services.trainer.evaluation.domain.figures import OPTIMISTIC, PESSIMISTIC, MetricComparison, Shares
 from services.trainer.evaluation.domain.statistics import PairedDifference, paired
-from services.trainer.evaluation.domain.verdict import OPTIMISTIC, PESSIMISTIC, MetricComparison, Shares
 from services.trainer.evaluation.sets import Answers, EvaluationSet
 from shared.retrieval import quality
 

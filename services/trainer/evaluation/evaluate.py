@@ -12,9 +12,9 @@ from schemas.base import Fingerprint, Score, Value
 from services.trainer.dataset.domain.dataset import Dataset
 from services.trainer.evaluation.codes import WHOLE, Code, codes
 from services.trainer.evaluation.comparison import AnswerComparison, shares
+from services.trainer.evaluation.domain.figures import GENERAL, MEASURE, MetricComparison
 from services.trainer.evaluation.domain.fitting import threshold
 from services.trainer.evaluation.domain.statistics import paired
-from services.trainer.evaluation.domain.verdict import GENERAL, MEASURE, MetricComparison
 from services.trainer.evaluation.hybrid import Words, fitted_weight
 from services.trainer.evaluation.sets import (
     EmbeddedCorpus,
@@ -108,7 +108,10 @@ class ModelComparison:
     def compared(self) -> Iterator[MetricComparison]:
         """Yield every measure of every set, its slices, and every size and precision."""
         for evaluation_set in self.sets:
-            live, candidate = (corpus.answers(evaluation_set) for corpus in (self.live, self.candidate))
+            live, candidate = (
+                corpus.answers(evaluation_set, corpus.nearest(evaluation_set, WHOLE))
+                for corpus in (self.live, self.candidate)
+            )
             whole = WHOLE.name(self.dimensions)
             yield from AnswerComparison(evaluation_set, live, candidate, code=whole).figures()
             for code in codes(LENGTHS):

@@ -11,8 +11,8 @@ from typing import Protocol
 
 from services.trainer.evaluation.codes import WHOLE
 from services.trainer.evaluation.comparison import AnswerComparison
+from services.trainer.evaluation.domain.figures import MetricComparison
 from services.trainer.evaluation.domain.fitting import dense_weight
-from services.trainer.evaluation.domain.verdict import MetricComparison
 from services.trainer.evaluation.sets import Answers, EmbeddedCorpus, EvaluationSet
 from shared.retrieval import quality
 from shared.retrieval.fusion import weighted
@@ -94,11 +94,7 @@ class RerankerEvaluation:
             query: self._ordered(query, row, weight)
             for query, row in self._nearest[evaluation_set.name].items()
         }
-        ordered = {}
-        for query, grades in evaluation_set.grades.items():
-            best = [product_id for product_id in nearest[query][:DEPTH] if product_id in grades]
-            ordered[query] = [*best, *self._embedded.ordered(query, grades.keys() - {*best})]
-        return Answers.of(evaluation_set, nearest, ordered=ordered)
+        return self._embedded.answers(evaluation_set, nearest)
 
     def _ordered(self, query: str, row: Sequence[str], weight: float) -> list[str]:
         best = row[:DEPTH]

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from services.trainer.dataset.domain.dataset import EVALUATED, Dataset, TrainingPair
-from services.trainer.evaluation.codes import WHOLE, Code, Coded
-from services.trainer.evaluation.domain.verdict import HELD_OUT
+from services.trainer.evaluation.codes import Code, Coded
+from services.trainer.evaluation.domain.figures import HELD_OUT
 from shared.encoder.packing import pack
 from shared.encoder.sentence import SentenceEncoder
 from shared.ports import Vectors
@@ -72,14 +72,6 @@ class Answers:
     ranked: quality.Rankings
     ordered: quality.Rankings
 
-    @classmethod
-    def of(
-        cls, evaluation_set: EvaluationSet, nearest: quality.Rankings, *, ordered: quality.Rankings
-    ) -> "Answers":
-        """Return the answers of a model that found `nearest`, with nothing excluded."""
-        pages = {query: row[: quality.FIRST_PAGE] for query, row in nearest.items()}
-        return cls(pages, evaluation_set.judged_part(nearest), ordered)
-
 
 @dataclass(frozen=True)
 class EmbeddedCorpus:
@@ -133,10 +125,14 @@ class EmbeddedCorpus:
         """Return the best products of each query, without those that are excluded."""
         return evaluation_set.judged_part(self.nearest(evaluation_set, code, depth=depth), depth)
 
-    def answers(self, evaluation_set: EvaluationSet) -> Answers:
-        """Return what the whole vectors answer."""
-        ordered = {query: self.ordered(query, row) for query, row in evaluation_set.grades.items()}
-        return Answers.of(evaluation_set, self.nearest(evaluation_set, WHOLE), ordered=ordered)
+    def answers(self, evaluation_set: EvaluationSet, nearest: quality.Rankings) -> Answers:
+        """Return the answers of which `nearest` are the best, nothing excluded; the rest is by cosine."""
+        ordered = {}
+        for query, grades in evaluation_set.grades.items():
+            best = [product_id for product_id in nearest[query] if product_id in grades]
+            ordered[query] = [*best, *self.ordered(query, grades.keys() - {*best})]
+        pages = {query: row[: quality.FIRST_PAGE] for query, row in nearest.items()}
+        return Answers(pages, evaluation_set.judged_part(nearest), ordered)
 
     @property
     def is_degenerate(self) -> bool:

@@ -11,6 +11,7 @@ from services.trainer.dataset.domain.dataset import (
     HardNegative,
     Overlap,
     ProductText,
+    ShownProducts,
     TrainingPair,
 )
 from services.trainer.dataset.files import write
@@ -54,6 +55,7 @@ DATASET = Dataset(
         ProductText(product_id="B", text="A shoe\n" + "of a very long description " * 9),
         ProductText(product_id="C", text="Sofa"),
     ),
+    shown=(ShownProducts(query="sofa", product_ids=("A", "B")),),
 )
 
 
@@ -69,7 +71,7 @@ def test_a_data_set_is_shown_with_its_splits_and_what_was_left_out(kept, monkeyp
     done = headrace("dataset", "show", "d1")
     assert done.code == 0
     assert done.lines[0] == "d1: built from 1,234 of search.judgements.v1 messages; code abc"
-    assert "3 products, 1 hard negatives" in done.lines
+    assert "3 products, 1 hard negatives, 2 more pairs that were shown" in done.lines
     assert "train 3 2 2 1 1 2.00" in done.lines
     assert "validation 0 0 0 0 0 -" in done.lines
     assert [line for line in done.lines if line in ("robot 40", "few shoppers 12")] == [
@@ -96,7 +98,7 @@ def test_as_json_it_is_the_manifest_with_its_digests(kept) -> None:
     headrace, manifest = kept
     shown = headrace("dataset", "show", "d1", "--json").json
     assert DatasetManifest.model_validate(shown) == manifest
-    assert set(shown["files"]) == {"pairs.jsonl", "negatives.jsonl", "products.jsonl"}
+    assert set(shown["files"]) == {"pairs.jsonl", "negatives.jsonl", "products.jsonl", "shown.jsonl"}
 
 
 def test_a_data_set_that_there_is_not_is_an_error_in_one_line(headrace) -> None:

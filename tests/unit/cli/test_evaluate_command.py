@@ -5,6 +5,8 @@ import json
 import pytest
 
 from services.lab.simulation import catalogue, shop
+from services.trainer.dataset.files import write
+from tests.unit.trainer.tiny import blind_model, knowing_model, tiny_dataset
 
 
 @pytest.fixture
@@ -15,12 +17,40 @@ def data(tmp_path):
 
 def test_two_models_are_compared_only_by_themselves(headrace, data) -> None:
     done = headrace("evaluate", "--data", str(data), "--against", str(data))
-    assert (done.code, done.error) == (2, "--against and --plot go with --model")
+    assert (done.code, done.error) == (2, "--against, --plot and --dataset go with --model")
     assert headrace("evaluate", "--data", str(data), "--plot", "x.png").code == 2
 
 
+def test_two_models_are_judged_by_a_shops_own_judgements_in_figures_and_words(
+    headrace, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setenv("HEADRACE_TRAINER__TERMS__LEAST", "5")
+    monkeypatch.setenv("COLUMNS", "200")
+    write(tiny_dataset(), tmp_path / ".headrace" / "datasets" / "tiny")
+    models = [str(make(tmp_path / make.__name__)) for make in (knowing_model, blind_model)]
+    options = ("--dataset", "tiny", "--model", models[0], "--against", models[1])
+    report = headrace("evaluate", *options, "--json").json
+    rows = {row["name"]: row for row in report["rows"]}
+    assert {"nDCG@10 at 28 fp32", "condensed nDCG@10 at 28 fp32", "bpref at 28 fp32"} <= rows.keys()
+    assert 0 < rows["shown@10 at 28 fp32"]["value"] < 1, "not everything that it finds was ever shown"
+    assert rows["pessimistic nDCG@10 at 28 fp32"]["low"] < rows["optimistic nDCG@10 at 28 fp32"]["low"]
+    assert len(rows) == len(report["rows"]), "every row has a name of its own"
+    assert report["verdict"][0].startswith("undecided: better by")
+    words = headrace("evaluate", *options)
+    assert words.code == 0
+    assert "".join(report["verdict"][0].split()) in "".join(words.out.split())
+
+
+def test_a_data_set_and_grades_of_people_do_not_go_together(headrace, data) -> None:
+    done = headrace("evaluate", "--data", str(data), "--model", "x", "--dataset", "d1")
+    assert (done.code, "give one" in done.error) == (2, True)
+
+
 def test_data_must_be_given_and_be_there(headrace) -> None:
-    assert "--data" in headrace("evaluate").usage
+    done = headrace("evaluate")
+    assert done.code == 2
+    assert "give --data DIR with grades, or --model DIR --against DIR" in done.error
+    assert "give --data DIR" in headrace("evaluate", "--model", "x").error
     done = headrace("evaluate", "--data", "nowhere")
     assert done.code == 2
     assert "nowhere" in done.usage

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from schemas.control import Model
 from services.trainer.dataset.domain.dataset import DatasetManifest, Overlap
-from services.trainer.evaluation.domain.verdict import MetricComparison
+from services.trainer.evaluation.domain.figures import MetricComparison
 
 CARD = "MODEL.md"
 FIGURES = (

@@ -7,92 +7,27 @@ have seen them.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
 from schemas.base import Score, Value
-from services.trainer.evaluation.domain.statistics import PairedDifference
-from services.trainer.evaluation.domain.trial_size import sessions_needed
+from services.trainer.evaluation.domain.figures import (
+    GENERAL,
+    HELD_OUT,
+    MEASURE,
+    OPTIMISTIC,
+    PESSIMISTIC,
+    MetricComparison,
+)
 from shared.retrieval.quality import BPREF, CONDENSED
+from shared.statistics.power import sessions_needed
 
-MEASURE = "nDCG@10"
-PESSIMISTIC, OPTIMISTIC = "pessimistic nDCG@10", "optimistic nDCG@10"
-"""Of both first pages, when all that nobody graded is as bad, or as good, for the candidate as it can be."""
-HELD_OUT = "held_out"
-"""The evaluation set of all pairs that were not learned from, of whichever split."""
-GENERAL = "general"
-"""Everyday questions, of which every grade is known: what a fit must not forget."""
+WORTH_FINDING = 0.02
+"""Of nDCG@10, relative: a smaller gain is no reason for a trial of its own."""
 
-Shares = tuple[Score, Score]
-"""Of the first pages of the live model and of the candidate, what has ever been shown (or graded)."""
 Answer = Literal["admitted", "refused", "undecided"]
-
-
-class MetricComparison(Value):
-    """One figure of both models, on the same queries; `part` is a slice of them, empty for all.
-
-    `low` and `high` bound candidate - live at 95 %.
-    """
-
-    evaluation_set: str
-    measure: str
-    code: str
-    """Dimensions and precision of the vectors."""
-    part: str = ""
-    live: Score
-    candidate: Score
-    low: Score
-    high: Score
-    queries: int
-    shown: Shares = (1.0, 1.0)
-
-    @classmethod
-    def of(  # noqa: PLR0913 - a figure is named by these, and called by name
-        cls,
-        evaluation_set: str,
-        measure: str,
-        code: str,
-        *,
-        difference: PairedDifference,
-        part: str = "",
-        shown: Shares = (1.0, 1.0),
-    ) -> "MetricComparison":
-        """Return the record of a difference."""
-        return cls(
-            evaluation_set=evaluation_set,
-            measure=measure,
-            code=code,
-            part=part,
-            live=difference.live,
-            candidate=difference.candidate,
-            low=difference.low,
-            high=difference.high,
-            queries=difference.count,
-            shown=shown,
-        )
-
-    @property
-    def difference(self) -> float:
-        """Candidate minus live."""
-        return self.candidate - self.live
-
-    @property
-    def effect(self) -> float:
-        """The difference as a share of the live model's figure; 0 where that is 0."""
-        return self.difference / self.live if self.live else 0.0
-
-    @property
-    def name(self) -> str:
-        """Measure, evaluation set and slice, as a figure is called."""
-        return " ".join(word for word in (self.measure, self.evaluation_set, self.part) if word)
-
-    def words(self) -> str:
-        """Return it as a phrase."""
-        return (
-            f"{self.measure} on {self.evaluation_set}: {self.live:.4f} -> {self.candidate:.4f} "
-            f"({self.difference:+.4f}, 95 % {self.low:+.4f} to {self.high:+.4f}, {self.queries} queries)"
-        )
 
 
 class AdmissionTerms(Value):
@@ -153,24 +88,25 @@ def decide(
     All else is undecided. Only whole sets and whole vectors decide; slices, sizes and precisions are for
     people to read. `faults` say what is wrong with the model itself.
     """
-    evidence = Evidence.of(comparisons, terms)
+    evidence = GateEvidence.of(comparisons, terms)
     refusals, doubts = [*faults, *evidence.refusals()], evidence.doubts()
     if opinion is not None:
         (refusals if opinion.answer == "refused" else doubts).append(opinion.words)
-    notes = [comparison.words() for comparison in evidence.others]
+    notes = evidence.notes()
     if refusals:
         first, *rest = refusals
         reasons = (f"{first}; the live model stays", *rest, *doubts, *notes)
         return CandidateVerdict(answer="refused", reasons=reasons)
     if not doubts:
         return CandidateVerdict(answer="admitted", reasons=(evidence.admitted(), *notes))
-    sessions = sessions_needed(evidence.effect if opinion is None else opinion.effect or evidence.effect)
+    gain = evidence.effect if opinion is None or opinion.effect is None else opinion.effect
+    sessions = _two_digits(sessions_needed(max(abs(gain), WORTH_FINDING)))
     reasons = (evidence.undecided(sessions), *doubts, *notes)
     return CandidateVerdict(answer="undecided", reasons=reasons, trial_sessions=sessions)
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class GateEvidence:
     """The comparisons that decide, each None where there is none with enough queries."""
 
     terms: AdmissionTerms
@@ -182,7 +118,7 @@ class Evidence:
     """Of each other set, the measure that decides there."""
 
     @classmethod
-    def of(cls, comparisons: Sequence[MetricComparison], terms: AdmissionTerms) -> "Evidence":
+    def of(cls, comparisons: Sequence[MetricComparison], terms: AdmissionTerms) -> "GateEvidence":
         """Pick the first comparison of the whole of each set, by each measure."""
         heads: dict[tuple[str, str], MetricComparison] = {}
         for comparison in comparisons:
@@ -259,6 +195,14 @@ class Evidence:
             )
         return doubts
 
+    def notes(self) -> list[str]:
+        """Return on what else it does no harm."""
+        return [
+            f"not worse by more than {self.terms.margin:g}: {comparison.words()}"
+            for comparison in self.others
+            if not self._is_harm(comparison)
+        ]
+
     def admitted(self) -> str:
         """Return the line to read first of one that is admitted."""
         gain = [
@@ -310,3 +254,9 @@ def _figures(comparison: MetricComparison) -> str:
 
 def _shown(comparison: MetricComparison) -> str:
     return f"{1 - comparison.shown[1]:.0%} of its first pages nobody was ever shown"
+
+
+def _two_digits(sessions: int) -> int:
+    """Return the number rounded up to two digits: no more of it is known."""
+    unit = 10.0 ** max(0, len(f"{sessions}") - 2)
+    return round(ceil(sessions / unit) * unit)

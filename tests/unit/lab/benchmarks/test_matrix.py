@@ -4,7 +4,7 @@ import pytest
 
 from services.lab.benchmarks import matrix
 from services.lab.benchmarks.matrix import GRADES, rows
-from services.trainer.evaluation.domain.verdict import MetricComparison
+from services.trainer.evaluation.domain.figures import MetricComparison
 from services.trainer.evaluation.evaluate import Cost, Evaluated
 
 
@@ -62,6 +62,19 @@ def test_beside_another_it_has_the_paired_difference() -> None:
 
 def test_figures_of_another_set_say_so() -> None:
     assert {"R@10 at 384 int8", "nDCG@10, everyday at 384 float"} <= by_name(alone=True).keys()
+
+
+def test_every_figure_stands_beside_the_share_of_first_pages_that_was_shown() -> None:
+    shown = (comparison("nDCG@10").model_copy(update={"shown": (0.98, 0.76)}),)
+    row = by_name(alone=False, compared=shown)["shown@10 at 384 float"]
+    assert (row.value, row.bound) == (0.76, 0.98)
+    assert by_name(alone=True, compared=shown)["shown@10 at 384 float"].bound is None
+
+
+def test_a_model_alone_has_no_bounds_of_a_difference() -> None:
+    bounds = tuple(comparison(f"{way} nDCG@10") for way in ("pessimistic", "optimistic"))
+    assert "pessimistic nDCG@10 at 384 float" in by_name(alone=False, compared=bounds)
+    assert not [name for name in by_name(alone=True, compared=bounds) if "istic" in name]
 
 
 def test_costs_are_rows_of_their_own_only_where_they_are_asked_for() -> None:

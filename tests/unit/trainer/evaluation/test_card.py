@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from schemas.control import Model, OffsetRange
 from services.trainer.dataset.domain.dataset import DatasetManifest, Overlap
 from services.trainer.evaluation.domain.card import LIMITS, card
-from services.trainer.evaluation.domain.verdict import MetricComparison
+from services.trainer.evaluation.domain.figures import MetricComparison
 
 MADE = datetime(2026, 11, 21, tzinfo=UTC)
 
@@ -16,8 +16,8 @@ def model(**changes):
         "fingerprint": "0" * 16,
         "location": "/models/m-1",
         "dimensions": 384,
-        "verdict": "refused",
-        "reasons": ("not better beyond doubt: nDCG@10", "too few queries"),
+        "verdict": "undecided",
+        "reasons": ("better by 3% for 90 held-out queries", "too few queries", "worse on novel_query"),
         "created_at": MADE,
         **changes,
     }
@@ -34,6 +34,7 @@ def comparison(**changes):
         "low": 0.0625,
         "high": 0.1875,
         "queries": 40,
+        "shown": (0.9, 0.6),
         **changes,
     }
     return MetricComparison(**values)
@@ -52,8 +53,12 @@ def text(one=None, manifest=MANIFEST, compared=()):
     return card(one or model(), manifest, compared)
 
 
-def test_it_begins_with_the_verdict_and_its_reasons_as_sentences():
-    assert text().startswith("# Model m-1\n\nRefused. Not better beyond doubt: nDCG@10. Too few queries.\n")
+def test_it_begins_with_the_line_that_a_person_wants_to_read_then_its_reasons_as_sentences():
+    assert text().startswith(
+        "# Model m-1\n\nUndecided: better by 3% for 90 held-out queries.\n\n"
+        "Too few queries. Worse on novel_query.\n\n|"
+    )
+    assert text(model(reasons=())).startswith("# Model m-1\n\nUndecided.\n\n|")
 
 
 def test_it_says_what_the_model_is_and_nothing_of_what_is_not_known():
@@ -75,7 +80,10 @@ def test_it_says_where_the_data_come_from_and_what_splits_share():
 
 def test_every_figure_is_a_row_beside_the_live_models():
     figures = text(compared=[comparison(), comparison(part="tail", measure="R@10")])
-    assert "| nDCG@10 held_out | 384 fp32 | 0.5000 | 0.6250 | +0.1250 (+0.0625 to +0.1875) | 40 |" in figures
+    assert (
+        "| nDCG@10 held_out | 384 fp32 | 0.5000 | 0.6250 | +0.1250 (+0.0625 to +0.1875) | 40 | 90%, 60% |"
+        in figures
+    )
     assert "| R@10 held_out tail | 384 fp32 |" in figures
     assert figures.rstrip().endswith(LIMITS)
 

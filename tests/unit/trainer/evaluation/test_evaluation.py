@@ -1,8 +1,13 @@
 """A model that knows the words is judged beside one that does not, as real ones are."""
 
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import orjson
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from schemas.control import Model
 from services.lab.benchmarks import matrix
@@ -43,21 +48,41 @@ def embedded(cosines):
     return EmbeddedCorpus(list(cosines), documents, {"q": np.array([1, 0], np.float32)})
 
 
-def test_a_model_that_is_better_is_admitted_and_its_card_says_why(models):
+def all_shown(data):
+    """Return the data set in which every product was shown and graded for every held-out query."""
+    held_out = data.of("novel_query")
+    graded = {(it.query, it.product_id) for it in held_out}
+    queries = sorted({query for query, _ in graded})
+    others = [
+        held_out[0].model_copy(
+            update={"query": query, "product_id": it.product_id, "value": 0.0, "grade": 0.0}
+        )
+        for query in queries
+        for it in data.products
+        if (query, it.product_id) not in graded
+    ]
+    return replace(data, pairs=(*data.pairs, *others))
+
+
+def test_a_model_that_is_better_on_what_was_all_shown_is_admitted_and_its_card_says_why(models):
     blind, knowing = models
-    judged = evaluator(blind, margin=1.0).assess(tiny_dataset(), knowing, Recipe())
-    assert judged.verdict.admitted
+    judged = evaluator(blind, margin=1.0).assess(all_shown(tiny_dataset()), knowing, Recipe())
+    assert judged.verdict.answer == "admitted"
     whole = judged.evaluated.compared[0]
     assert (whole.evaluation_set, whole.measure, whole.code, whole.queries) == (
         "held_out",
-        "nDCG@10",
+        "condensed nDCG@10",
         "28 fp32",
         8,
     )
     assert whole.low > 0
-    found = {(it.evaluation_set, it.measure, it.part) for it in judged.evaluated.compared}
-    assert {("general", "nDCG@10", ""), ("novel_query", "condensed nDCG@10", "")} <= found
-    assert judged.evaluated.metrics()["nDCG@10 held_out"] == whole.candidate
+    assert whole.shown == (1, 1)
+    whole_vectors = [it for it in judged.evaluated.compared if it.code == whole.code]
+    heads = {it.measure: it for it in whole_vectors if it.name.endswith("held_out")}
+    for measure in ("nDCG@10", "pessimistic nDCG@10", "optimistic nDCG@10"):
+        assert heads[measure].difference == pytest.approx(whole.difference), "nothing is unknown"
+    assert judged.evaluated.metrics()["condensed nDCG@10 held_out"] == whole.candidate
+    assert judged.evaluated.metrics()["shown@10 held_out"] == 1
     assert judged.evaluated.dense_weight is None, "eight queries are too few to fit it"
     record = Model(
         model_id="m1",
@@ -69,8 +94,20 @@ def test_a_model_that_is_better_is_admitted_and_its_card_says_why(models):
         created_at="2026-11-01T00:00:00Z",
     )
     text = card(record, tiny_dataset().manifest, judged.evaluated.compared)
-    assert text.startswith("# Model m1\n\nAdmitted. Better: nDCG@10 on held_out")
-    assert f"| nDCG@10 held_out | 28 fp32 | {whole.live:.4f} | {whole.candidate:.4f} |" in text
+    assert text.startswith("# Model m1\n\nAdmitted: better by ")
+    assert f"| condensed nDCG@10 held_out | 28 fp32 | {whole.live:.4f} | {whole.candidate:.4f} |" in text
+
+
+def test_a_model_that_shows_what_nobody_was_shown_is_undecided_and_the_card_says_how_much(models):
+    blind, knowing = models
+    judged = evaluator(blind, margin=1.0).assess(tiny_dataset(), knowing, Recipe())
+    assert judged.verdict.answer == "undecided"
+    whole = judged.evaluated.compared[0]
+    assert whole.shown[0] < whole.shown[1] < 0.9
+    assert f"{1 - whole.shown[1]:.0%} of its first pages nobody was ever shown" in judged.verdict.reasons[0]
+    found = {(it.evaluation_set, it.measure, it.part) for it in judged.evaluated.compared}
+    assert {("general", "nDCG@10", ""), ("novel_query", "condensed nDCG@10", "")} <= found
+    assert all(it.shown == (1, 1) for it in judged.evaluated.compared if it.evaluation_set == "general")
 
 
 def test_with_enough_validation_queries_weight_and_threshold_are_fitted(models):
@@ -105,7 +142,7 @@ class GivenScores:
 
 
 CORPUS = {"p1": "first", "p2": "second", "p3": "last"}
-LAST = EvaluationSet("g", {"q": {"p3": 3}})
+LAST = EvaluationSet("g", {"q": {"p1": 0, "p2": 0, "p3": 3}})
 """What is right is what the vectors rank last."""
 
 
@@ -115,8 +152,8 @@ def test_the_weight_of_a_reranker_follows_who_is_right():
     evaluation = RerankerEvaluation([LAST], vectors, corpus=CORPUS, reranker=right)
     # At one half the scaled scores of the three are 0.5, 0.55 and 0.5: only below does the last come first.
     assert evaluation.fitted_weight(LAST) == 0.45
-    assert evaluation.compared(LAST, weight=0.0).candidate == 1.0
-    assert evaluation.compared(LAST, weight=1.0).difference == 0.0
+    assert next(evaluation.compared(LAST, weight=0.0)).candidate == 1.0
+    assert {it.difference for it in evaluation.compared(LAST, weight=1.0)} == {0.0}
     assert right.asked == 3, "a pair is scored once"
     assert right.prepared == ["first", "last", "second"]
 
@@ -125,33 +162,78 @@ def test_a_reranker_that_agrees_with_the_vectors_changes_nothing():
     vectors = embedded({"p1": 1.0, "p2": 0.6, "p3": 0.0})
     agreeing = GivenScores({"first": 2, "second": 1, "last": 0})
     evaluation = RerankerEvaluation([LAST], vectors, corpus=CORPUS, reranker=agreeing)
-    assert evaluation.compared(LAST, weight=0.5).difference == 0.0
+    assert {it.difference for it in evaluation.compared(LAST, weight=0.5)} == {0.0}
     assert evaluation.fitted_weight(LAST) == 0.5, "of equal ones the one half"
 
 
 def test_a_reranker_orders_the_best_and_leaves_the_rest():
     cosines = {f"p{number:02}": 1 - number / 50 for number in range(DEPTH + 2)}
-    right = EvaluationSet("g", {"q": {f"p{DEPTH:02}": 3}})
+    right = EvaluationSet("g", {"q": {f"p{DEPTH:02}": 3, f"p{DEPTH + 1:02}": 0}})
     scores = GivenScores({name: float(name[1:]) for name in cosines})
     evaluation = RerankerEvaluation(
         [right], embedded(cosines), corpus={name: name for name in cosines}, reranker=scores
     )
-    assert evaluation.compared(right, weight=0.0).difference == 0.0, "it lies below the best"
+    assert next(evaluation.compared(right, weight=0.0)).difference == 0.0, "it lies below the best"
     assert scores.asked == len(scores.prepared) == DEPTH
 
 
-def test_the_same_model_again_is_refused(models):
+def test_a_reranker_orders_what_shoppers_see_with_what_was_learned_among_it():
+    vectors = embedded({"p1": 1.0, "p2": 0.6, "p3": 0.0})
+    learned = EvaluationSet("g", {"q": {"p2": 0, "p3": 3}}, {"q": frozenset({"p1"})})
+    scores = GivenScores({"first": 0, "second": 1, "last": 2})
+    evaluation = RerankerEvaluation([learned], vectors, corpus=CORPUS, reranker=scores)
+    figures = {it.measure: it for it in evaluation.compared(learned, weight=0.0)}
+    assert scores.asked == 3
+    assert (figures["condensed nDCG@10"].live, figures["condensed nDCG@10"].candidate) == (
+        pytest.approx(0.63, abs=0.01),
+        1,
+    )
+    assert figures["condensed nDCG@10"].shown == (1, 1), "what was learned was shown"
+    assert "pessimistic nDCG@10" not in figures, "of its first page we know only a part"
+
+
+@pytest.mark.parametrize(("given", "fault"), [(0.5, "the same score"), (float("nan"), "not finite")])
+def test_a_reranker_whose_scores_say_nothing_is_broken(given, fault):
+    vectors = embedded({"p1": 1.0, "p2": 0.6, "p3": 0.0})
+    scores = GivenScores(dict.fromkeys(CORPUS.values(), given))
+    evaluation = RerankerEvaluation([LAST], vectors, corpus=CORPUS, reranker=scores)
+    list(evaluation.compared(LAST, weight=0.5))
+    assert fault in evaluation.faults[0]
+
+
+def test_the_same_model_again_is_undecided(models):
     blind, _ = models
     verdict = evaluator(blind).assess(tiny_dataset(), blind, Recipe()).verdict
-    assert not verdict.admitted
-    assert verdict.reasons[0].startswith("not better beyond doubt")
+    assert verdict.answer == "undecided"
+    assert verdict.reasons[0].startswith("perhaps better by 0.0% for 8 held-out queries")
 
 
-def test_a_model_that_is_worse_is_refused(models):
+def test_a_model_that_is_worse_on_all_that_was_shown_is_refused(models):
     blind, knowing = models
-    verdict = evaluator(knowing).assess(tiny_dataset(), blind, Recipe()).verdict
-    assert not verdict.admitted
-    assert any(reason.startswith("worse by more than 0.02") for reason in verdict.reasons)
+    verdict = evaluator(knowing, worse=0.0).assess(tiny_dataset(), blind, Recipe()).verdict
+    assert verdict.answer == "refused"
+    assert "on all that shoppers were shown" in verdict.reasons[0]
+
+
+def test_a_model_whose_vectors_are_all_the_same_or_not_finite_is_broken(models, tmp_path):
+    _, knowing = models
+    same = altered_model(knowing, tmp_path / "same", torch.arange(28.0))
+    verdict = evaluator(knowing).assess(tiny_dataset(), same, Recipe()).verdict
+    assert verdict.reasons[0] == "broken: all products have nearly the same vector; the live model stays"
+    damaged = altered_model(knowing, tmp_path / "damaged", float("nan"))
+    assessment = evaluator(knowing).assess(tiny_dataset(), damaged, Recipe())
+    assert assessment.verdict.answer == "refused"
+    assert assessment.verdict.reasons[0].startswith("broken: the model gave a vector that is zero or not")
+
+
+def altered_model(model, directory, value):
+    """Return a copy of a model whose words are all alike."""
+    shutil.copytree(model, directory)
+    (file,) = directory.glob("*.safetensors")
+    weights = load_file(file)
+    words = next(name for name in weights if "word_embeddings" in name)
+    save_file(weights | {words: torch.zeros_like(weights[words]) + value}, file, metadata={"format": "pt"})
+    return directory
 
 
 @pytest.mark.parametrize("kind", ["reranker", "late-interaction"])
@@ -159,11 +241,11 @@ def test_a_reranker_is_judged_by_how_it_orders_the_best_beside_the_vectors(model
     blind, _ = models
     evaluated = evaluator(blind).assess(tiny_dataset(), blind, Recipe(kind=kind)).evaluated
     assert evaluated.dense_weight == UNFITTED
-    assert [(it.evaluation_set, it.code) for it in evaluated.compared] == [
+    assert {(it.evaluation_set, it.code) for it in evaluated.compared} == {
         ("held_out", "best 20 ordered anew"),
         ("novel_query", "best 20 ordered anew"),
-    ]
-    assert evaluated.compared[0].queries == 8
+    }
+    assert (evaluated.compared[0].measure, evaluated.compared[0].queries) == ("condensed nDCG@10", 8)
 
 
 def test_what_was_learned_for_a_query_is_taken_out_of_its_ranking():

@@ -1,80 +1,17 @@
-"""Verdicts, intervals, thresholds and names of figures, for any figures."""
+"""Intervals, thresholds and names of figures, for any figures."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
+from services.trainer.evaluation.domain.figures import MetricComparison
 from services.trainer.evaluation.domain.fitting import STEPS, dense_weight, threshold
 from services.trainer.evaluation.domain.statistics import PairedDifference, paired
-from services.trainer.evaluation.domain.verdict import AdmissionTerms, MetricComparison, decide
 from services.trainer.evaluation.evaluate import Evaluated
 
 SHARES = st.floats(0, 1, width=32)
 VALUES = st.dictionaries(st.sampled_from([f"q{number}" for number in range(12)]), SHARES, min_size=1)
-SETS = st.sampled_from(["held_out", "novel_query", "general", "zero_shot"])
-
-
-@st.composite
-def comparisons(draw):
-    live, candidate, wide = draw(SHARES), draw(SHARES), draw(st.floats(0, 0.3))
-    return MetricComparison(
-        evaluation_set=draw(SETS),
-        measure=draw(st.sampled_from(["nDCG@10", "R@10"])),
-        code="384 fp32",
-        part=draw(st.sampled_from(["", "", "tail"])),
-        live=live,
-        candidate=candidate,
-        low=candidate - live - wide,
-        high=candidate - live + wide,
-        queries=draw(st.integers(0, 60)),
-    )
-
-
-@given(st.lists(comparisons(), max_size=8))
-def test_nobody_is_admitted_without_being_better_on_the_set_that_decides(compared):
-    verdict = decide(compared, AdmissionTerms())
-    heads = {}
-    for one in compared:
-        if one.measure == "nDCG@10" and not one.part:
-            heads.setdefault(one.evaluation_set, one)
-    deciding = heads.get("held_out")
-    better = deciding is not None and deciding.queries >= 20 and deciding.low > 0
-    harmful = [
-        one
-        for name, one in heads.items()
-        if name != "held_out" and one.queries >= 20 and one.difference < -0.02
-    ]
-    assert verdict.admitted is (better and not harmful)
-    assert len(verdict.reasons) == 1 + len(heads.keys() - {"held_out"})
-
-
-@given(st.lists(comparisons(), max_size=8))
-def test_slices_and_other_measures_never_change_a_verdict(compared):
-    heads = [one for one in compared if one.measure == "nDCG@10" and not one.part]
-    assert decide(compared, AdmissionTerms()) == decide(heads, AdmissionTerms())
-
-
-def test_another_set_may_decide():
-    better = MetricComparison(
-        evaluation_set="novel_query",
-        measure="nDCG@10",
-        code="8 fp32",
-        live=0.1,
-        candidate=0.9,
-        low=0.5,
-        high=0.9,
-        queries=30,
-    )
-    assert not decide([better], AdmissionTerms()).admitted
-    assert decide([better], AdmissionTerms(evaluation_set="novel_query")).admitted
-
-
-@pytest.mark.parametrize("terms", [{"margn": 0.1}, {"margin": -0.1}, {"least": 0}, {"ground": "held_out"}])
-def test_terms_that_are_none_are_refused(terms):
-    with pytest.raises(ValidationError):
-        AdmissionTerms.model_validate(terms)
 
 
 @given(VALUES, VALUES)
@@ -126,7 +63,9 @@ def test_of_weights_that_are_equal_to_six_digits_the_middle_one_is_taken():
 def test_figures_are_called_by_measure_set_and_slice():
     def of(code, part="", candidate=0.5, measure="nDCG@10"):
         difference = PairedDifference(0.25, candidate, 0.1, 0.4, 9)
-        return MetricComparison.of("held_out", measure, code, difference=difference, part=part)
+        return MetricComparison.of(
+            "held_out", measure, code, difference=difference, part=part, shown=(0.875, 0.75)
+        )
 
     evaluated = Evaluated(
         live="0" * 16,
@@ -147,5 +86,7 @@ def test_figures_are_called_by_measure_set_and_slice():
         "nDCG@10 held_out tail": 0.75,
         "nDCG@10 held_out tail - live": 0.5,
         "nDCG@10 held_out at 4 int8": 0.375,
+        "shown@10 held_out": 0.75,
+        "shown@10 held_out - live": -0.125,
         "encode ms": 1.5,
     }

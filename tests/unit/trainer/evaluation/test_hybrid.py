@@ -38,7 +38,21 @@ def test_the_fitted_weight_follows_who_is_right():
     corpus = {"a": "blue sock", "b": "red running shoe"}
     vectors, words = embedded(a=0.9, b=-0.9), Words(corpus)
     # One scores 1 by vector, the other 1 by words; at one half they are equal, and the first id comes first.
-    by_words = EvaluationSet("g", {"running shoes": {"b": 3}})
-    by_vectors = EvaluationSet("g", {"running shoes": {"a": 3}})
+    by_words = EvaluationSet("g", {"running shoes": {"b": 3, "a": 0}})
+    by_vectors = EvaluationSet("g", {"running shoes": {"a": 3, "b": 0}})
     assert fitted_weight(vectors, by_vectors, words) == 0.5
     assert fitted_weight(vectors, by_words, words) == 0.45
+
+
+def test_what_was_not_graded_does_not_move_the_weight():
+    corpus = {"a": "blue sock", "b": "red running shoe", "new": "running shoe"}
+    vectors, words = embedded(a=0.9, b=-0.9, new=1.0), Words(corpus)
+    grades = EvaluationSet("g", {"running shoes": {"a": 3, "b": 0}})
+    without = embedded(a=0.9, b=-0.9)
+    for weight in (0.0, 1.0):
+        ordered = [it for it in ranked(vectors, "running shoes", words, weight=weight) if it != "new"]
+        assert ordered == ranked(
+            without, "running shoes", Words(dict(list(corpus.items())[:2])), weight=weight
+        )
+    beside = fitted_weight(vectors, grades, words)
+    assert beside == fitted_weight(without, grades, Words({"a": "blue sock", "b": "red running shoe"}))

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.trainer.dataset.domain.dataset import EVALUATED, SPLITS, Dataset, DatasetManifest, TrainingPair
-from services.trainer.evaluation.domain.verdict import HELD_OUT
+from services.trainer.evaluation.domain.figures import HELD_OUT
 from services.trainer.evaluation.sets import evaluation_sets, validation_set
 
 
