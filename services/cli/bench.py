@@ -87,6 +87,41 @@ def learn(
 
 
 @app.command()
+def gate(
+    sessions: Annotated[
+        list[int] | None, typer.Option(help="Of a log; several times for several.", min=100)
+    ] = None,
+    candidates: Annotated[int, typer.Option(help="So many of the first table.", min=1, max=16)] = 12,
+    seed: Annotated[int, typer.Option(help="Of shoppers, fits and trials.")] = 1,
+    full: Annotated[
+        bool, typer.Option("--full", help="All candidates, and each term's fits: hours.")
+    ] = False,
+    work: Annotated[
+        Path | None, typer.Option(help="Where a run that was stopped goes on; absent: it begins anew.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the table into this file (PNG, SVG).")] = None,
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    """Measure whether the gate and a trial keep the better models, beside the rule of before."""
+    from services.lab.benchmarks import gate_plan, gate_rows  # noqa: PLC0415  lazy: see main
+    from services.lab.benchmarks.gate import GateBench  # noqa: PLC0415  lazy: see main
+
+    if full and work is None:
+        raise typer.BadParameter(
+            "the full table takes hours: name a directory, so that it can go on", param_hint="--work"
+        )
+    sizes = sessions or [20_000, 5_000, 1_000]
+    specs = gate_plan.full_table(sizes, seed) if full else gate_plan.first_table(sizes, seed)[:candidates]
+    catalogue = _catalogue(data)
+    with _bars() as progress, TemporaryDirectory(prefix="headrace-bench-") as fresh:
+        rows, outcomes = gate_rows.measure(GateBench(catalogue, work or Path(fresh), progress, seed), specs)
+    if plot is not None:
+        gate_rows.plot(outcomes, plot)
+    _show("gate", rows, as_json=json)
+
+
+@app.command()
 def shards(
     rows: Annotated[int, typer.Option(help="Products in the shard.", min=1000)] = 20000,
     data: Data = None,
