@@ -45,16 +45,13 @@ def sessions_needed(gain: float, *, error: float = ERROR, power: float = POWER, 
     return math.ceil(_information(error, power) / drift(gain, apart=apart) ** 2)
 
 
-def more_sessions(
-    mean: float, standard_error: float, *, sessions: int, equal: float, error: float
-) -> int | None:
-    """Return how many more sessions would probably decide, were the mean what it seems; None: unknown."""
-    if not (math.isfinite(standard_error) and sessions):
-        return None
-    deviation = standard_error * math.sqrt(sessions)
-    room = max(abs(mean), equal - abs(mean))
-    needed = _information(error, POWER) * (deviation / room) ** 2
-    return max(math.ceil(needed) - sessions, 1)
+def sessions_to_decide(preference: float, deviation: float, *, equal: float, error: float) -> int:
+    """Return how many sessions probably decide a trial, were the preference what it seems.
+
+    `deviation` is that of one session's preference; `equal` is within what two are as good as equal.
+    """
+    room = max(abs(preference), equal - abs(preference))
+    return math.ceil(_information(error, POWER) * (deviation / room) ** 2)
 
 
 @lru_cache(maxsize=64)

@@ -19,6 +19,7 @@ from services.rollout.domain.trials.credit import LIMIT, STRONGEST
 from services.rollout.domain.trials.evidence import PER_CLIENT
 from shared.statistics.group_sequential import Plan
 from shared.statistics.mixture import standard_errors
+from shared.statistics.ratio import POWERS, interval, power_sums
 
 Floats = NDArray[np.float64]
 QUERIES, PRODUCTS = 400, 60
@@ -101,9 +102,10 @@ def sequence_rows(better: float, *, trials: int = 2_000) -> Iterator[ReportRow]:
     pair = made_up(better) if better else made_up(0.1)
     sums = sessions(pages(pair), SHOPPERS["position-based"], POOL, np.random.default_rng(3))
     rng = np.random.default_rng(4)
-    signs, scores = CREDITS["sign of clicks"](sums), ours(sums)
+    signs, scores, voices = CREDITS["sign of clicks"](sums), ours(sums), np.minimum(sums.acted, LIMIT) / LIMIT
     if not better:  # each session both ways round: coins would leave the pool with a preference of its own
         signs, scores = np.concatenate([signs, -signs]), np.concatenate([scores, -scores])
+        voices = np.concatenate([voices, voices])
     title = f"{gain(pair):+.1%}" if better else "equal"
     planned = {f"ours, group-sequential, planned for {size:,}": size for size in SIZES}
     plans = {name: Plan(ERROR, size) for name, size in planned.items()}
@@ -112,8 +114,8 @@ def sequence_rows(better: float, *, trials: int = 2_000) -> Iterator[ReportRow]:
         "sign of clicks, normal mixture": _always(_mixture, signs, drawn),
         "ours, normal mixture": _always(_mixture, scores, drawn),
         "ours, betting": _always(_betting, scores, drawn),
-        "ours, group-sequential, open": _at_looks(Plan(ERROR), scores, drawn),
-        **{name: _at_looks(plan, scores, drawn) for name, plan in plans.items()},
+        "ours, group-sequential, open": _at_looks(Plan(ERROR), (scores, voices), drawn),
+        **{name: _at_looks(plan, (scores, voices), drawn) for name, plan in plans.items()},
     }
     for name, after in promoted.items():
         for size in [size for size in SIZES if name not in planned or size == planned[name]]:
@@ -138,6 +140,19 @@ def heavy_rows(*, trials: int = 1_000, sessions_each: int = 5_000) -> Iterator[R
             yield ReportRow(
                 f"heavy shoppers, preference {preference:+.0%}, {name}", count / trials, "promoted"
             )
+
+
+def skewed_rows(*, trials: int = 2_000, sessions_each: int = 2_000) -> Iterator[ReportRow]:
+    """Yield false promotions where few speak wholly against the candidate and many a little for it."""
+    rng, plan = np.random.default_rng(7), Plan(ERROR, sessions_each)
+    looks, bounds = np.array(plan.looks), np.array(plan.boundaries)
+    shape = trials, sessions_each
+    scores = rng.choice([-1.0, 1 / LIMIT, 0.0], p=[0.02, 0.1, 0.88], size=shape) * (rng.random(shape) < 0.5)
+    powers = {(up, down): np.cumsum(scores**up, axis=1)[:, looks - 1] for up, down in POWERS}
+    error = np.sqrt(np.maximum(powers[2, 0] - powers[1, 0] ** 2 / looks, 1 / LIMIT**2))
+    low, _ = interval(powers, bounds)
+    for name, crossed in (("usual interval", powers[1, 0] > bounds * error), ("ours", low > 0)):
+        yield ReportRow(f"equal, skewed: {name}", float(crossed.any(axis=1).mean()), "promoted")
 
 
 def _lift(pair: RankedPair, model: ClickModel) -> float:
@@ -184,15 +199,16 @@ def _betting(scores: Floats) -> NDArray[np.bool_]:
     return crossed
 
 
-def _at_looks(plan: Plan, scores: Floats, drawn: NDArray[np.int32]) -> Floats:
+def _at_looks(plan: Plan, said: tuple[Floats, Floats], drawn: NDArray[np.int32]) -> Floats:
+    """Return the same for the looks of a plan, with the interval of `said`: scores and voices."""
     looks = np.array([look for look in plan.looks if look <= drawn.shape[1]])
-    bounds = np.array(plan.boundaries[: len(looks)])
+    powers = np.stack([said[0] ** up * said[1] ** down for up, down in POWERS], axis=1)
     after = []
     for row in drawn:
-        said = scores[row]
-        total, spread = np.cumsum(said)[looks - 1], np.cumsum(said**2)[looks - 1]
-        crossed = total > bounds * np.sqrt(spread + (1 / LIMIT) ** 2)
-        after.append(float(looks[crossed.argmax()]) if crossed.any() else math.inf)
+        between = np.add.reduceat(powers[row[: looks[-1]]], [0, *looks[:-1]], axis=0)
+        sums = dict(zip(POWERS, np.cumsum(between, axis=0).T, strict=True))
+        low, _ = interval(sums, np.array(plan.boundaries[: len(looks)]))
+        after.append(float(looks[(low > 0).argmax()]) if (low > 0).any() else math.inf)
     return np.array(after)
 
 
@@ -214,9 +230,15 @@ def _promoted(clients: NDArray[np.int64], scores: Floats, *, most: int, clustere
     for look, bound in zip(plan.looks, plan.boundaries, strict=True):
         counts = visit[:look] < most
         whose, said = clients[:look][counts], scores[:look][counts]
-        rest = said - said.mean()
-        apart = np.bincount(whose, rest) if clustered else rest
-        if said.sum() > bound * math.sqrt((apart**2).sum() + 1):
+        if clustered:
+            whose = np.unique(whose, return_inverse=True)[1]
+            low, _ = interval(
+                power_sums(np.bincount(whose, said).astype(float), np.bincount(whose).astype(float)),
+                float(bound),
+            )
+        else:
+            low, _ = interval(power_sums(said, np.ones(len(said))), float(bound))
+        if low > 0:
             return True
     return False
 
@@ -228,6 +250,7 @@ def rows() -> Iterator[ReportRow]:
     for better in (0.0, 0.05, 0.12):
         yield from sequence_rows(better)
     yield from heavy_rows()
+    yield from skewed_rows()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """How a trial stands and how it ends: a function of its sessions, in the order of their log."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -7,11 +8,10 @@ from typing import NamedTuple
 from schemas.control import TrialEnd, TrialTerms
 from schemas.trials import TrialSession
 from services.rollout.domain.trials import guardrails
-from services.rollout.domain.trials.credit import STRONGEST
-from services.rollout.domain.trials.evidence import Evidence
+from services.rollout.domain.trials.evidence import ENOUGH, Evidence
 from services.rollout.domain.trials.guardrails import Moments
 from shared.statistics.group_sequential import Plan
-from shared.statistics.power import more_sessions
+from shared.statistics.power import sessions_to_decide
 
 
 class Look(NamedTuple):
@@ -75,6 +75,7 @@ class TrialLog:
             self._abandoned[1].add(not session.acted)
             return
         self._interleaved += 1
+        self._abandoned[0].add(not session.acted)
         if session.drafted:
             self._count(session)
 
@@ -92,7 +93,6 @@ class TrialLog:
 
     def _count(self, session: TrialSession) -> None:
         self._evidence.add(session)
-        self._abandoned[0].add(not session.acted)
         self._places.add(session.places[1] - session.places[0])
         self._empty.add(session.empty[1] - session.empty[0])
         self._took.add(session.took_ms[1] - guardrails.SLOWER * session.took_ms[0])
@@ -102,10 +102,8 @@ class TrialLog:
             self._ended = self._void() or self._breach() or self._decided() or self._planned_end()
 
     def _look(self, boundary: float) -> Look:
-        mean = self._evidence.preference
-        either_way = boundary * self._evidence.standard_error
-        low, high = max(mean - either_way, -STRONGEST), min(mean + either_way, STRONGEST)
-        return Look(self._evidence.sessions, self._evidence.deciding, mean, low, high)
+        low, high = self._evidence.interval(boundary)
+        return Look(self._evidence.sessions, self._evidence.deciding, self._evidence.preference, low, high)
 
     def _void(self) -> tuple[TrialEnd, str] | None:
         if guardrails.out_of_ratio(self._interleaved, self._rest, self.terms.share):
@@ -152,13 +150,14 @@ class TrialLog:
         return f"not decided: {_interval(self._looks[-1])}"
 
     def _more(self) -> int | None:
-        return more_sessions(
-            self._evidence.preference,
-            self._evidence.standard_error,
-            sessions=self._evidence.sessions,
-            equal=self.terms.equal,
-            error=self.terms.error,
+        if not self._looks or self._evidence.clients < ENOUGH:
+            return None
+        look = self._looks[-1]
+        deviation = (look.high - look.low) / 2 / self._plan.boundaries[len(self._looks) - 1]
+        needed = sessions_to_decide(
+            look.mean, deviation * math.sqrt(look.sessions), equal=self.terms.equal, error=self.terms.error
         )
+        return max(needed - self._evidence.sessions, 1)
 
 
 def decide(sessions: Iterable[TrialSession], terms: TrialTerms, *, over: bool = False) -> TrialState:

@@ -51,7 +51,7 @@ def test_what_shoppers_prefer_decides(preference, end):
 
 
 def test_two_rankings_that_nobody_can_tell_apart_are_no_different():
-    rows = [session(number, arm="interleaved" if number % 2 else "rest") for number in range(4_000)]
+    rows = [session(number, arm="interleaved" if number % 2 else "rest") for number in range(6_000)]
     assert decide(rows, TERMS).end == "no difference"
 
 
@@ -142,7 +142,7 @@ def test_a_candidate_that_takes_more_than_twice_as_long_is_refused():
 
 
 def test_trials_of_equal_rankings_promote_and_refuse_as_seldom_as_stated():
-    rng, terms, trials = np.random.default_rng(11), TrialTerms(sessions=800, error=0.05), 400
+    rng, terms, trials = np.random.default_rng(11), TrialTerms(sessions=800, error=0.05), 200
     pool = list(sessions(1_800))
     other = [row.model_copy(update={"score": -row.score}) for row in pool]
     ends = Counter()

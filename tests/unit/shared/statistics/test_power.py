@@ -1,6 +1,6 @@
 import pytest
 
-from shared.statistics.power import more_sessions, power, sessions_needed
+from shared.statistics.power import power, sessions_needed, sessions_to_decide
 
 
 def test_the_sessions_that_are_needed_have_the_power_that_was_asked_for():
@@ -26,9 +26,8 @@ def test_no_gain_cannot_be_found():
 
 
 def test_more_sessions_are_needed_where_less_can_be_told():
-    def more(mean):
-        return more_sessions(mean, 0.01, sessions=1_000, equal=0.02, error=0.05)
+    def needed(preference):
+        return sessions_to_decide(preference, 0.5, equal=0.02, error=0.05)
 
-    assert more(0.05) == 1
-    assert more(0.012) > more(0.03)
-    assert more_sessions(0.01, float("inf"), sessions=1_000, equal=0.02, error=0.05) is None
+    assert needed(0.05) < needed(0.03) < needed(0.01)
+    assert needed(0.01) > needed(0.0)
