@@ -21,6 +21,7 @@ from shared.infrastructure.topics import apply, diff
 from shared.kafka.topic_reader import TopicReader
 from shared.records import Outgoing, Record
 from tests.connected.trainer.shop import NOW, QUERIES, judged, send, shop
+from tests.unit.trainer.tiny import blind_model, knowing_model
 
 pytestmark = pytest.mark.connected
 
@@ -33,12 +34,16 @@ def settings(kafka: str, topic_prefix: str, tmp_path: Path) -> DatasetSettings:
 
 
 def command(settings: DatasetSettings, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return headrace(settings, "dataset", *arguments)
+
+
+def headrace(settings: DatasetSettings, *arguments: str) -> subprocess.CompletedProcess[str]:
     chosen = {
         "HEADRACE_KAFKA": settings.kafka,
         "HEADRACE_TOPIC_PREFIX": settings.topic_prefix,
         "HEADRACE_DATA_DIR": str(settings.data_dir),
     }
-    program = [sys.executable, "-m", "services.cli.main", "dataset", *arguments, "--json"]
+    program = [sys.executable, "-m", "services.cli.main", *arguments, "--json"]
     return subprocess.run(program, capture_output=True, text=True, check=False, env={**os.environ, **chosen})
 
 
@@ -65,6 +70,19 @@ def test_a_data_set_is_built_shown_and_built_again_bit_for_bit_although_the_topi
     assert late["files"] != told["files"]
     assert late["removed"]["unreadable"] == 1
     assert command(settings, "build", "--name", "d2").returncode == 2  # it is there already
+
+
+def test_two_models_are_judged_by_what_the_topics_hold_and_the_data_set_is_kept(settings, tmp_path):
+    send(settings, shop())
+    models = [str(make(tmp_path / make.__name__)) for make in (knowing_model, blind_model)]
+    for _ in range(2):
+        judged_by = headrace(settings, "evaluate", "--model", models[0], "--against", models[1])
+        assert judged_by.returncode == 0, judged_by.stderr
+        report = json.loads(judged_by.stdout)
+        assert "shown@10 at 28 fp32" in {row["name"] for row in report["rows"]}
+        assert report["verdict"][0].startswith("undecided: ")
+    (kept,) = (settings.data_dir / "datasets").iterdir()
+    assert json.loads(command(settings, "show", kept.name).stdout)["records"][Judgement.topic] == 144
 
 
 def test_what_is_not_built_again_bit_for_bit_is_told_and_why(settings):

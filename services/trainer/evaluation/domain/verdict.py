@@ -95,7 +95,7 @@ def decide(
     notes = evidence.notes()
     if refusals:
         first, *rest = refusals
-        reasons = (f"{first}; the live model stays", *rest, *doubts, *notes)
+        reasons = (f"{first}; the live model stays", *rest, *notes)
         return CandidateVerdict(answer="refused", reasons=reasons)
     if not doubts:
         return CandidateVerdict(answer="admitted", reasons=(evidence.admitted(), *notes))
