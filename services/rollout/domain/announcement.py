@@ -26,7 +26,7 @@ NEXT: Mapping[TrialEnd, str] = {
 
 def line(look: Look) -> str:
     """Return the interval of a look as a line: left the live one is better, right the candidate."""
-    scale = max(abs(look.low), abs(look.high), 0.05)
+    scale = max(abs(look.low), abs(look.mean), abs(look.high), 0.05)
 
     def column(value: float) -> int:
         return round((value / scale + 1) / 2 * (WIDTH - 1))

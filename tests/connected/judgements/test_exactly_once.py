@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
+from schemas.search import SearchQuery
+from shared.errors import StateGoneError, StateLostError, TransientError
 from tests.connected.judgements.stage import (
     NOON,
     Bus,
@@ -126,6 +128,38 @@ async def test_a_redis_that_comes_back_older_gives_the_recount(redis_url, seed):
         await redis.delete(*await keys_of(redis, chosen))
         for key, value in saved.items():
             await redis.restore(key, 0, value)
+        process = Process(redis, bus, ManualClock(), settings=chosen)
+        await process.assign()
+        await process.run_dry()
+        assert_published_is_recounted(bus, chosen, NOON)
+
+
+async def lost_with_its_outbox(redis, bus, process, chosen, back):
+    """Let Redis lose what was joined, or come back as it was before, while it is sent to the bus."""
+    before = {key: await redis.dump(key) for key in await keys_of(redis, chosen)}
+
+    async def lose():
+        bus.gate = None
+        await redis.delete(*await keys_of(redis, chosen))
+        for key, value in before.items() if back else ():
+            await redis.restore(key, 0, value)
+        raise TransientError("the bus is away")
+
+    bus.gate = lose
+    at = next(at for at in all_partitions() if at.topic == SearchQuery.topic and bus.logs[at])
+    await process.step(at, 40)
+
+
+@pytest.mark.parametrize(("back", "error"), [(False, StateGoneError), (True, StateLostError)])
+async def test_an_outbox_that_redis_lost_is_not_taken_for_an_empty_one(redis_url, back, error):
+    """Otherwise a join would say that it had come further than what lies on the bus."""
+    bus, chosen = Bus(), settings_of(f"t{uuid.uuid4().hex[:12]}", grace=timedelta(days=1))
+    fill(bus, random.Random("lost outbox"))
+    async with Redis.from_url(redis_url) as redis:
+        process = Process(redis, bus, ManualClock(), settings=chosen)
+        await process.assign()
+        with pytest.raises(error):
+            await lost_with_its_outbox(redis, bus, process, chosen, back)
         process = Process(redis, bus, ManualClock(), settings=chosen)
         await process.assign()
         await process.run_dry()

@@ -43,7 +43,13 @@ def test_before_the_first_look_there_is_no_line():
 
 @pytest.mark.parametrize(
     ("low", "mean", "high", "is_decided"),
-    [(-0.01, 0.02, 0.05, False), (0.01, 0.02, 0.05, True), (-0.5, -0.4, -0.1, True), (0.0, 0.0, 0.0, False)],
+    [
+        (-0.01, 0.02, 0.05, False),
+        (0.01, 0.02, 0.05, True),
+        (-0.5, -0.4, -0.1, True),
+        (0.0, 0.0, 0.0, False),
+        (1.0, 1.6, 1.0, True),
+    ],
 )
 def test_the_line_has_neither_in_its_middle_and_the_candidate_to_the_right(low, mean, high, is_decided):
     left, cells, right = line(Look(400, 200, mean, low, high)).split(" ")
