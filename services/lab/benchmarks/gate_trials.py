@@ -22,11 +22,12 @@ from services.lab.simulation.catalogue import GradedCatalogue, ShopQuery
 from services.lab.simulation.shoppers import ClickModel, ShownProduct, shop
 from services.lab.simulation.traffic import QUERIES_OF_A_SESSION
 from services.rollout.domain.trials.credit import ProductAction, credit, voice
-from services.rollout.domain.trials.evidence import ENOUGH
+from services.rollout.domain.trials.evidence import ANYTHING, ENOUGH
 from services.search.domain.draft import COINS, Pick, draft
 from shared.generations.teams import telling
 from shared.retrieval import quality
 from shared.statistics.group_sequential import Plan
+from shared.statistics.ratio import POWERS, interval
 
 CHUNK = 2_000_000
 """Sessions that are drawn at a time."""
@@ -175,11 +176,9 @@ def intervals(pool: SessionPool, plan: Plan, drawn: NDArray[np.int32]) -> tuple[
         sums: Floats = np.cumsum(values, axis=1)[:, places]
         return sums
 
-    count, heard = summed((says > 0).astype(float)), np.maximum(summed(says), voice(1))
-    ratio = summed(score) / heard
-    spread = summed(score**2) - 2 * ratio * summed(score * says) + ratio**2 * summed(says**2)
-    spread = np.maximum(spread, 0) + voice(1) ** 2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        error = np.where(count < ENOUGH, np.inf, np.sqrt(spread * count / (count - 1)) / heard)
-    either_way = np.array(plan.boundaries) * error
-    return ratio - either_way, ratio + either_way
+    sums = {(up, down): summed((says > 0) * score**up * says**down) for up, down in POWERS}
+    low, high = interval(sums, np.array(plan.boundaries))
+    few = sums[0, 0] < ENOUGH
+    return np.where(few, ANYTHING[0], np.maximum(low, ANYTHING[0])), np.where(
+        few, ANYTHING[1], np.minimum(high, ANYTHING[1])
+    )
