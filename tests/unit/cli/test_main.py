@@ -16,7 +16,7 @@ HEAVY = ("torch", "faust", "faiss", "aiokafka", "redis", "sentence_transformers"
 ROOT = Path(__file__).parents[3]
 GROUPS = {
     "alerts": {"tail", "resolve"},
-    "bench": {"ingest", "judgements", "learn", "shards", "drift", "trial"},
+    "bench": {"ingest", "judgements", "learn", "shards", "drift", "gate", "trial"},
     "canaries": {"add", "remove", "list", "import", "run"},
     "config": {"show"},
     "dataset": {"build", "show"},
