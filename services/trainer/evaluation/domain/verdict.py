@@ -159,7 +159,7 @@ class GateEvidence:
         refusals += [
             f"forgets what is not of this shop: {comparison.words()}"
             for comparison in self.others
-            if comparison.evaluation_set == GENERAL and self._is_harm(comparison) and comparison.high < 0
+            if comparison.evaluation_set == GENERAL and comparison.high < -self.terms.margin
         ]
         return refusals
 
