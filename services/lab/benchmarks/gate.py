@@ -102,6 +102,17 @@ class GateBench:
         return self._shown(self._hybrid(self._candidate(spec), Fusion().dense_weight), jittered)
 
     @cached_property
+    def _folder(self) -> Path:
+        """Where what is made of this catalogue is kept."""
+        shop = self.catalogue
+        content = (
+            shop.products,
+            shop.queries,
+            sorted((query, sorted(row.items())) for query, row in shop.grades.items()),
+        )
+        return self.work / sha256(repr(content).encode()).hexdigest()[:16]
+
+    @cached_property
     def _shelf(self) -> CandidateShelf:
         texts = [query.text for query in self.catalogue.queries]
         bar = self.progress.add_task("", total=1000, visible=False)
@@ -110,7 +121,7 @@ class GateBench:
             self.progress.update(bar, description=stage, completed=int(1000 * share), visible=share < 1)
 
         queries = list(dict.fromkeys([*texts, *map(normalise, texts)]))
-        return CandidateShelf(self.work, training_ablation.texts(self.catalogue), queries, show)
+        return CandidateShelf(self._folder, training_ablation.texts(self.catalogue), queries, show)
 
     @cached_property
     def _live(self) -> Embedded:
@@ -213,7 +224,7 @@ class GateBench:
 
     def _file(self, kind: str, *values: object) -> Path:
         """Return where a thing is kept: what it follows from is in its name, the code's version too."""
-        name = sha256(repr((values, self.seed, code_version())).encode()).hexdigest()[:16]
-        directory = self.work / kind
+        name = sha256(repr((values, self.seed, self.pool, code_version())).encode()).hexdigest()[:16]
+        directory = self._folder / kind
         directory.mkdir(parents=True, exist_ok=True)
         return directory / name

@@ -62,12 +62,19 @@ def killed(catalogue, tmp_path_factory) -> Path:
 
 def test_what_was_whole_is_kept_and_the_rest_is_made(catalogue, killed, tmp_path) -> None:
     before = files(killed)
-    assert len([name for name in before if name.startswith("results")]) == 2
-    (killed / "results" / ".half.partial").write_bytes(b"{")
+    assert len([name for name in before if "/results/" in name]) == 2
+    [of_catalogue] = killed.iterdir()
+    (of_catalogue / "results" / ".half.partial").write_bytes(b"{")
     outcomes = bench(catalogue, killed, Progress(disable=True)).outcomes(SPECS)
     assert [outcome.name for outcome in outcomes] == [spec.name for spec in SPECS]
     assert before.items() <= files(killed).items()
     assert outcomes == bench(catalogue, killed, Progress(disable=True)).outcomes(SPECS)
+
+
+def test_what_is_made_of_one_catalogue_is_never_taken_for_that_of_another(catalogue, tmp_path) -> None:
+    for of_catalogue in (catalogue, shop.sample(size=80, queries=5)):
+        bench(of_catalogue, tmp_path, Progress(disable=True)).outcomes(SPECS[:1])
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_the_live_model_itself_is_no_better_and_no_worse(catalogue, killed) -> None:
