@@ -131,7 +131,7 @@ class TrialScene:
             bar = bars.add_task("interleaved sessions", total=self.sessions, note="")
             number = interleaved = 0
             while (answer := log.answers.get(name)) is None or answer.status == "running":
-                if interleaved >= self.sessions * 1.05:
+                if interleaved >= self.sessions * 1.2:
                     return await self._end(log, name)
                 number += 1
                 interleaved += await self._chunk(front_end, number, bars)
