@@ -65,9 +65,13 @@ def log_of(stack: Stack) -> RolloutLog:
 
 
 def answer(stack: Stack, request_id: str, *statuses: str) -> Rollout:
-    """Wait for an answer of one of these statuses."""
+    """Wait for an answer of one of these statuses; who ends meanwhile is started again, as by `headrace up`.
+
+    Judgements end once when Redis was emptied, at whatever moment they find out.
+    """
 
     def answered() -> bool:
+        stack.supervise_once()
         said = log_of(stack).answers.get(request_id)
         return said is not None and said.status in statuses
 
