@@ -23,7 +23,7 @@ from services.lab.simulation.shoppers import ClickModel, ShownProduct, shop
 from services.lab.simulation.traffic import QUERIES_OF_A_SESSION
 from services.rollout.domain.trials.credit import ProductAction, credit, voice
 from services.rollout.domain.trials.evidence import ANYTHING, ENOUGH
-from services.search.domain.draft import COINS, Pick, draft
+from services.search.domain.draft import COINS, Pick, draft, ranks_of
 from shared.generations.teams import telling
 from shared.retrieval import quality
 from shared.statistics.group_sequential import Plan
@@ -130,12 +130,8 @@ def _actions(
 
 def credited(picks: Sequence[Pick], live: Sequence[str], candidate: Sequence[str]) -> str:
     """Return whose each product is; what tells nothing of either is nobody's."""
-    ranks = [
-        {product: rank for rank, product in enumerate(ranking[:PAGE], start=1)}
-        for ranking in (live, candidate)
-    ]
-    both = [(ranks[0].get(pick.product_id, 0), ranks[1].get(pick.product_id, 0)) for pick in picks]
-    return telling("".join(pick.team for pick in picks), both)
+    ranks = ranks_of((pick.product_id for pick in picks), live[:PAGE], candidate[:PAGE])
+    return telling("".join(pick.team for pick in picks), ranks)
 
 
 def ends(

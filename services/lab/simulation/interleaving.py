@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.lab.simulation.shoppers import ClickModel
-from services.search.domain.draft import draft
+from services.lab.simulation.traffic import QUERIES_OF_A_SESSION
+from services.search.domain.draft import draft, ranks_of
 from shared.generations.teams import telling
 
 Floats = NDArray[np.float64]
@@ -50,14 +51,13 @@ def pages(pair: RankedPair) -> DraftedPages:
     grades, drafted, decisive = np.zeros(shape, np.int64), np.zeros(shape), np.zeros(shape)
     for number, (row, live, candidate) in enumerate(zip(*pair, strict=True)):
         sides = [list(map(str, side)) for side in (live.tolist(), candidate.tolist())]
-        ranks = [{product: rank for rank, product in enumerate(side, 1)} for side in sides]
         for coins in range(COINS):
             picks = draft(sides[0], sides[1], PLACES, coins=coins)
             teams = "".join(pick.team for pick in picks)
-            both = [(ranks[0][pick.product_id], ranks[1][pick.product_id]) for pick in picks]
+            ranks = ranks_of((pick.product_id for pick in picks), *sides)
             grades[number, coins] = [row[int(pick.product_id)] for pick in picks]
             drafted[number, coins] = [_SIDE[team] for team in teams]
-            decisive[number, coins] = [_SIDE[team] for team in telling(teams, both)]
+            decisive[number, coins] = [_SIDE[team] for team in telling(teams, ranks)]
     return DraftedPages(grades, drafted, decisive)
 
 
@@ -76,8 +76,6 @@ class SessionSums:
 
 
 STRENGTHS = (1.0, 1.5, 3.0, 10.0)
-SEARCHES = (1, 1, 2, 2, 3, 4)
-"""Of a session."""
 
 
 def sessions(drafts: DraftedPages, model: ClickModel, count: int, rng: np.random.Generator) -> SessionSums:
@@ -85,8 +83,8 @@ def sessions(drafts: DraftedPages, model: ClickModel, count: int, rng: np.random
     sums = SessionSums(
         np.zeros(count), *({strength: np.zeros(count) for strength in STRENGTHS} for _ in range(3))
     )
-    asked = rng.choice(SEARCHES, count)
-    for number in range(max(SEARCHES)):
+    asked = rng.choice(QUERIES_OF_A_SESSION, count)
+    for number in range(max(QUERIES_OF_A_SESSION)):
         going = np.flatnonzero(asked > number)
         chosen = rng.integers(len(drafts.grades), size=len(going)), rng.integers(COINS, size=len(going))
         grades = drafts.grades[chosen]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from schemas.search import Ranking, TrialAnswer, TrialPart
 from services.lab.simulation.traffic import Visit, VisitResults
-from services.search.domain.draft import coins_of, draft
+from services.search.domain.draft import coins_of, draft, ranks_of
 from services.search.domain.record import NO_MODEL
 from shared.generations.trial import Trial, arm_of
 
@@ -52,9 +52,5 @@ class TrialFrontEnd:
         if not teams:
             return TrialAnswer(trial=self.trial.name, arm="rest", parts=parts)
         parts += (TrialPart(generation=self.trial.candidate, hits=len(candidate)),)
-        ranks = tuple((_rank(live, product_id), _rank(candidate, product_id)) for product_id, _ in hits)
+        ranks = tuple(ranks_of((product_id for product_id, _ in hits), live, candidate))
         return TrialAnswer(trial=self.trial.name, arm="interleaved", teams=teams, ranks=ranks, parts=parts)
-
-
-def _rank(ranking: Sequence[str], product_id: str) -> int:
-    return ranking.index(product_id) + 1 if product_id in ranking else 0

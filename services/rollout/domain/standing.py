@@ -25,16 +25,13 @@ class TrialSessions:
 
     def __init__(self, trial: Trial) -> None:
         self.trial = trial
-        self._seen: set[str] = set()
         self._log = TrialLog(trial.terms)
         self._places: Counter[int] = Counter()
 
     def take(self, session: TrialSession) -> bool:
         """Take the next of the log; return whether it is a new one of this trial: of two the first counts."""
-        if session.trial != self.trial.name or session.session in self._seen:
+        if session.trial != self.trial.name or not self._log.add(session):
             return False
-        self._seen.add(session.session)
-        self._log.add(session)
         self._places.update(dict(enumerate(session.places)))
         return True
 

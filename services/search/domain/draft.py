@@ -8,7 +8,7 @@ A product that both would pick next is a coin's, and says nothing of who is bett
 all the same, and whoever counts knows it by both ranks (`schemas.search.TrialAnswer.ranks`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import Literal, NamedTuple
 
@@ -45,6 +45,16 @@ def draft(live: Sequence[str], candidate: Sequence[str], k: int, *, coins: int) 
         else:
             break
     return [Pick(team, product_id) for product_id, team in teams.items()]
+
+
+def ranks_of(
+    product_ids: Iterable[str], live: Sequence[str], candidate: Sequence[str]
+) -> list[tuple[int, int]]:
+    """Return each product's rank with the live generation and with the candidate, from 1; 0: it has none."""
+    of_live, of_candidate = (
+        {product_id: rank for rank, product_id in enumerate(ranking, 1)} for ranking in (live, candidate)
+    )
+    return [(of_live.get(product_id, 0), of_candidate.get(product_id, 0)) for product_id in product_ids]
 
 
 def coins_of(trial: str, query_id: str) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from schemas.search import TrialAnswer, TrialPart
 from schemas.search_api import SearchRequest
 from services.search.domain.answer import SearchAnswer
-from services.search.domain.draft import coins_of, draft
+from services.search.domain.draft import coins_of, draft, ranks_of
 from services.search.domain.fusion import RankedCandidate
 from shared.generations.trial import Arm, Trial, arm_of
 
@@ -50,15 +50,14 @@ def taking_part(answers: Sequence[SearchAnswer], part: Participation, *, k: int)
     trial = TrialAnswer(trial=part.trial.name, arm=part.arm, parts=parts)
     if not candidate:
         return replace(live, trial=trial)
-    rankings = {"A": live.ranked, "B": candidate[0].ranked}
-    ranks = {team: _ranks(ranked) for team, ranked in rankings.items()}
-    picks = draft(list(ranks["A"]), list(ranks["B"]), k, coins=coins_of(trial.trial, live.query_id))
-    both = [(ranks["A"].get(pick.product_id, 0), ranks["B"].get(pick.product_id, 0)) for pick in picks]
-    shown = [rankings[pick.team][ranks[pick.team][pick.product_id] - 1] for pick in picks]
-    drafted = {"teams": "".join(pick.team for pick in picks), "ranks": tuple(both)}
+    rankings = {"A": _by_id(live.ranked), "B": _by_id(candidate[0].ranked)}
+    of_live, of_candidate = list(rankings["A"]), list(rankings["B"])
+    picks = draft(of_live, of_candidate, k, coins=coins_of(trial.trial, live.query_id))
+    ranks = ranks_of((pick.product_id for pick in picks), of_live, of_candidate)
+    shown = [rankings[pick.team][pick.product_id] for pick in picks]
+    drafted = {"teams": "".join(pick.team for pick in picks), "ranks": tuple(ranks)}
     return replace(live, ranked=shown, own=live.ranked, trial=trial.model_copy(update=drafted))
 
 
-def _ranks(ranked: Sequence[RankedCandidate]) -> dict[str, int]:
-    """Return the rank of each product, from 1, best first."""
-    return {hit.candidate.product_id: place for place, hit in enumerate(ranked, 1)}
+def _by_id(ranked: Sequence[RankedCandidate]) -> dict[str, RankedCandidate]:
+    return {hit.candidate.product_id: hit for hit in ranked}

@@ -65,11 +65,16 @@ class TrialLog:
     def __post_init__(self) -> None:
         self._plan = Plan(self.terms.error, self.terms.sessions)
 
-    def add(self, session: TrialSession) -> None:
-        """Take one session in."""
-        if self._ended or session.session in self._seen:
-            return
+    def add(self, session: TrialSession) -> bool:
+        """Take one session in; return whether it is new."""
+        if session.session in self._seen:
+            return False
         self._seen.add(session.session)
+        if not self._ended:
+            self._take(session)
+        return True
+
+    def _take(self, session: TrialSession) -> None:
         if session.arm == "rest":
             self._rest += 1
             self._abandoned[1].add(not session.acted)
