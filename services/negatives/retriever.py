@@ -53,7 +53,7 @@ class SearchRetriever:
         return LiveIndex(ranking.generation, ranking.fingerprint)
 
     async def retrieve(self, query: str, plan: MiningPlan) -> Retrieved | None:
-        """Return the first by vector and by words with both scores, and what is known of positives.
+        """Return the first by vector and by words with both scores, and what is known of what is right.
 
         None: search refuses the query. Raises `TransientError`, also for an answer that lacks a shard: a
         positive may be what is missing.
@@ -63,7 +63,7 @@ class SearchRetriever:
             return None
         hits = {hit.product_id: self._hit(hit) for hit in ranking.hits}
         scores = {name: hits[name].dense for name in plan.positives if name in hits}
-        identities = [hits[name].identity for name in plan.positives if name in hits]
+        identities = [hits[name].identity for name in hits.keys() & plan.right]
         absent = [name for name in plan.positives if name not in hits][: self._scored_positives]
         scored = await asyncio.gather(*(self._ask(query, name, ranking.generation) for name in absent))
         for name, (score, identity) in zip(absent, scored, strict=True):

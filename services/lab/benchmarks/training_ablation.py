@@ -21,7 +21,7 @@ from services.lab.simulation.traffic import Ranker
 from services.negatives.domain.candidates import Retrieved, RetrievedProduct
 from services.negatives.domain.evidence import RelevanceEvidence
 from services.negatives.domain.mine import mine
-from services.negatives.domain.plan import plan_mining
+from services.negatives.domain.plan import MiningPlan, plan_mining
 from services.negatives.domain.rules import MiningRules
 from services.trainer.dataset.domain.dataset import (
     Dataset,
@@ -126,7 +126,7 @@ def mined(
     for query, products in sorted(evidence.items()):
         text, planned = shoppers.texts[query], plan_mining(products, rules)
         if planned is not None:
-            retrieved = _retrieved(base, text, planned.positives, identities=identities, depth=rules.depth)
+            retrieved = _retrieved(base, text, planned, identities=identities, depth=rules.depth)
             mined_of[text] = mine(query, planned, retrieved, rules=rules, now=NOW).negatives
     return mined_of
 
@@ -134,7 +134,7 @@ def mined(
 def _retrieved(
     base: EmbeddedCorpus,
     query: str,
-    positives: Sequence[str],
+    plan: MiningPlan,
     *,
     identities: Mapping[str, ProductIdentity],
     depth: int,
@@ -154,8 +154,8 @@ def _retrieved(
             )
             for product_id in nearest
         ),
-        scores={product_id: scores[product_id] for product_id in positives},
-        identities=tuple(identities[product_id] for product_id in positives),
+        scores={product_id: scores[product_id] for product_id in plan.positives},
+        identities=tuple(identities[product_id] for product_id in sorted(plan.right)),
     )
 
 

@@ -35,8 +35,8 @@ class NegativeCandidate:
 class Retrieved:
     """The index's answer to one query.
 
-    `scores` and `identities` are the positives': their dense scores, and which products they are, as far as
-    known.
+    `scores` are the positives' dense scores; `identities` tell which products those are that may be relevant
+    (`MiningPlan.right`); both as far as known.
     """
 
     generation: str

@@ -22,6 +22,11 @@ class MiningPlan:
     co_positives: frozenset[str] = frozenset()
     """Products that are positives of another query together with a positive of this one."""
 
+    @property
+    def right(self) -> frozenset[str]:
+        """Return all that may be relevant: what is the same product as one of them is no negative either."""
+        return self.engaged.union(self.positives, self.relevant, self.co_positives)
+
 
 def plan_mining(evidence: Mapping[str, RelevanceEvidence], rules: MiningRules) -> MiningPlan | None:
     """Return the plan by the evidence of each product, or None when no product is a positive."""

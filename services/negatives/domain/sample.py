@@ -23,14 +23,15 @@ class SampledNegative:
 def preferred(
     admitted: Sequence[NegativeCandidate], rules: MiningRules, *, seed: str
 ) -> list[NegativeCandidate]:
-    """Return those within the range of ranks, in the order in which they are taken.
+    """Return those within the range of ranks, each product once, in the order in which they are taken.
 
     `random` draws by a hash of seed and product: the same seed draws the same, in whatever order they come.
     """
     within = [candidate for candidate in admitted if rules.first_rank <= candidate.rank <= rules.last_rank]
+    distinct = _distinct(sorted(within, key=best_first), rules.overlap)
     if rules.method == "random":
-        return sorted(within, key=lambda candidate: _lot(seed, candidate.hit.product_id))
-    return sorted(within, key=best_first)
+        return sorted(distinct, key=lambda candidate: _lot(seed, candidate.hit.product_id))
+    return distinct
 
 
 def sample(
@@ -47,6 +48,16 @@ def difficulty(score: float, weakest: float, rules: MiningRules) -> Difficulty:
     if share >= rules.hard:
         return "hard"
     return "medium" if share >= rules.medium else "easy"
+
+
+def _distinct(ordered: Sequence[NegativeCandidate], overlap: float) -> list[NegativeCandidate]:
+    """Return of those that are the same product the first."""
+    distinct: list[NegativeCandidate] = []
+    for candidate in ordered:
+        identity = candidate.hit.identity
+        if not any(identity.is_same(other.hit.identity, overlap) for other in distinct):
+            distinct.append(candidate)
+    return distinct
 
 
 def _sampled(candidate: NegativeCandidate, rules: MiningRules, weakest: float) -> SampledNegative:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import combinations
 
 import pytest
 from hypothesis import given
@@ -68,7 +69,7 @@ def answered(found, wanted):
         fingerprint="3f1c9a7be0d24c68",
         hits=tuple(found),
         scores={name: hit.dense for name, hit in positives.items() if hit.dense is not None},
-        identities=tuple(positives[name].identity for name in sorted(positives)),
+        identities=tuple(hit.identity for hit in found if hit.product_id in wanted.right),
     )
 
 
@@ -88,7 +89,10 @@ def test_what_is_mined_is_bounded_and_never_what_may_be_relevant(evidence, found
         assert negative.skipped == (evidence.get(negative.product_id) == SKIPPED)
         assert negative.score <= weakest - (1 - chosen.margin) * abs(weakest)
         assert chosen.first_rank <= negative.rank <= min(chosen.last_rank, chosen.depth)
-        assert not any(hit.identity.is_same(other) for other in retrieved.identities)
+        right = [other for other in found if evidence.get(other.product_id) in (POSITIVE, ENGAGED, FINE)]
+        assert not any(hit.identity.is_same(other.identity) for other in right)
+    taken = [by_id[negative.product_id].identity for negative in mined.negatives]
+    assert not any(one.is_same(other) for one, other in combinations(taken, 2))
 
 
 @given(evidence=evidence, found=hits, chosen=rules, rng=st.randoms(use_true_random=False))
@@ -195,6 +199,33 @@ def test_a_cross_encoder_refuses_what_it_finds_relevant_and_is_asked_about_few()
     mined = mine("q", wanted, all_refused, rules=chosen, now=NOW)
     assert mined.negatives == ()
     assert mined.refused[Reason.VETO] == 20
+
+
+@pytest.mark.parametrize("method", ["top", "random"])
+def test_of_those_that_are_the_same_product_the_best_within_the_ranks_is_taken(method):
+    titles = {"a": "red boot", "b": "red sock", "c": "Sock, red", "d": "blue hat", "e": "red socks"}
+    found = [
+        RetrievedProduct(product_id=name, dense=0.9 - place / 9, lexical=None, identity=product(title))
+        for place, (name, title) in enumerate(titles.items())
+    ]
+    wanted = plan_mining({"a": POSITIVE}, RULES)
+    for first_rank, expected in ((1, ["b", "d"]), (3, ["c", "d"])):
+        chosen = replace(RULES, method=method, first_rank=first_rank, number=9)
+        mined = mine("q", wanted, answered(found, wanted), rules=chosen, now=NOW)
+        assert [it.product_id for it in mined.negatives] == expected
+
+
+def test_what_is_the_same_as_something_relevant_is_no_negative_whoever_finds_it_relevant():
+    titles = {"a": "red boot", "b": "sock", "c": "hat", "d": "belt", "e": "Socks", "f": "Hats", "g": "Belts"}
+    found = [
+        RetrievedProduct(product_id=name, dense=0.9 - place / 9, lexical=None, identity=product(title))
+        for place, (name, title) in enumerate(titles.items())
+    ]
+    wanted = plan_mining({"a": POSITIVE, "b": ENGAGED, "c": FINE}, RULES)
+    wanted = replace(wanted, co_positives=frozenset("d"))
+    mined = mine("q", wanted, answered(found, wanted), rules=RULES, now=NOW)
+    assert mined.negatives == ()
+    assert mined.refused[Reason.DUPLICATE] == 3
 
 
 def test_the_rank_is_the_better_one_and_the_union_is_kept():

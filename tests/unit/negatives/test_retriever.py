@@ -25,8 +25,14 @@ async def client(open_api, shop):
         yield client
 
 
-def wanting(*positives):
-    return MiningPlan(positives, engaged=frozenset(), relevant=frozenset(), skipped=frozenset())
+def wanting(*positives, engaged=(), relevant=(), co_positives=()):
+    return MiningPlan(
+        positives,
+        engaged=frozenset(engaged),
+        relevant=frozenset(relevant),
+        skipped=frozenset(),
+        co_positives=frozenset(co_positives),
+    )
 
 
 def asking(client, *, scored_positives=5, **rules):
@@ -58,13 +64,24 @@ async def test_a_positive_that_is_not_among_the_hits_is_asked_for(client):
     assert bounded.scores.keys() == {"p1"}
 
 
+async def test_the_likeness_of_all_that_may_be_relevant_is_told_and_nothing_more_is_asked_for(client, shop):
+    plan = wanting("p1", engaged=("p2", "p1"), relevant=("p3",), co_positives=("p4", "unknown"))
+    found = await asking(client).retrieve("red shoe", plan)
+    likeness = {hit.product_id: hit.identity for hit in found.hits}
+    assert set(found.identities) == {likeness[name] for name in ("p1", "p2", "p3", "p4")}
+    assert len(found.identities) == 4
+    few = await asking(client, depth=1).retrieve("red shoe", wanting("p1", engaged=("p4",)))
+    assert "p4" not in {hit.product_id for hit in few.hits}
+    assert few.identities == (likeness["p1"],)
+
+
 async def test_negatives_are_mined_from_a_real_index(client):
     found = await asking(client).retrieve("red shoe", wanting("p1"))
     mined = mine("red shoe", plan_mining({"p1": RIGHT}, MiningRules()), found, rules=MiningRules(), now=NOW)
     assert mined.refused["positive"] == 1
-    assert "p1" not in {negative.product_id for negative in mined.negatives}
+    assert mined.refused["duplicate"] == 1  # p5, of p1; p2 and p6 are the same product, too
+    assert {negative.product_id for negative in mined.negatives} == {"p3", "p4", "p6"}
     assert {negative.difficulty for negative in mined.negatives} <= {"easy", "medium", "hard"}
-    assert len(mined.negatives) >= 4
 
 
 async def test_a_query_that_search_refuses_has_no_answer(client):
