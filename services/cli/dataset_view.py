@@ -43,9 +43,10 @@ def _table(title: str, *columns: str) -> Table:
 
 def _splits(dataset: Dataset) -> Table:
     others = sum(len(row.product_ids) for row in dataset.shown)
+    random = sum(negative.difficulty == "random" for negative in dataset.negatives)
     title = (
-        f"{len(dataset.products):,} products, {len(dataset.negatives):,} hard negatives, "
-        f"{others:,} more pairs that were shown"
+        f"{len(dataset.products):,} products, {len(dataset.negatives) - random:,} hard and {random:,} random "
+        f"negatives, {others:,} more pairs shown"
     )
     table = _table(title, "split", "pairs", "queries", "products", "late", "augmented", "grade")
     for split in SPLITS:

@@ -21,6 +21,9 @@ from services.trainer.dataset.sources import ReadProgress, TopicSnapshot, presen
 from shared.errors import FatalError, PoisonError
 from shared.settings import Settings
 
+OF_BEFORE = {"random_negatives": 0}
+"""What the filters of a data set meant that was built before there were these settings."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetInputs:
@@ -36,7 +39,7 @@ class DatasetInputs:
     def of(cls, manifest: DatasetManifest, *, code_version: str) -> "DatasetInputs":
         """Return the inputs of the same data set again; raises `PoisonError` for unknown settings."""
         try:
-            selection = DatasetSelection.model_validate(dict(manifest.filters))
+            selection = DatasetSelection.model_validate({**OF_BEFORE, **manifest.filters})
         except ValidationError as error:
             raise PoisonError("dataset.invalid", f"{manifest.name}: {error.errors()[0]['msg']}") from error
         return cls(
@@ -93,7 +96,7 @@ async def build(
 
 def dataset_of(sources: DatasetSources, inputs: DatasetInputs, *, name: str = "") -> Dataset:
     """Return the data set of these sources; raises `FatalError` when something leaks."""
-    contents = assemble(sources, inputs.selection, generation=inputs.generation)
+    contents = assemble(sources, inputs.selection, generation=inputs.generation, seed=inputs.seed)
     if leaking := leaks(contents.leakage):
         raise FatalError("the data set is not clean, which is a mistake in Headrace: " + "; ".join(leaking))
     manifest = _manifest(contents, sources, inputs, name=name or inputs.name)

@@ -49,7 +49,10 @@ DATASET = Dataset(
         pair("[bold]boot[/bold]", "A", "train", augmented=True),
         pair("sofa", "C", "zero_shot"),
     ),
-    negatives=(HardNegative(query="trail shoe", product_id="C", difficulty="hard"),),
+    negatives=(
+        HardNegative(query="trail shoe", product_id="C", difficulty="hard"),
+        HardNegative(query="trail shoe", product_id="D", difficulty="random"),
+    ),
     products=(
         ProductText(product_id="A", text="A shoe for trails"),
         ProductText(product_id="B", text="A shoe\n" + "of a very long description " * 9),
@@ -71,7 +74,7 @@ def test_a_data_set_is_shown_with_its_splits_and_what_was_left_out(kept, monkeyp
     done = headrace("dataset", "show", "d1")
     assert done.code == 0
     assert done.lines[0] == "d1: built from 1,234 of search.judgements.v1 messages; code abc"
-    assert "3 products, 1 hard negatives, 2 more pairs that were shown" in done.lines
+    assert "3 products, 1 hard and 1 random negatives, 2 more pairs shown" in done.lines
     assert "train 3 2 2 1 1 2.00" in done.lines
     assert "validation 0 0 0 0 0 -" in done.lines
     assert [line for line in done.lines if line in ("robot 40", "few shoppers 12")] == [

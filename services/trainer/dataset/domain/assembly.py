@@ -10,6 +10,7 @@ from services.trainer.dataset.domain import cleaning
 from services.trainer.dataset.domain.augmentation import augment
 from services.trainer.dataset.domain.cleaning import Removed, TrainingJudgement
 from services.trainer.dataset.domain.dataset import (
+    NEW_PRODUCT,
     HardNegative,
     Overlap,
     ProductText,
@@ -19,6 +20,7 @@ from services.trainer.dataset.domain.dataset import (
 )
 from services.trainer.dataset.domain.entry import CatalogueEntry
 from services.trainer.dataset.domain.leakage import leakage_report
+from services.trainer.dataset.domain.negatives import NegativeSelection
 from services.trainer.dataset.domain.selection import DatasetSelection
 from services.trainer.dataset.domain.similarity import Similarity
 from services.trainer.dataset.domain.split import Splitter
@@ -26,7 +28,6 @@ from shared.catalogue.words import canonical
 
 KNOWN_QUERY: frozenset[Split] = frozenset({"train", "in_domain", "novel_product"})
 KNOWN_PRODUCT: frozenset[Split] = frozenset({"train", "in_domain"})
-NEW_PRODUCT: frozenset[Split] = frozenset({"novel_product", "zero_shot"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,9 @@ class Assembled:
     late_after: datetime | None
 
 
-def assemble(sources: DatasetSources, selection: DatasetSelection, *, generation: str) -> Assembled:
+def assemble(
+    sources: DatasetSources, selection: DatasetSelection, *, generation: str, seed: int = 0
+) -> Assembled:
     """Return the contents; neither the order of the sources nor repeats in them change anything."""
     removed: Counter[str] = Counter({Removed.UNREADABLE: sources.unreadable})
     judged = _clean(sources, selection, removed)
@@ -63,7 +66,9 @@ def assemble(sources: DatasetSources, selection: DatasetSelection, *, generation
     pairs = _split(judged, sources.entries, splitter, late_after=late_after, removed=removed)
     pairs += augment(pairs, sources.entries, splitter, removed=removed)
     pairs = _apart(pairs, similarity, removed)
-    negatives = _NegativeFilter(pairs, similarity, generation).keep(sources.negatives, removed)
+    selected = NegativeSelection(pairs, similarity)
+    negatives = selected.mined(sources.negatives, generation=generation, removed=removed)
+    negatives += selected.drawn(negatives, sources.judged, seed=seed)
     return Assembled(
         pairs=tuple(sorted(pairs, key=_by_query)),
         negatives=tuple(sorted(negatives, key=_by_query)),
@@ -186,53 +191,3 @@ def _apart(pairs: list[TrainingPair], similarity: Similarity, removed: Counter[s
     left = [pair for pair in apart if pair.split not in KNOWN_QUERY or pair.query in learned]
     removed[Removed.UNLEARNED] += len(apart) - len(left)
     return left
-
-
-class _NegativeFilter:
-    """Says which negatives may be learned from, beside these pairs."""
-
-    def __init__(self, pairs: Sequence[TrainingPair], similarity: Similarity, generation: str) -> None:
-        self._similarity = similarity
-        self._splitter = Splitter(similarity.selection)
-        self._generation = generation
-        self._queries = {pair.query for pair in pairs if pair.split == "train"}
-        self._new = {pair.product_id for pair in pairs if pair.split in NEW_PRODUCT}
-        self._closed = {
-            similarity.pair_key(pair.query, pair.product_id)
-            for pair in pairs
-            if pair.split != "train" or pair.grade >= similarity.selection.relevant
-        }
-
-    def keep(self, negatives: Sequence[Negative], removed: Counter[str]) -> list[HardNegative]:
-        """Return the good ones; why each other one is not is counted in `removed`."""
-        by_pair = {(negative.query, negative.product_id): negative for negative in negatives}
-        product_ids = {product_id for _, product_id in by_pair} & self._similarity.entries.keys()
-        like_new = self._similarity.products(product_ids, self._new)
-        kept = []
-        for negative in by_pair.values():
-            refusal = self._refuse(negative, like_new)
-            if refusal is None:
-                kept.append(_hard_negative(negative))
-            else:
-                removed[refusal] += 1
-        return kept
-
-    def _refuse(self, negative: Negative, like_new: set[str]) -> Removed | None:
-        if negative.generation != self._generation:
-            return Removed.NEGATIVE_GENERATION
-        if negative.query not in self._queries:
-            return Removed.NEGATIVE_QUERY
-        entry = self._similarity.entries.get(negative.product_id)
-        if entry is None or negative.product_id in like_new or self._splitter.product_is_held_out(entry.key):
-            return Removed.NEGATIVE_PRODUCT
-        closed = self._similarity.pair_key(negative.query, negative.product_id) in self._closed
-        return Removed.NEGATIVE_JUDGED if closed else None
-
-
-def _hard_negative(negative: Negative) -> HardNegative:
-    return HardNegative(
-        query=negative.query,
-        product_id=negative.product_id,
-        difficulty=negative.difficulty,
-        skipped=negative.skipped,
-    )

@@ -14,6 +14,8 @@ Split = Literal["train", "validation", "in_domain", "novel_query", "novel_produc
 known query and a known product, of a held-out query, of a held-out product, and of both."""
 
 SPLITS: tuple[Split, ...] = get_args(Split)
+NEW_PRODUCT: frozenset[Split] = frozenset({"novel_product", "zero_shot"})
+"""Those whose products nobody may have learned from."""
 EVALUATED: tuple[Split, ...] = ("in_domain", "novel_query", "novel_product", "zero_shot")
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
@@ -43,11 +45,14 @@ class TrainingPair(Value):
 
 
 class HardNegative(Value):
-    """A product that is not relevant to a query of `train`, although the index ranks it high."""
+    """A product that is not relevant to a query of `train`, although the index ranks it high.
+
+    A random one is any product of the catalogue that nobody was shown for the query.
+    """
 
     query: str
     product_id: ProductId
-    difficulty: Literal["easy", "medium", "hard"]
+    difficulty: Literal["random", "easy", "medium", "hard"]
     skipped: bool = False
     """Whether shoppers looked at it often and never acted on it."""
 

@@ -49,6 +49,8 @@ class DatasetFilters(Value):
     """Likewise of two titles' words."""
     relevant: Annotated[float, Field(ge=0, le=3)] = 1.0
     """A negative is left out when shoppers gave the product this grade for the same question."""
+    random_negatives: Annotated[int, Field(ge=0, le=100)] = 3
+    """Products of the catalogue that are drawn, with the seed, for each query that has mined negatives."""
     prefixes: FieldNames = ()
     """Fields whose value is put before a query to make one more of it: `shoes` becomes `brooks: shoes`."""
     corpus: Annotated[int, Field(ge=0)] = 20_000

@@ -11,6 +11,7 @@ goes on with the same batches.
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,8 @@ from numpy.typing import NDArray
 from services.trainer.dataset.domain.dataset import Dataset, ProductText
 from services.trainer.learning.domain.recipe import Recipe
 
-EASE = {"easy": 0, "medium": 1, "hard": 2}
+EASE = {"random": 0, "easy": 1, "medium": 2, "hard": 3}
+HARDEST = max(EASE.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class TrainingSet:
 
     weights: Mapping[str, Mapping[str, float]]
     negatives: Mapping[str, Sequence[tuple[int, str]]]
-    """Ease (0 easy, 2 hard) and product."""
+    """How hard it is (`EASE`), and the product."""
     reserved: Mapping[str, frozenset[str]]
     products: Mapping[str, ProductText]
     general: tuple[str, ...] = ()
@@ -68,6 +70,11 @@ class TrainingSet:
                 negatives[query].append((EASE[negative.difficulty], product_id))
         kept = {query: frozenset(product_ids) for query, product_ids in reserved.items()}
         return cls(taught, negatives, kept, products, tuple(general))
+
+    @cached_property
+    def easiest(self) -> int:
+        """Return where the curriculum begins: a data set of before has no random negatives."""
+        return min((ease for row in self.negatives.values() for ease, _ in row), default=HARDEST)
 
     def steps(self, recipe: Recipe) -> int:
         """Return the number of batches in an epoch."""
@@ -115,12 +122,16 @@ def _batch(
 def _mined(
     training_set: TrainingSet, recipe: Recipe, number: int, *, query: str, rng: np.random.Generator
 ) -> list[str]:
-    """Return some of the query's mined negatives: those that the curriculum allows in this epoch."""
-    graded = recipe.curriculum and recipe.epochs > 1
-    hardest = round(2 * number / (recipe.epochs - 1)) if graded else 2
+    """Return some of the query's negatives: those that the curriculum allows in this epoch."""
+    hardest = HARDEST
+    if recipe.curriculum and recipe.epochs > 1:
+        easiest = training_set.easiest
+        hardest = easiest + round((HARDEST - easiest) * number / (recipe.epochs - 1))
     mined = training_set.negatives.get(query, ())
     allowed = [product_id for ease, product_id in mined if ease <= hardest]
-    allowed = allowed or [product_id for _, product_id in sorted(mined)[:1]]  # the easiest, when all are hard
+    allowed = allowed or [
+        product_id for _, product_id in sorted(mined)[:1]
+    ]  # the easiest, when all are too hard
     if not recipe.negatives or not allowed:
         return []
     drawn = rng.choice(len(allowed), size=min(recipe.negatives, len(allowed)), replace=False)

@@ -65,9 +65,9 @@ class Recipe(Value):
     2109.01903)."""
 
     negatives: Annotated[int, Field(ge=0, le=100)] = 2
-    """Mined negatives of each query in a batch."""
+    """Negatives of each query in a batch, of the mined and the random ones."""
     curriculum: bool = True
-    """Mined negatives come easy in the first epochs and hard in the last."""
+    """Negatives are random in the first epochs; easy, medium and hard ones join them, in this order."""
     guard: Annotated[float, Field(gt=0)] = 0.95
     """Cosine to a right product from which on another query's product is no negative; above 1: never."""
 

@@ -51,6 +51,10 @@ def test_a_manifest_gives_its_inputs_back_and_one_of_unknown_settings_is_refused
         name="d", ranges=INPUTS.ranges, generation="g1", filters=INPUTS.selection.named()
     )
     assert DatasetInputs.of(manifest, code_version="") == INPUTS
+    before = manifest.model_copy(
+        update={"filters": {k: v for k, v in manifest.filters.items() if k != "random_negatives"}}
+    )
+    assert DatasetInputs.of(before, code_version="").selection.random_negatives == 0
     strange = manifest.model_copy(update={"filters": {"shopers": 3}})
     with pytest.raises(PoisonError, match=r"d: .*not permitted"):
         DatasetInputs.of(strange, code_version="")

@@ -40,7 +40,9 @@ def datasets(draw):
     mined = draw(st.lists(keys, max_size=12, unique=True))
     negatives = [
         HardNegative(
-            query=query, product_id=product_id, difficulty=draw(st.sampled_from(["easy", "medium", "hard"]))
+            query=query,
+            product_id=product_id,
+            difficulty=draw(st.sampled_from(["random", "easy", "medium", "hard"])),
         )
         for query, product_id in mined
     ]

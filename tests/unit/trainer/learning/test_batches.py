@@ -1,7 +1,9 @@
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 
+from services.trainer.dataset.domain.dataset import HardNegative
 from services.trainer.learning.domain.batches import TrainingSet, epoch
 from services.trainer.learning.domain.recipe import Recipe
 from tests.unit.trainer.tiny import tiny_dataset
@@ -74,16 +76,44 @@ def test_a_product_that_is_right_for_a_query_is_so_whoever_brought_it():
             np.testing.assert_allclose(batch.weights[row], expected)
 
 
+def with_random(data):
+    """Return the data set with a random negative for each query that has mined ones."""
+    ids = [product.product_id for product in data.products]
+    drawn = [
+        HardNegative(query=query, product_id=ids[place], difficulty="random")
+        for place, query in enumerate(sorted({it.query for it in data.negatives}))
+    ]
+    return replace(data, negatives=tuple(sorted([*data.negatives, *drawn], key=lambda it: it.query)))
+
+
+def difficulties(data, recipe, number):
+    """Return how hard the negatives are that come in an epoch."""
+    kinds = {(it.query, it.product_id): it.difficulty for it in data.negatives}
+    met = set()
+    for batch in epoch(TrainingSet.of(data, recipe), recipe, number):
+        for row, query in enumerate(batch.queries):
+            known = zip(batch.product_ids, batch.known[row], batch.weights[row], strict=True)
+            met |= {kinds.get((query, it)) for it, sure, weights in known if sure and not weights} - {None}
+    return met
+
+
 def test_negatives_grow_harder_from_epoch_to_epoch():
-    ease = {(it.query, it.product_id): it.difficulty for it in tiny_dataset().negatives}
+    data, recipe = with_random(tiny_dataset()), RECIPE.model_copy(update={"epochs": 4})
+    allowed = {"random"}
+    assert difficulties(data, recipe, 0) == allowed
+    for number, harder in enumerate(("easy", "medium", "hard"), start=1):
+        allowed |= {harder}
+        assert difficulties(data, recipe, number) <= allowed
+    assert difficulties(data, recipe, 3) == {"random", "easy", "medium", "hard"}
+    assert difficulties(data, recipe.model_copy(update={"curriculum": False}), 0) == allowed
+
+
+def test_without_random_negatives_the_curriculum_begins_with_the_easy_ones():
+    data = tiny_dataset()
     for number, allowed in enumerate(({"easy"}, {"easy", "medium"}, {"easy", "medium", "hard"})):
-        met = set()
-        for batch in epoch(training_set(), RECIPE, number):
-            for row, query in enumerate(batch.queries):
-                known = zip(batch.product_ids, batch.known[row], batch.weights[row], strict=True)
-                met |= {ease.get((query, it)) for it, sure, weights in known if sure and not weights} - {None}
-        assert met <= allowed
-    assert met == {"easy", "medium", "hard"}
+        assert difficulties(data, RECIPE, number) <= allowed
+    assert difficulties(data, RECIPE, 0) == {"easy"}
+    assert difficulties(data, RECIPE, 2) == {"easy", "medium", "hard"}
 
 
 def test_worth_is_bounded_and_flat_when_it_does_not_weigh():
