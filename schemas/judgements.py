@@ -48,13 +48,18 @@ class OutcomeTrial(Value):
     """When the broker appended the answer."""
     acted_at: Timestamp
     """Likewise the action; of the answer itself, `asked_at`."""
+    page: Annotated[int, Field(ge=0, le=100_000)] = 0
+    """Which of the answers of its query id it belongs to: 0 the first, then further pages."""
+    products: tuple[ProductId, ...] = ()
+    """What a further page showed, where its impressions are counted from events, and it has no items."""
     teams: str = ""
-    """Whose each of the outcome's items was, in order: `A` the live generation's, `B` the candidate's, `-`
-    nobody's: both would have placed it next, or the answer did not show it. Empty: nothing was drafted."""
+    """Whose each of the outcome's items (or of these products) was, in order: `A` the live generation's, `B`
+    the candidate's, `-` nobody's: both would have placed it next, or the answer did not show it. Empty:
+    nothing was drafted, or not as the page before it was."""
     places: tuple[Count, Count] = (0, 0)
-    """Of the answer: how many the live generation's team has, and the candidate's."""
+    """Of the page: how many the live generation's team has, and the candidate's."""
     parts: tuple[TrialPart, ...] = ()
-    """Of the answer: what each generation found, and how long that took."""
+    """Of the page: what each generation found, and how long that took."""
 
 
 class Outcome(Message):

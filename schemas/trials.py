@@ -28,6 +28,7 @@ class TrialSession(Message):
     began_at: Timestamp
     """When the broker appended its first answer."""
     answers: Count
+    """Each page of one query counts."""
     drafted: Count = 0
     """Of the answers, those that were interleaved; an answer that one generation could not give was not."""
     score: Annotated[float, Field(ge=-1, le=1)] = 0.0

@@ -3,8 +3,8 @@
 A query meets its events under the hash tag of the query id's home, `{join-<number>}`, whatever partitions
 they were written to: what lies elsewhere is left to the router, and comes through the repartition topic. Each
 of the four logs has its own epoch, offset and clock. A batch is one atomic script: remember queries, drop
-duplicates and robots, join or let wait, append to the outbox, move the offset. Remembered queries, waiting
-events and identities expire when no event can need them any more.
+duplicates and robots, join or let wait, append to the outbox, move the offset. Remembered queries, their
+further pages, waiting events and identities expire when no event can need them any more.
 """
 
 import asyncio
@@ -138,7 +138,7 @@ class Join:
             query = admit_query(message, record.timestamp, rules=self._rules, clock=clock)
             shown = query.shown
             refused["late"] += query.late
-            send = not query.late and impressions(shown, self._rules) is not None
+            send = not query.late and impressions([shown], self._rules) is not None
             content = orjson.dumps(tuple(shown), default=tuple).decode()  # a mark within is a tuple too
             items.append((shown.query_id, content, query.mark, int(send), shown.shopper, query.hour))
         reply = await self._put_queries.apply(

@@ -17,6 +17,7 @@ from schemas.judgements import Outcome
 from services.judgements import lua, metrics
 from services.judgements.domain.admission import JoinableEvent, JoinableQuery
 from services.judgements.domain.join import Joined, encode_outcome, impressions, join
+from services.judgements.domain.pages import Pages
 from services.judgements.domain.rules import JoinRules
 from services.judgements.state import JudgementState
 from shared.ports import Publisher
@@ -63,10 +64,11 @@ class Outbox:
         number: int,
         incarnation: int,
     ) -> list[Outgoing]:
-        """Return the outcomes; a number whose event was not owed to its query stays unused."""
+        """Return the outcomes; a number stays unused whose event was not owed, or whose page was not new."""
         messages = []
-        for sequence, (query, action) in enumerate(entries, first):
-            joined = self._joined(JoinableQuery(*query), JoinableEvent(*action) if action else None)
+        for sequence, (query, action, *further) in enumerate(entries, first):
+            pages = [JoinableQuery(*page) for page in (query, *further)]
+            joined = self._joined(pages, JoinableEvent(*action) if action else None)
             if joined is None:
                 metrics.unattributed.inc()
                 continue
@@ -74,5 +76,5 @@ class Outbox:
             messages.append(Outgoing(Outcome.topic, joined.shown.query.encode(), value))
         return messages
 
-    def _joined(self, shown: JoinableQuery, action: JoinableEvent | None) -> Joined | None:
-        return impressions(shown, self._rules) if action is None else join(shown, action, self._rules)
+    def _joined(self, pages: Pages, action: JoinableEvent | None) -> Joined | None:
+        return impressions(pages, self._rules) if action is None else join(pages, action, self._rules)

@@ -14,8 +14,8 @@ from typing import NamedTuple
 from schemas.judgements import Judgement
 from schemas.search import SearchEvent, SearchQuery
 from services.judgements.domain.admission import (
-    AdmittedQuery,
     JoinableEvent,
+    JoinableQuery,
     Refused,
     StreamClock,
     admit_event,
@@ -24,6 +24,7 @@ from services.judgements.domain.admission import (
 from services.judgements.domain.counts import OutcomeTally, PairCounts, QueryProduct
 from services.judgements.domain.join import Joined, day_of, impressions, join
 from services.judgements.domain.judgement import follows
+from services.judgements.domain.pages import goes_on
 from services.judgements.domain.rules import JoinRules
 from services.judgements.domain.statistics import BusinessObjective
 
@@ -42,6 +43,14 @@ class Recount:
 
     tally: OutcomeTally = field(default_factory=OutcomeTally)
     left_out: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class _Answer:
+    """What is known of a query id: its pages, or why its events do not count."""
+
+    mark: str
+    pages: list[JoinableQuery] = field(default_factory=list)
 
 
 class _Limit:
@@ -80,14 +89,14 @@ def outcomes(
     left_out: Counter[str],
 ) -> Iterator[Joined]:
     """Yield what everything that was written joins to; counts in `left_out` what does not count, and why."""
-    shown: dict[str, AdmittedQuery] = {}
-    yield from _queries(queries, rules, known=shown, left_out=left_out)
+    known: dict[str, _Answer] = {}
+    yield from _queries(queries, rules, known=known, left_out=left_out)
     for query_id, action in _events(events, rules, left_out):
-        if (query := shown.get(query_id)) is None:
+        if (answer := known.get(query_id)) is None:
             left_out["orphan"] += 1
-        elif query.mark:
-            left_out[query.mark] += 1
-        elif (joined := join(query.shown, action, rules)) is None:
+        elif answer.mark:
+            left_out[answer.mark] += 1
+        elif (joined := join(answer.pages, action, rules)) is None:
             left_out["unattributed"] += 1
         else:
             yield joined
@@ -97,7 +106,7 @@ def _queries(
     queries: Iterable[RecountMessage],
     rules: JoinRules,
     *,
-    known: dict[str, AdmittedQuery],
+    known: dict[str, _Answer],
     left_out: Counter[str],
 ) -> Iterator[Joined]:
     clocks: defaultdict[Hashable, StreamClock] = defaultdict(lambda: StreamClock(rules))
@@ -105,15 +114,19 @@ def _queries(
     for at, timestamp, message in queries:
         assert isinstance(message, SearchQuery)  # noqa: S101 - narrows the type
         query = admit_query(message, timestamp, rules=rules, clock=clocks[at])
-        if message.query_id in known:
+        answer, mark = known.get(message.query_id), query.mark
+        if answer is not None and (answer.mark or mark or not goes_on(answer.pages[-1], query.shown)):
             left_out["duplicate"] += 1
             continue
         if limits[at].exceeded(query.shown.shopper, query.hour):
-            query = AdmittedQuery(query.shown, "robot", query.late, query.hour)
-        known[message.query_id] = query
-        if query.mark or query.late:
-            left_out[query.mark or "late"] += 1
-        elif (joined := impressions(query.shown, rules)) is not None:
+            mark = "robot"
+        if answer is None:
+            answer = known[message.query_id] = _Answer(mark)
+        if not mark:
+            answer.pages.append(query.shown)
+        if mark or query.late:
+            left_out[mark or "late"] += 1
+        elif (joined := impressions(answer.pages, rules)) is not None:
             yield joined
 
 

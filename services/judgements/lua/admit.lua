@@ -23,6 +23,12 @@ local function exceeded(shopper, now)
   return redis.call('HINCRBY', rates, shopper, 1) > batch.limit
 end
 
+-- The further pages of a query id, each with a comma before it: they follow the first one and the action.
+local function further(id)
+  local pages = redis.call('LRANGE', prefix .. 'pages:' .. id, 0, -1)
+  return #pages == 0 and '' or ',' .. table.concat(pages, ',')
+end
+
 -- The outbox is a list; its last entry has the number `sequence`.
 local function send()
   for first = 1, #out, 500 do

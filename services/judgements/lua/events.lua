@@ -22,7 +22,7 @@ for _, it in ipairs(batch.items) do
         tally(query, 1)
         no_op = no_op + 1
       else
-        out[#out + 1] = '[' .. query .. ',' .. action .. ']'
+        out[#out + 1] = '[' .. query .. ',' .. action .. further(id) .. ']'
       end
     end
   end

@@ -18,6 +18,8 @@ from shared.generations.trial import Trial
 
 N = TypeVar("N", int, float)
 NOBODY = "-"
+ASKED = "impression"
+"""What each page says of itself; what came too late to count does not, nor do actions on it."""
 
 
 class _Act(NamedTuple):
@@ -25,14 +27,21 @@ class _Act(NamedTuple):
     team: str
 
 
+class _Shown(NamedTuple):
+    asked_at: datetime
+    team: str
+
+
 @dataclass(slots=True)
 class _Open:
     """A session whose window has not closed yet."""
 
-    answers: dict[str, OutcomeTrial] = field(default_factory=dict)
-    """By query id; every outcome of an answer says the same of it."""
+    answers: dict[tuple[str, int], OutcomeTrial] = field(default_factory=dict)
+    """By query id and page; every outcome of a page says the same of it."""
     acts: dict[tuple[str, str, str], _Act] = field(default_factory=dict)
     """The first of each (query id, product, action)."""
+    further: dict[tuple[str, str], _Shown] = field(default_factory=dict)
+    """By query id and product, what further pages showed: an action may have been joined before its page."""
 
     @property
     def began_at(self) -> datetime:
@@ -63,13 +72,18 @@ class SessionFold:
         if mark is None or mark.trial != self._trial.name or mark.session in self._closed:
             return
         session = self._open.setdefault(mark.session, _Open())
-        session.answers.setdefault(outcome.query_id, mark)
+        query_id = outcome.query_id
+        products = mark.products or [item.product_id for item in outcome.items]
+        teams = mark.teams or NOBODY * len(products)
+        if outcome.action == ASKED:
+            session.answers.setdefault((query_id, mark.page), mark)
+            for product_id, team in zip(products, teams, strict=False) if mark.page else ():
+                session.further[query_id, product_id] = _Shown(mark.asked_at, team)
         if outcome.action not in self._weights:
             return
-        teams = mark.teams or NOBODY * len(outcome.items)
         for item, team in zip(outcome.items, teams, strict=False):
-            what = outcome.query_id, item.product_id, outcome.action
-            act = _Act(mark.acted_at, team)
+            what = query_id, item.product_id, outcome.action
+            act = _Act(mark.acted_at, NOBODY if mark.page else team)
             session.acts[what] = min(act, session.acts.get(what, act))
 
     def close(self, sessions: Iterable[str]) -> None:
@@ -80,19 +94,23 @@ class SessionFold:
 
     def ended(self, moment: datetime) -> list[TrialSession]:
         """Return the open sessions whose window closed before `moment`, up to which all has been taken."""
-        over = [name for name, session in self._open.items() if session.began_at + self._window < moment]
+        over = [
+            name
+            for name, session in self._open.items()
+            if session.answers and session.began_at + self._window < moment
+        ]
         sessions = [self._session(name, self._open[name]) for name in over]
         return sorted(sessions, key=lambda session: (session.began_at, session.session))
 
     def _session(self, name: str, session: _Open) -> TrialSession:
         end = session.began_at + self._window
-        answers = {
-            query_id: answer for query_id, answer in sorted(session.answers.items()) if answer.asked_at <= end
-        }
+        answers = {page: answer for page, answer in sorted(session.answers.items()) if answer.asked_at <= end}
+        asked = {query_id for query_id, _ in answers}
+        teams = {product: shown.team for product, shown in session.further.items() if shown.asked_at <= end}
         actions = [
-            ProductAction(query_id, product_id, action, act.team)
+            ProductAction(query_id, product_id, action, teams.get((query_id, product_id), act.team))
             for (query_id, product_id, action), act in sorted(session.acts.items())
-            if act.acted_at <= end and query_id in answers
+            if act.acted_at <= end and query_id in asked
         ]
         said = credit(actions, self._weights)
         first = min(answers.items(), key=lambda item: (item[1].asked_at, item[0]))[1]

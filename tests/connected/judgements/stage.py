@@ -2,21 +2,27 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from schemas.control import TrialTerms
 from schemas.judgements import Judgement, Outcome
-from schemas.search import SearchEvent, SearchQuery
+from schemas.search import Ranking, SearchEvent, SearchQuery
+from schemas.trials import TrialSession
 from services.judgements.domain.counts import QueryProduct, first_day
 from services.judgements.domain.recount import RecountMessage, differences, recount, underived
 from services.judgements.engine import Engine, build_engine
 from services.judgements.outcomes import note
 from services.judgements.settings import JudgementSettings, Settings
+from services.lab.verification.judgements import Shopping
+from services.lab.verification.trials import recounted as recounted_sessions
+from services.rollout.domain.sessions import SessionFold
 from shared.errors import TransientError
+from shared.generations.trial import Trial
 from shared.kafka.partitioning import partition_of
 from shared.records import Applied, Batch, Outgoing, Partition, Record
 
@@ -24,6 +30,8 @@ PARTITIONS = 2
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 TOPICS = (SearchQuery.topic, SearchEvent.topic, Outcome.topic)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+TERMS = TrialTerms(window_seconds=3600, objective={"click": 1.0, "purchase": 10.0})
+TRIAL = Trial(name="t", live="g1", candidate="g2", terms=TERMS, began_at=EPOCH)
 
 
 class Kill(BaseException):
@@ -181,6 +189,34 @@ def event(number: int, action: str, product: str, at: datetime, **fields: object
     )
 
 
+def pages_of(first: SearchQuery, rng: random.Random, products: Sequence[str]) -> Iterator[SearchQuery]:
+    """Yield an answer and more of its list, as it was or in another order, now and then to another client."""
+    shown, page = list(first.query_response_object_ids), first
+    teams = "".join(rng.choice("AB") for _ in shown)
+    tried = rng.random() < 0.7
+    while True:
+        yield in_trial(page, teams if rng.random() < 0.9 else "") if tried else page
+        if rng.random() < 0.6:
+            return
+        left = [product for product in products if product not in shown]
+        more = rng.sample(left, min(len(left), rng.randint(0, 3)))
+        if rng.random() < 0.2:
+            rng.shuffle(shown)
+        shown += more
+        teams += "".join(rng.choice("AB") for _ in more)
+        at = page.timestamp + timedelta(seconds=rng.choice([1, 30, 2000]))
+        changed = {"client_id": "thief"} if rng.random() < 0.1 else {}
+        page = page.model_copy(update={"timestamp": at, "query_response_object_ids": tuple(shown), **changed})
+
+
+def in_trial(query: SearchQuery, teams: str) -> SearchQuery:
+    """Return the query as an answer of the interleaved arm."""
+    parts = [{"generation": name, "hits": len(teams)} for name in ("g1", "g2")]
+    trial = {"trial": "t", "arm": "interleaved", "teams": teams, "parts": parts[: 2 if teams else 1]}
+    ranking = {"generation": "g1", "fingerprint": "0" * 16, "mode": "hybrid", "trial": trial}
+    return query.model_copy(update={"ranking": Ranking.model_validate(ranking)})
+
+
 def fill(bus: Bus, rng: random.Random, *, queries: int = 60, now: datetime = NOON) -> None:
     """Write a day or ten of shopping: duplicates, disorder, robots, late ones, orphans, unknown actions."""
     messages: list[SearchQuery | SearchEvent] = []
@@ -202,21 +238,35 @@ def fill(bus: Bus, rng: random.Random, *, queries: int = 60, now: datetime = NOO
             )
             for n in range(rng.randint(0, 6))
         ]
-        messages += [asked, *deeds]
+        messages += [*pages_of(asked, rng, products), *deeds]
     messages += rng.sample(messages, len(messages) // 10)
     messages.sort(key=lambda it: it.timestamp + timedelta(hours=(rng.random() < 0.2) * rng.uniform(-48, 48)))
     for message in messages:
         bus.send(message, min(message.timestamp, now))
 
 
+def written(bus: Bus) -> tuple[list[RecountMessage], list[RecountMessage]]:
+    """Return the queries and the events."""
+    queries = [_written(it, SearchQuery) for it in bus.read(SearchQuery.topic)]
+    return queries, [_written(it, SearchEvent) for it in bus.read(SearchEvent.topic)]
+
+
 def recounted(bus: Bus, settings: Settings, now: datetime) -> dict[QueryProduct, object]:
     """Return what the two topics say, without any of the machinery."""
+    first = first_day((now - EPOCH).days, settings.judgements.window_days)
+    return recount(*written(bus), settings.judgements.rules()).tally.window(first)
+
+
+def sessions(bus: Bus, settings: Settings, now: datetime) -> dict[str, TrialSession]:
+    """Return the sessions of the trial by what was joined, and fail unless the topics say the same."""
+    fold = SessionFold(TRIAL, TERMS.objective)
+    for record in bus.read(Outcome.topic):
+        fold.take(Outcome.decode(record.value or b""))
+    joined = {session.session: session for session in fold.ended(now + timedelta(days=1))}
+    shopping = Shopping(PARTITIONS, *written(bus))
     rules = settings.judgements.rules()
-    queries = [_written(it, SearchQuery) for it in bus.read(SearchQuery.topic)]
-    events = [_written(it, SearchEvent) for it in bus.read(SearchEvent.topic)]
-    today = (now - EPOCH).days
-    first = first_day(today, settings.judgements.window_days)
-    return recount(queries, events, rules).tally.window(first)
+    assert joined == recounted_sessions([TRIAL], shopping, rules, now + timedelta(days=1))[TRIAL.name]
+    return joined
 
 
 def _written(record: Record, kind: type[SearchQuery] | type[SearchEvent]) -> RecountMessage:

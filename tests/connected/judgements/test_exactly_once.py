@@ -23,6 +23,7 @@ from tests.connected.judgements.stage import (
     fill,
     patiently,
     recounted,
+    sessions,
     settings_of,
 )
 
@@ -94,6 +95,7 @@ def test_any_order_and_any_kill_give_the_recount(redis_url, seed):
             bus, chosen, _ = await live_through(redis, rng, kills=0.01, lost_replies=0.05)
             assert recounted(bus, chosen, NOON)
             assert_published_is_recounted(bus, chosen, NOON)
+            assert sessions(bus, chosen, NOON)
 
     asyncio.run(run())
 
@@ -104,6 +106,7 @@ async def test_hundreds_of_kills_lose_and_double_nothing(redis_url):
         for seed in range(30):
             bus, chosen, died = await live_through(redis, random.Random(seed), kills=0.05, lost_replies=0.0)
             assert_published_is_recounted(bus, chosen, NOON)
+            assert sessions(bus, chosen, NOON)
             deaths += died
     assert deaths >= 200
 
@@ -132,6 +135,7 @@ async def test_a_redis_that_comes_back_older_gives_the_recount(redis_url, seed):
         await process.assign()
         await process.run_dry()
         assert_published_is_recounted(bus, chosen, NOON)
+        assert sessions(bus, chosen, NOON)
 
 
 async def lost_with_its_outbox(redis, bus, process, chosen, back):

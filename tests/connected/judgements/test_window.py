@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from redis.asyncio import Redis
 
-from schemas.judgements import Judgement
+from schemas.judgements import Judgement, Outcome
 from services.judgements.domain.counts import QueryProduct
 from shared.errors import FatalError, FencedError
 from tests.connected.judgements.stage import (
@@ -181,6 +181,44 @@ async def test_robots_and_duplicates_are_counted_aside(redis, bus, clock, settin
     assert (judgement.impressions, judgement.actions["click"].count) == (1, 5)
     counted = await tallies(redis, settings)
     assert (counted["duplicate"], counted["robot"]) == (8, 5)
+
+
+async def test_a_further_page_is_shown_and_acted_upon_at_its_own_places(redis, bus, clock, settings):
+    pages = [["p1", "p2"], ["p1", "p2", "p3"], ["p1", "p2", "p3", "p4"]]
+    for shown in pages:
+        bus.send(query(1, "red shoes", NOON, shown=shown))
+    bus.send(query(1, "red shoes", NOON, shown=[*pages[2], "p5"], client="c2"))
+    for shown in pages:
+        bus.send(query(1, "red shoes", NOON, shown=shown))
+    for product in ("p1", "p3", "p4"):
+        bus.send(event(1, "click", product, NOON))
+    process = await started(redis, bus, clock, settings)
+    await process.run_dry()
+    joined = [Outcome.decode(record.value) for record in bus.read(Outcome.topic)]
+    shown = [
+        (item.product_id, item.position)
+        for outcome in joined
+        if outcome.action == "impression"
+        for item in outcome.items
+    ]
+    assert shown == [("p1", 1), ("p2", 2), ("p3", 3), ("p4", 4)]
+    clicks = {item for outcome in joined if outcome.action == "click" for item in outcome.items}
+    assert {(item.product_id, item.position) for item in clicks} == {("p1", 1), ("p3", 3), ("p4", 4)}
+    counted = await tallies(redis, settings)
+    assert (counted["page"], counted["duplicate"]) == (2, 4)
+    assert_published_is_recounted(bus, settings, NOON)
+
+
+async def test_a_page_is_forgotten_with_its_query(redis, bus, clock, settings):
+    bus.send(query(1, "red shoes", NOON, shown=["p1"]))
+    bus.send(query(1, "red shoes", NOON, shown=["p1", "p2"]))
+    process = await started(redis, bus, clock, settings)
+    await process.run_dry()
+    left = {}
+    for kind in ("q", "pages"):
+        (key,) = [key async for key in redis.scan_iter(match=f"{settings.namespace}:*:{kind}:q1")]
+        left[kind] = await redis.pttl(key)
+    assert 0 < left["pages"] <= left["q"] + 10
 
 
 async def test_a_purchase_days_later_counts_for_its_query(redis, bus, clock, settings):

@@ -183,6 +183,8 @@ MESSAGES: dict[type[Message], st.SearchStrategy] = {
                 client=prints,
                 asked_at=moments,
                 acted_at=moments,
+                page=st.integers(0, 99),
+                products=tuples(product_ids),
                 teams=st.text("AB-", max_size=3),
                 places=st.tuples(counts, counts),
                 parts=tuples(trial_parts),
