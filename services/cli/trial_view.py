@@ -8,6 +8,7 @@ from rich.table import Table
 
 from services.rollout.domain.announcement import line, sentence
 from services.rollout.domain.standing import TrialStanding
+from services.rollout.domain.trials.guardrails import LEAST_DRAFTED
 from shared.errors import ConfigurationError
 from shared.generations.trial import Trial
 from shared.statistics.power import power
@@ -58,6 +59,8 @@ def trial_row(trial: Trial, standing: TrialStanding) -> dict[str, Any]:  # Any: 
         "asked": trial.terms.sessions,
         "ends_at": (trial.began_at + timedelta(days=trial.terms.days)).isoformat(),
         "places": list(places),
+        "answers": state.answers,
+        "drafted": state.drafted,
         "looks": len(state.looks),
         "end": state.end,
         "reason": sentence(state),
@@ -77,6 +80,12 @@ def trial_lines(row: Mapping[str, Any]) -> Iterator[str]:  # Any: JSON
         f" sessions ({row['share']:.0%} were asked for), {row['rest']:,} others;"
         f" until {row['ends_at'][:10]} at the latest"
     )
+    if row["answers"]:
+        share = row["drafted"] / row["answers"]
+        yield (
+            f"{share:.1%} of {row['answers']:,} answers are of both, in time and whole;"
+            f" {LEAST_DRAFTED:.0%} are needed"
+        )
     if "line" in row:
         yield f"{row['live']} {row['line']} {row['candidate']}"
     yield str(row["reason"])

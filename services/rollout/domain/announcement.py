@@ -90,6 +90,8 @@ def _evidence(trial: Trial, standing: TrialStanding) -> Mapping[str, str | int |
         "places_live": places[0],
         "places_candidate": places[1],
         "error": trial.terms.error,
+        "answers": state.answers,
+        "drafted": state.drafted,
     }
     if state.looks:
         look = state.looks[-1]

@@ -19,7 +19,10 @@ LOOK = Look(sessions=400, deciding=200, mean=0.02, low=-0.01, high=0.05)
 
 
 def standing(*looks):
-    return TrialStanding(TrialState(interleaved=1_200, rest=1_190, looks=looks, more=8_000), (6_000, 6_010))
+    state = TrialState(
+        interleaved=1_200, rest=1_190, looks=looks, more=8_000, answers=bool(looks) * 2_000, drafted=1_900
+    )
+    return TrialStanding(state, (6_000, 6_010))
 
 
 def test_how_a_trial_stands_is_told_with_its_interval():
@@ -31,13 +34,16 @@ def test_how_a_trial_stands_is_told_with_its_interval():
         [6_000, 6_010],
     )
     assert (row["low"], row["high"], row["more"], row["ends_at"][:10]) == (-0.01, 0.05, 8_000, "2026-12-18")
-    head, interval, reason = trial_lines(row)
+    head, drafted, interval, reason = trial_lines(row)
+    assert (row["answers"], row["drafted"]) == (2_000, 1_900)
+    assert drafted.startswith("95.0% of 2,000 answers are of both")
+    assert "80%" in drafted
     assert head.startswith("g2 is tried against g1: 1,200 of 9,000 interleaved sessions (50% were asked for)")
     assert (interval[:3], interval[-3:]) == ("g1 ", " g2")
     assert "1,190 others" in reason
 
 
-def test_before_the_first_look_there_is_no_line():
+def test_before_the_first_answer_and_look_there_is_no_more_to_say():
     assert len([*trial_lines(trial_row(TRIAL, standing()))]) == 2
 
 

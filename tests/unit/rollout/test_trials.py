@@ -95,10 +95,11 @@ async def test_what_shoppers_prefer_is_promoted_at_once_when_that_is_agreed(worl
     [
         (spoken(-0.8), "worse"),
         (spoken(0.0, 60_000), "no difference"),
+        ([each.model_copy(update={"drafted": 0}) for each in spoken(0.8)], "worse"),
         ([each.model_copy(update={"places": (5, 2)}) for each in spoken(0.8)], "void"),
         ([each for each in spoken(0.8) if each.arm == "interleaved"], "void"),
     ],
-    ids=["worse", "no difference", "unequal places", "not in the ratio"],
+    ids=["worse", "no difference", "late", "unequal places", "not in the ratio"],
 )
 async def test_whatever_else_sessions_say_the_live_one_stays(world, sessions, end):
     await begun(world, asked("trial", "g2", trial=TrialTerms(promote="at once")))

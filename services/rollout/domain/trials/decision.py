@@ -39,6 +39,10 @@ class TrialState(NamedTuple):
     """A sentence for people, with the interval."""
     more: int | None = None
     """Interleaved sessions that would probably decide it, on top; None: it is decided, or nobody can say."""
+    answers: int = 0
+    """Answers of the interleaved sessions."""
+    drafted: int = 0
+    """Those of them that both generations gave."""
 
 
 @dataclass
@@ -60,6 +64,9 @@ class TrialLog:
     _places: Moments = field(default_factory=Moments)
     _empty: Moments = field(default_factory=Moments)
     _took: Moments = field(default_factory=Moments)
+    _undrafted: Moments = field(default_factory=Moments)
+    _answers: int = 0
+    _drafted: int = 0
     _ended: tuple[TrialEnd, str] | None = None
 
     def __post_init__(self) -> None:
@@ -81,7 +88,11 @@ class TrialLog:
             return
         self._interleaved += 1
         self._abandoned[0].add(not session.acted)
-        if session.drafted:
+        self._answers += session.answers
+        self._drafted += session.drafted
+        self._undrafted.add(guardrails.LEAST_DRAFTED * session.answers - session.drafted)
+        self._ended = self._late()
+        if session.drafted and not self._ended:
             self._count(session)
 
     def state(self, *, over: bool = False) -> TrialState:
@@ -94,6 +105,8 @@ class TrialLog:
             end=end,
             reason=reason,
             more=self._more() if end in (None, "not enough sessions") else None,
+            answers=self._answers,
+            drafted=self._drafted,
         )
 
     def _count(self, session: TrialSession) -> None:
@@ -118,6 +131,17 @@ class TrialLog:
             apart = f"{self._places.mean:+.2f} places a session"
             return "void", f"the teams had unequal places: the candidate's {apart} against the live one's"
         return None
+
+    def _late(self) -> tuple[TrialEnd, str] | None:
+        """Return the end of a trial whose candidate is too often missing; asked after every session.
+
+        Not at looks, which come by sessions in which something was drafted: there may be none.
+        """
+        if not guardrails.positive(self._undrafted):
+            return None
+        given = f"{self._drafted / self._answers:.1%} of the answers that it was asked for"
+        least = f"{guardrails.LEAST_DRAFTED:.0%} are needed"
+        return "worse", f"it gave {given} in time and whole, and {least}"
 
     def _breach(self) -> tuple[TrialEnd, str] | None:
         interleaved, rest = self._abandoned

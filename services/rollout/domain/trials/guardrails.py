@@ -11,6 +11,9 @@ ENOUGH = 100
 """Values below which a variance says nothing."""
 SLOWER = 2.0
 """A candidate may take so many times as long as the live one, on average."""
+LEAST_DRAFTED = 0.8
+"""Of the answers that it was asked for, the share that a candidate must give in time and whole: without the
+others, what is left no longer stands for what shoppers ask, and as the live one it would give these, too."""
 
 
 @dataclass

@@ -108,6 +108,24 @@ def test_a_session_of_nobody_is_a_difference(shopping):
     assert "recounted None" in fault
 
 
+@pytest.mark.parametrize(("end", "is_fault"), [("worse", False), ("better", True)])
+def test_that_a_candidate_was_late_too_often_is_recounted(end, is_fault):
+    shopping = Shopping()
+    for number in range(300):
+        query = answered(number)
+        alone = query.ranking.trial.model_copy(
+            update={"teams": "", "ranks": (), "parts": query.ranking.trial.parts[:1]}
+        )
+        ranking = query.ranking.model_copy(update={"trial": alone})
+        query = query.model_copy(update={"ranking": ranking})
+        shopping.queries.append(RecountMessage("queries", NOW + timedelta(seconds=number), query))
+    sessions = sessions_of(shopping)
+    assert [(session.answers, session.drafted) for session in sessions] == [(1, 0)] * 300
+    trial = TRIAL.model_copy(update={"end": end})
+    assert bool(faults(shopping, *sessions, trial=trial)) == is_fault
+    assert len(faults(shopping, sessions[0].model_copy(update={"drafted": 1}), *sessions[1:])) == 1
+
+
 @pytest.mark.parametrize(
     ("end", "is_fault"), [("better", True), ("worse", True), ("stopped", False), ("void", False)]
 )

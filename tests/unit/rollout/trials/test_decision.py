@@ -141,6 +141,34 @@ def test_a_candidate_that_takes_more_than_twice_as_long_is_refused():
     assert decide(sessions(2_000, took_ms=(20.0, 30.0)), TERMS).end is None
 
 
+def dropped(share, count=6_000, seed=3):
+    """Sessions of three searches each, of which the candidate lacks a share."""
+    rng = np.random.default_rng(seed)
+    for row in sessions(count):
+        tried = row.arm == "interleaved"
+        drafted = int(sum(rng.random(3) >= share)) if tried else 0
+        yield row.model_copy(update={"answers": 3, "drafted": drafted})
+
+
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_a_candidate_that_is_late_too_often_is_refused(share):
+    state = decide(dropped(share), TERMS)
+    assert state.end == "worse"
+    assert "in time and whole, and 80% are needed" in state.reason
+    assert state.drafted / state.answers == pytest.approx(1 - share, abs=0.1)
+
+
+def test_one_that_never_answers_is_refused_though_no_look_ever_comes():
+    state = decide(dropped(1.0), TERMS)
+    assert (state.looks, state.drafted) == ((), 0)
+    assert state.interleaved < 400
+
+
+def test_one_that_is_late_now_and_then_goes_on():
+    assert decide(dropped(0.15), TERMS).end != "worse"
+    assert decide(dropped(0.2, 3_000, seed=4), TrialTerms()).end is None
+
+
 def test_trials_of_equal_rankings_promote_and_refuse_as_seldom_as_stated():
     rng, terms, trials = np.random.default_rng(11), TrialTerms(sessions=800, error=0.05), 200
     pool = list(sessions(1_800))
