@@ -4,12 +4,17 @@ Read the marks and the evidence, ask the index, decide, prepare what will be pub
 for the broker, commit what there is now, then forget the marks unless there were new ones: a kill
 anywhere in between publishes once more, never once too few.
 
+What shoppers begin to act upon is taken back before anything is mined, in the same order, without asking the
+index and without waiting to settle.
+
 The owner of partition 0 mines all queries. A query's evidence lies in several partitions, and its negatives
 need one writer: with one miner nobody has to agree on whose a query is.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from math import nan
 from typing import NamedTuple, Protocol
 
 import structlog
@@ -19,8 +24,10 @@ from services.negatives import metrics
 from services.negatives.domain.candidates import Retrieved
 from services.negatives.domain.mine import Mined, mine
 from services.negatives.domain.plan import MiningPlan, plan_mining
+from services.negatives.domain.precision import NegativePrecision, measure, watch
 from services.negatives.domain.refresh import RefreshPolicy
 from services.negatives.domain.rules import MiningRules
+from services.negatives.domain.withdrawal import Withdrawal, why_withdrawn
 from services.negatives.evidence import EvidenceHandler
 from services.negatives.store import MINER, EvidenceState, EvidenceStore, QueryState
 from shared.errors import TransientError
@@ -32,6 +39,8 @@ log = structlog.get_logger()
 
 EVERY = timedelta(seconds=1)
 WATCH_EVERY = timedelta(seconds=10)
+ACTED_AT_ONCE = 1000
+"""Products that shoppers began to act upon, looked at in one go, of each partition."""
 
 
 class LiveIndex(NamedTuple):
@@ -61,6 +70,13 @@ class RecordCounter(Protocol):
         ...
 
 
+class _Change(NamedTuple):
+    """What becomes of a query's negatives: those to publish, and why others are taken back."""
+
+    negatives: Sequence[Negative]
+    gone: Mapping[str, Withdrawal]
+
+
 class Miner:
     """Mines while this process owns partition 0."""
 
@@ -83,11 +99,14 @@ class Miner:
         """Mine up to `limit` queries that moved longer than `settle` ago."""
         state = self._evidence.states.get(MINER)
         if state is None:
+            _show(NegativePrecision())
             return
         with unless_revoked(self._evidence.states, MINER):
+            await self._withdraw(state, rules)
             for query in await self._store.due(self._clock.now() - settle, limit):
                 await self._attempt(state, query, rules)
         metrics.waiting.set(await self._store.waiting())
+        _show(await self._store.precision())
 
     async def watch(self, rules: MiningRules, refresh: RefreshPolicy, records: RecordCounter) -> None:
         """Mark every query again when there is reason to.
@@ -116,19 +135,46 @@ class Miner:
             await self._store.postpone(query, self._clock.now())
             raise
 
+    async def _withdraw(self, state: EvidenceState, rules: MiningRules) -> None:
+        """Take negatives back that shoppers began to act upon; a mark is forgotten when that is done."""
+        marks = await self._store.acted(ACTED_AT_ONCE)
+        for query in sorted({mark.query for mark in marks if mark.is_published}):
+            before = await self._store.query_state(query)
+            gone = {
+                product_id: Withdrawal.ENGAGED
+                for product_id in before.published & before.evidence.keys()
+                if before.evidence[product_id].actions
+            }
+            await self._replace(state, query, before, change=_Change((), gone), rules=rules)
+        await self._store.forget_acted(marks)
+
     async def _mine(self, state: EvidenceState, query: str, rules: MiningRules) -> None:
         before = await self._store.query_state(query)
         plan = await self._planned(state, query, before, rules=rules)
         mined = await self._mined(query, plan, rules) if plan else Mined()
         if plan is None:
             metrics.mined.labels("no_positive").inc()
-        product_ids = [negative.product_id for negative in mined.negatives]
-        gone = sorted(before.published - set(product_ids))
-        if product_ids or gone:
-            await self._store.prepare(state, [(query, product_ids)], mark=False, now=self._clock.now())
-            await self._publish(query, mined, gone)
-            await self._store.commit(state, query, product_ids, now=self._clock.now())
+        left = before.published - {negative.product_id for negative in mined.negatives}
+        gone = {name: why_withdrawn(name, before.evidence.get(name), plan) for name in left}
+        await self._replace(state, query, before, change=_Change(mined.negatives, gone), rules=rules)
         await self._store.forget(query, before)
+
+    async def _replace(
+        self, state: EvidenceState, query: str, before: QueryState, *, change: _Change, rules: MiningRules
+    ) -> None:
+        """Publish what changes of a query's negatives, and remember what it has and how right that was."""
+        new = {negative.product_id for negative in change.negatives}
+        product_ids, now = sorted((before.published | new) - change.gone.keys()), self._clock.now()
+        if not (new or change.gone or before.watched):
+            return
+        watched = watch(before.watched, product_ids, evidence=before.evidence, now=now)
+        precision = measure(watched, before.evidence, rules.skipped_expected)
+        prepared = [(query, product_ids)]
+        await self._store.prepare(state, prepared, watched={query: watched}, mark=False, now=now)
+        await self._publish(query, change)
+        await self._store.commit(state, query, products=product_ids, precision=precision, now=now)
+        for reason in change.gone.values():
+            metrics.withdrawn.labels(reason.value).inc()
 
     async def _planned(
         self, state: EvidenceState, query: str, before: QueryState, *, rules: MiningRules
@@ -153,10 +199,16 @@ class Miner:
             metrics.refused.labels(reason).inc(number)
         return mined
 
-    async def _publish(self, query: str, mined: Mined, gone: list[str]) -> None:
+    async def _publish(self, query: str, change: _Change) -> None:
         tombstones = [
-            Outgoing(Negative.topic, f"{query}\t{product_id}".encode(), None) for product_id in gone
+            Outgoing(Negative.topic, f"{query}\t{product_id}".encode(), None)
+            for product_id in sorted(change.gone)
         ]
-        await self._publisher.publish([*map(outgoing, mined.negatives), *tombstones])
-        metrics.published.labels("negative").inc(len(mined.negatives))
+        await self._publisher.publish([*map(outgoing, change.negatives), *tombstones])
+        metrics.published.labels("negative").inc(len(change.negatives))
         metrics.published.labels("tombstone").inc(len(tombstones))
+
+
+def _show(precision: NegativePrecision) -> None:
+    metrics.looked_at.set(precision.looked_at)
+    metrics.precision.set(nan if precision.share is None else precision.share)

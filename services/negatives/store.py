@@ -1,15 +1,19 @@
 """What is judged of queries, which of them moved, and what was mined: in Redis, one hash tag a partition.
 
 A partition's tag holds `q:<query>` (product -> packed evidence), `queries` (those that have any), and the
-marks: `moved` (query -> since when) and `touches` (query -> the number of its last touch). What was
-published is under the miner's tag, `chosen:<query>`; so are the positives of a query and the queries
-of a positive (`right:<query>`, `asked:<product>`). A mark is forgotten only with the touch that was read
-before the query's evidence was.
+marks: `moved` (query -> since when), `touches` (query -> the number of its last touch) and `acted` (query and
+product that shoppers begin to act upon). What was published is under the miner's tag, `chosen:<query>`; so
+is what is watched of it (`watched:<query>`, product -> packed), how many of that were looked at enough and
+acted upon (`looked_at` and `acted_upon`, by query; their sums are in the state), and the positives of a query
+and the queries of a positive (`right:<query>`, `asked:<product>`). A mark is forgotten only with the touch
+that was read before the query's evidence was.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
+from typing import NamedTuple
 
 import orjson
 from redis.asyncio import Redis
@@ -17,6 +21,7 @@ from redis.asyncio import Redis
 from schemas.base import EPOCH, MILLISECOND, milliseconds
 from services.negatives import lua
 from services.negatives.domain.evidence import RelevanceEvidence
+from services.negatives.domain.precision import NegativePrecision, Watched, WatchedNegative
 from shared.records import UNKNOWN_LOG, Log
 from shared.state.fenced import FencedBatch, FencedState, StateClaim, StateKeys
 from shared.state.lua import parts
@@ -25,6 +30,7 @@ from shared.state.redis import Script, text, transient
 MINER = 0
 """The partition whose owner mines, for all partitions."""
 UNGUARDED = parts("tag") + "local batch = cjson.decode(ARGV[1])\n"
+NOT_WATCHED: Mapping[str, Watched] = MappingProxyType({})
 HUB = 50
 """A product that is a positive of more queries than that says nothing about what belongs together."""
 
@@ -43,11 +49,27 @@ class EvidenceState(FencedState):
 
 @dataclass(frozen=True, slots=True)
 class QueryState:
-    """The evidence of a query's products, its published negatives, and its touch in each partition."""
+    """The evidence of a query's products, its negatives, and its touch in each partition."""
 
     evidence: Mapping[str, RelevanceEvidence]
     published: frozenset[str]
+    watched: Watched
     touches: tuple[str, ...]
+
+
+class ActedMark(NamedTuple):
+    """A product that shoppers began to act upon for a query, as a partition of the judgements has it."""
+
+    number: int
+    query: str
+    product_id: str
+    is_published: bool
+    """Whether it is a negative of the query."""
+
+    @property
+    def member(self) -> str:
+        """Return it as it is stored."""
+        return f"{self.query}\t{self.product_id}"
 
 
 class EvidenceStore:
@@ -109,7 +131,8 @@ class EvidenceStore:
                 pipeline.hget(self._key(number, "touches"), query)
                 pipeline.hgetall(self._key(number, f"q:{query}"))
             pipeline.smembers(self._key(MINER, f"chosen:{query}"))
-            *by_partition, published = await pipeline.execute()
+            pipeline.hgetall(self._key(MINER, f"watched:{query}"))
+            *by_partition, published, watched = await pipeline.execute()
         touches, packed = by_partition[::2], by_partition[1::2]
         evidence = {
             text(product_id): RelevanceEvidence.unpack(text(row))
@@ -117,8 +140,44 @@ class EvidenceStore:
             for product_id, row in of_products.items()
         }
         return QueryState(
-            evidence, frozenset(map(text, published)), tuple(text(touch or b"") for touch in touches)
+            evidence,
+            frozenset(map(text, published)),
+            {text(product_id): WatchedNegative.unpack(text(row)) for product_id, row in watched.items()},
+            tuple(text(touch or b"") for touch in touches),
         )
+
+    async def acted(self, limit: int) -> list[ActedMark]:
+        """Return products that shoppers began to act upon, so many of each partition at most."""
+        with transient():
+            pipeline = self._redis.pipeline(transaction=False)
+            for number in self._numbers:
+                pipeline.srandmember(self._key(number, "acted"), limit)
+            by_partition = await pipeline.execute()
+        pairs = [
+            (number, *text(member).rpartition("\t")[::2])
+            for number, members in zip(self._numbers, by_partition, strict=True)
+            for member in members
+        ]
+        with transient():
+            pipeline = self._redis.pipeline(transaction=False)
+            for _, query, product_id in pairs:
+                pipeline.sismember(self._key(MINER, f"chosen:{query}"), product_id)
+            published = await pipeline.execute()
+        return [ActedMark(*pair, bool(answer)) for pair, answer in zip(pairs, published, strict=True)]
+
+    async def forget_acted(self, marks: Iterable[ActedMark]) -> None:
+        """Take marks off that were seen to."""
+        with transient():
+            pipeline = self._redis.pipeline(transaction=False)
+            for mark in marks:
+                pipeline.srem(self._key(mark.number, "acted"), mark.member)
+            await pipeline.execute()
+
+    async def precision(self) -> NegativePrecision:
+        """Return how many negatives were looked at enough since they were mined, and acted upon."""
+        with transient():
+            sums = await self._redis.hmget(self._keys(MINER).state, ["looked_at", "acted_upon"])
+        return NegativePrecision(*(int(number or 0) for number in sums))
 
     async def forget(self, query: str, read: QueryState) -> None:
         """Take the marks off a query that were there when its state was read, and were not renewed since."""
@@ -150,18 +209,33 @@ class EvidenceStore:
         state: EvidenceState,
         negatives: Iterable[tuple[str, Sequence[str]]],
         *,
+        watched: Mapping[str, Watched] = NOT_WATCHED,
         mark: bool,
         now: datetime,
     ) -> None:
-        """Remember what is about to be, or was, published of queries; with `mark`, have them mined."""
-        body = {"prepared": list(negatives), "mark": mark, "now": milliseconds(now)}
+        """Remember what is about to be, or was, published of queries; with `mark`, have them mined.
+
+        Of queries in `watched`, that is what is watched from now on.
+        """
+        packed = {
+            query: {product_id: negative.pack() for product_id, negative in of_query.items()}
+            for query, of_query in watched.items()
+        }
+        body = {"prepared": list(negatives), "watched": packed, "mark": mark, "now": milliseconds(now)}
         await self._prepare(state, **body)
 
     async def commit(
-        self, state: EvidenceState, query: str, products: Sequence[str], *, now: datetime
+        self,
+        state: EvidenceState,
+        query: str,
+        *,
+        products: Sequence[str],
+        precision: NegativePrecision,
+        now: datetime,
     ) -> None:
         """Remember what a query has, now that it is published; when fenced out, have it mined again."""
-        await self._commit(state, query=query, products=products, now=milliseconds(now))
+        counts = precision._asdict()
+        await self._commit(state, query=query, products=products, **counts, now=milliseconds(now))
 
     async def relate(
         self, state: EvidenceState, query: str, positives: Sequence[str], *, is_specific: bool, now: datetime

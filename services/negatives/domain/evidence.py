@@ -1,8 +1,10 @@
 """What a judgement says of relevance, in a few bytes."""
 
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Self
 
+from schemas.base import EPOCH, MILLISECOND, milliseconds
 from schemas.judgements import Judgement
 
 
@@ -11,13 +13,17 @@ class RelevanceEvidence:
     """What shoppers did with one product of a query, and what was expected of an average one.
 
     `actions` are of any kind; `expected` is of those of the objective, as `objective_actions` is. Numbers are
-    rounded, so that a judgement that says the same again is no news.
+    rounded, so that a judgement that says the same again is no news, whenever it was made.
     """
 
     actions: int
     objective_actions: int
     expected: float
     grade: float
+    made_at: datetime = EPOCH
+    """When the first judgement was made that said so."""
+    window_start: date = date.min
+    """The first day that it is about."""
 
     @classmethod
     def of(cls, judgement: Judgement, objective: frozenset[str]) -> Self:
@@ -28,14 +34,21 @@ class RelevanceEvidence:
             objective_actions=sum(statistics.count for statistics in wanted),
             expected=round(sum(statistics.expected for statistics in wanted), 1),
             grade=round(judgement.grade, 2),
+            made_at=judgement.updated_at,
+            window_start=judgement.window_start,
         )
 
     def pack(self) -> str:
-        """Return it as text."""
-        return f"{self.actions} {self.objective_actions} {self.expected} {self.grade}"
+        """Return it as text; the first four words are what `lua/learn.lua` compares."""
+        said = f"{self.actions} {self.objective_actions} {self.expected} {self.grade}"
+        return f"{said} {milliseconds(self.made_at)} {self.window_start.toordinal()}"
 
     @classmethod
     def unpack(cls, packed: str) -> Self:
-        """Read what `pack` wrote."""
-        actions, objective_actions, expected, grade = packed.split()
-        return cls(int(actions), int(objective_actions), float(expected), float(grade))
+        """Read what `pack` wrote; of before it also wrote when, there are four words."""
+        actions, objective_actions, expected, grade, *when = packed.split()
+        said = int(actions), int(objective_actions), float(expected), float(grade)
+        if not when:
+            return cls(*said)
+        made_at, window_start = map(int, when)
+        return cls(*said, EPOCH + made_at * MILLISECOND, date.fromordinal(window_start))

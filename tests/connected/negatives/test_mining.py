@@ -5,8 +5,10 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from math import isnan
 
 import pytest
+from prometheus_client import REGISTRY
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
@@ -142,11 +144,11 @@ class Process:
     async def watch(self, upkeep=UPKEEP):
         await self.miner.watch(RULES, upkeep, self.records)
 
-    async def mine(self, limit=10):
-        await self.miner.tick(RULES, settle=timedelta(0), limit=limit)
+    async def mine(self, limit=10, settle=timedelta(0)):
+        await self.miner.tick(RULES, settle=settle, limit=limit)
 
 
-def judgement(query, product, clicks, *, expected=1.0, grade=None):
+def judgement(query, product, clicks, *, expected=1.0, grade=None, at=NOON):
     found = Judgement(
         query=query,
         product_id=product,
@@ -157,7 +159,7 @@ def judgement(query, product, clicks, *, expected=1.0, grade=None):
         actions={"click": ActionStatistics(count=clicks, expected=expected)},
         value=1.0,
         grade=(2.8 if clicks else 0.4) if grade is None else grade,
-        updated_at=NOON,
+        updated_at=at,
     )
     return found.key(), found.encode()
 
@@ -218,7 +220,7 @@ async def test_a_negative_that_shoppers_begin_to_like_gets_a_tombstone(start):
     await process.judged(judgement("shoe", "c", 3))
     await process.mine()
     assert products(process) == ["d", "e"]  # and `b` is now too close to the weakest positive
-    assert [it.key for it in process.bus.written if it.value is None] == [b"shoe\tb", b"shoe\tc"]
+    assert [it.key for it in process.bus.written if it.value is None] == [b"shoe\tc", b"shoe\tb"]
 
 
 async def test_a_query_that_has_lost_its_positive_has_no_negatives(start):
@@ -246,6 +248,138 @@ async def test_a_miner_killed_while_it_publishes_publishes_once_more(start, mome
     written = len(second.bus.written)
     await second.mine()
     assert len(second.bus.written) == written
+
+
+LATER = NOON + timedelta(hours=1)
+LOOKED_AT = (("b", 0, 5.0), ("c", 2, 5.0), ("d", 0, 2.9), ("e", 1, 0.5))
+"""Product, clicks and expected clicks, an hour after it was mined: two were looked at enough."""
+
+
+def withdrawn(reason):
+    return REGISTRY.get_sample_value("headrace_negatives_withdrawn_total", {"reason": reason}) or 0
+
+
+async def looked_at(process):
+    process.clock.moment = LATER
+    told = [
+        judgement("shoe", name, clicks, expected=expected, grade=0.4, at=LATER)
+        for name, clicks, expected in LOOKED_AT
+    ]
+    await process.judged(*told)
+
+
+async def test_a_negative_that_shoppers_act_upon_is_taken_back_at_once_and_without_the_index(start):
+    process = await start()
+    await process.judged(judgement("shoe", "best", 5), judgement("lamp", "best", 5))
+    await process.mine()
+    asked, before = list(process.index.asked), withdrawn("engaged")
+    process.index.failing.update(("shoe", "lamp"))
+    await process.judged(judgement("shoe", "c", 1), judgement("shoe", "other", 1), judgement("lamp", "x", 0))
+    await process.mine(settle=timedelta(hours=1))
+    assert products(process) == ["b", "d", "e"]
+    assert products(process, "lamp") == ["b", "c", "d", "e"]
+    assert process.index.asked == asked
+    assert withdrawn("engaged") == before + 1
+    written = len(process.bus.written)
+    await process.judged(judgement("shoe", "c", 2))
+    await process.mine(settle=timedelta(hours=1))
+    assert (len(process.bus.written), withdrawn("engaged")) == (written, before + 1)
+
+
+async def test_what_is_taken_back_is_counted_by_the_reason(start, monkeypatch):
+    process = await start()
+    key, value = judgement("shoe", "best", 5)
+    await process.judged((key, value))
+    await process.mine()
+    before = {reason: withdrawn(reason) for reason in ("relevant", "replaced", "no_positive")}
+    await process.judged(judgement("shoe", "e", 0, grade=1.2), judgement("shoe", "twin", 5))
+    monkeypatch.setitem(SCORES, "b", 0.88)  # too close from now on
+    await process.mine()
+    await process.judged((key, None), (b"shoe\ttwin", None))
+    await process.mine()
+    gained = {reason: withdrawn(reason) - number for reason, number in before.items()}
+    assert gained == {"relevant": 1, "replaced": 1, "no_positive": 2}
+
+
+async def test_precision_is_the_share_of_what_was_looked_at_enough_since_it_was_mined(start):
+    process = await start()
+    await process.judged(judgement("shoe", "best", 5), judgement("shoe", "d", 0, expected=9.0))
+    await process.mine()
+    assert await process.store.precision() == (0, 0)
+    assert isnan(REGISTRY.get_sample_value("headrace_negatives_precision"))
+    await looked_at(process)
+    for _ in range(2):  # the second one changes nothing
+        await process.mine()
+        assert await process.store.precision() == (2, 1)
+        assert REGISTRY.get_sample_value("headrace_negatives_precision") == 0.5
+        assert REGISTRY.get_sample_value("headrace_negatives_looked_at") == 2
+    await process.judged(*((f"shoe\t{name}".encode(), None) for name, _, _ in LOOKED_AT))
+    await process.mine()
+    assert await process.store.precision() == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("phase", "moment"),
+    [
+        ("mined", "before"),
+        ("mined", "after"),
+        ("mined", "forget"),
+        ("withdrawn", "before"),
+        ("withdrawn", "after"),
+        ("withdrawn", "forget_acted"),
+        ("mined again", "before"),
+        ("mined again", "after"),
+        ("mined again", "forget"),
+    ],
+)
+async def test_a_miner_killed_between_prepare_publish_and_commit_counts_what_a_living_one_counts(
+    start, phase, moment
+):
+    process = await start()
+
+    async def mine(current, settle=timedelta(0)):
+        if current != phase:
+            await process.mine(settle=settle)
+            return process
+        if moment in {"before", "after"}:
+            setattr(process.bus, moment, True)
+        else:
+            setattr(process.store, moment, killed)
+        with pytest.raises(Kill):
+            await process.mine(settle=settle)
+        process.bus.before = process.bus.after = False
+        successor = await start()
+        await successor.mine(settle=settle)
+        return successor
+
+    await process.judged(judgement("shoe", "best", 5))
+    process = await mine("mined")
+    assert products(process) == ["b", "c", "d", "e"]
+    await looked_at(process)
+    process = await mine("withdrawn", timedelta(hours=1))
+    assert products(process) == ["b", "d"]
+    process = await mine("mined again")
+    assert products(process) == ["b", "d"]
+    assert await process.store.precision() == (2, 1)
+
+
+async def killed(*_):
+    raise Kill
+
+
+async def test_after_redis_was_emptied_precision_begins_anew(start, redis, namespace):
+    process = await start()
+    await process.judged(judgement("shoe", "best", 5))
+    await process.mine()
+    await looked_at(process)
+    async for key in redis.scan_iter(match=f"{namespace}:*"):
+        await redis.delete(key)
+    again = await start()
+    await again.mine()  # before anything is read again
+    await again.judged(judgement("shoe", "best", 5))
+    await looked_at(again)
+    await again.mine()
+    assert await again.store.precision() == (0, 0)
 
 
 async def test_what_moves_while_a_query_is_mined_is_mined_again(start):

@@ -79,6 +79,10 @@ def negatives(stack: Stack) -> set[str]:
     return {product_id for _, product_id in found}
 
 
+def metrics(stack: Stack) -> str:
+    return httpx.get(f"{stack.url('negatives')}/metrics").text
+
+
 def indexed(stack: Stack) -> bool:
     body = {"text": "red", "mode": "dense", "log": False}
     answer = httpx.post(f"{stack.url('search')}/search", json=body)
@@ -101,8 +105,8 @@ def test_judgements_become_negatives_that_are_taken_back_also_after_a_stop_and_a
     assert "sock" in first
     assert not first & {"shoe", "twin"}
 
-    page = httpx.get(f"{stack.url('negatives')}/metrics").text
-    assert 'headrace_negatives_refused_total{reason="duplicate"}' in page
+    assert 'headrace_negatives_refused_total{reason="duplicate"}' in metrics(stack)
+    assert "headrace_negatives_precision NaN" in metrics(stack)
     assert stack.stop_worker("negatives") == 0
     stack.start_worker("negatives")
     send(stack, [judged("near", 2)])
@@ -113,4 +117,6 @@ def test_judgements_become_negatives_that_are_taken_back_also_after_a_stop_and_a
     stack.start_worker("negatives")
     until(lambda: "sock" not in negatives(stack))
     assert not negatives(stack) & {"shoe", "twin", "near", "sock"}
+    until(lambda: "headrace_negatives_precision 0.0" in metrics(stack))  # `sock` alone was looked at enough
+    assert 'headrace_negatives_withdrawn_total{reason="engaged"} 1.0' in metrics(stack)
     stack.kill("negatives")

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.base import milliseconds
 from schemas.judgements import ActionStatistics, Judgement
 from services.negatives.domain.candidates import NegativeCandidate, Retrieved, RetrievedProduct, candidates
 from services.negatives.domain.evidence import RelevanceEvidence
@@ -240,8 +241,8 @@ def test_evidence_counts_the_objective_and_rounds():
         updated_at=NOW,
     )
     evidence = RelevanceEvidence.of(judgement, frozenset({"click", "purchase"}))
-    assert evidence == RelevanceEvidence(actions=8, objective_actions=4, expected=1.4, grade=2.45)
-    assert evidence.pack() == "8 4 1.4 2.45"
+    assert evidence == RelevanceEvidence(8, 4, 1.4, 2.45, NOW, NOW.date())
+    assert evidence.pack() == f"8 4 1.4 2.45 {milliseconds(NOW)} {NOW.date().toordinal()}"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from schemas.base import milliseconds
 from schemas.judgements import ActionStatistics, Judgement
 from services.negatives.evidence import AT_ONCE, EvidenceHandler
 from services.negatives.store import MINER
@@ -11,6 +12,8 @@ from shared.errors import PoisonError
 from shared.records import Batch, Partition, Record
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+SAID = f"{milliseconds(NOW)} {NOW.date().toordinal()}"
 
 
 class State:
@@ -100,7 +103,7 @@ async def test_a_partition_is_held_from_its_assignment_to_its_revocation():
 
 def test_a_judgement_is_read_as_packed_evidence_and_a_tombstone_as_none():
     one, message = handler(RecordingStore()), judgement()
-    assert one.decode(record(message.key(), message.encode())) == ("red shoe", "p1", "2 2 1.0 2.5")
+    assert one.decode(record(message.key(), message.encode())) == ("red shoe", "p1", f"2 2 1.0 2.5 {SAID}")
     assert one.decode(record(b"a\tb\tp2", None)) == ("a\tb", "p2", "")
 
 

@@ -1,13 +1,14 @@
 """Whatever the index answers: never a positive, an engaged product, a double of one, or one too close."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from itertools import combinations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.base import EPOCH, MILLISECOND
 from schemas.judgements import ActionStatistics, Judgement
 from services.negatives.domain.candidates import Retrieved, RetrievedProduct, candidates
 from services.negatives.domain.evidence import RelevanceEvidence
@@ -119,11 +120,21 @@ def test_a_judgement_of_one_more_positive_never_brings_it_back_as_a_negative(evi
 
 @given(
     st.builds(
-        RelevanceEvidence, st.integers(0, 10**9), st.integers(0, 10**9), st.floats(0, 1e9), st.floats(0, 3)
+        RelevanceEvidence,
+        st.integers(0, 10**9),
+        st.integers(0, 10**9),
+        st.floats(0, 1e9),
+        st.floats(0, 3),
+        st.integers(0, 2**42).map(lambda number: EPOCH + number * MILLISECOND),
+        st.dates(),
     )
 )
 def test_a_fact_is_packed_and_read_back(row):
     assert RelevanceEvidence.unpack(row.pack()) == row
+
+
+def test_a_fact_of_before_it_said_when_was_always_so():
+    assert RelevanceEvidence.unpack("5 4 1.0 2.9") == RelevanceEvidence(5, 4, 1.0, 2.9, EPOCH, date.min)
 
 
 def test_without_a_positive_there_is_no_plan():
@@ -281,5 +292,10 @@ def test_a_fact_counts_what_the_objective_wants():
         updated_at=NOW,
     )
     assert RelevanceEvidence.of(judgement, OBJECTIVE) == RelevanceEvidence(
-        actions=4, objective_actions=3, expected=1.2, grade=2.4
+        actions=4,
+        objective_actions=3,
+        expected=1.2,
+        grade=2.4,
+        made_at=NOW,
+        window_start=NOW.date(),
     )
