@@ -53,6 +53,7 @@ SETTINGS = {
 }
 TERMS = TrialTerms(share=0.6, sessions=120, window_seconds=4, promote="at once")
 SEED = 5
+PAGE = 10
 LOOK = timedelta(seconds=5)
 
 
@@ -110,7 +111,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 class Shoppers:
-    """Each searches once in a session of its own, and clicks what the candidate's team shows."""
+    """Each searches once in a session of its own, and clicks what the candidate's team shows.
+
+    Every third one turns to page two, and chooses there only.
+    """
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
@@ -127,9 +131,7 @@ class Shoppers:
                 self.asked += 1
                 name = f"session-{self.asked}"
                 try:
-                    shown = client.search(
-                        self._rng.choice(self._queries), session_id=name, client_id=f"client-{self.asked}"
-                    )
+                    shown = self._search(client, name)
                 except (SearchRefusedError, SearchUnavailableError):
                     self.arms["away"] += 1
                     continue
@@ -137,6 +139,18 @@ class Shoppers:
                 events += [outgoing(click) for click in self._clicks(name, shown)]
         self._rng.shuffle(events)
         publish(self._stack.settings, [*events, *self._rng.sample(events, len(events) // 10)])
+
+    def _search(self, client: SearchClient, session: str) -> SearchResponse:
+        """Return what is looked at: the first page, or the hits of the second."""
+        text, number = self._rng.choice(self._queries), self.asked
+        shown = client.search(text, session_id=session, client_id=f"client-{number}")
+        if number % 3:
+            return shown
+        more = client.search(
+            text, session_id=session, client_id=f"client-{number}", query_id=shown.query_id, k=20
+        )
+        behind = more.hits[len(shown.hits) :]
+        return more.model_copy(update={"hits": behind or shown.hits})
 
     def _clicks(self, session: str, shown: SearchResponse) -> list[SearchEvent]:
         hits = [hit for hit in shown.hits if hit.team == "B"] or shown.hits[:1]
@@ -165,9 +179,13 @@ async def sessions_of(stack: Stack) -> list[TrialSession]:
         return [TrialSession.decode(written.value or b"") async for written in reader.news()]
 
 
-async def incarnations_of(stack: Stack) -> set[int]:
+async def outcomes_of(stack: Stack) -> list[Outcome]:
     async with TopicReader(stack.settings, [Outcome.topic]) as reader:
-        return {Outcome.decode(written.value or b"").incarnation async for written in reader.news()}
+        return [Outcome.decode(written.value or b"") async for written in reader.news()]
+
+
+async def incarnations_of(stack: Stack) -> set[int]:
+    return {outcome.incarnation for outcome in await outcomes_of(stack)}
 
 
 def replay(stack: Stack, shopping: Shopping) -> None:
@@ -222,6 +240,13 @@ def assert_function_of_the_topics(stack: Stack, trial: Trial, ended: Rollout) ->
     scores: dict[str, TrialSession] = {}
     for session in published:
         assert scores.setdefault(session.session, session) == session, "two scores of one session"
+    assert any(session.answers == 2 and sum(session.places) > PAGE for session in scores.values())
+    assert any(
+        item.position > PAGE and "B" in outcome.trial.teams
+        for outcome in asyncio.run(outcomes_of(stack))
+        if outcome.action == "click" and outcome.trial is not None
+        for item in outcome.items
+    )
     state = decide(published, trial.terms)
     assert state.end == ended.end
     assert state.reason in ended.reason
