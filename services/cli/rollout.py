@@ -9,11 +9,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from schemas.control import Rollout
+from schemas.control import Model, Rollout
 from services.cli.progress import bars
-from services.cli.trial_view import power_table, share_of, trial_lines, trial_row
+from services.cli.trial_view import planned_sessions, power_table, share_of, trial_lines, trial_row
 from services.rollout.domain.readiness import GenerationEvidence, waiting_for
 from services.rollout.evidence import EvidenceCollector
+from services.rollout.models import CandidateModels
 from services.rollout.requests import ask, new_request
 from services.rollout.settings import Settings
 from services.rollout.trials.conductor import next_error
@@ -21,7 +22,7 @@ from services.rollout.trials.scorer import read_standing
 from shared.clock import SystemClock
 from shared.errors import ConfigurationError
 from shared.generations.rollout_log import RolloutLog, read_rollouts
-from shared.generations.state import Generation
+from shared.generations.state import Generation, Generations
 from shared.infrastructure import running
 from shared.process.installation import enter
 from shared.state.redis import connect
@@ -77,7 +78,13 @@ def backfill(
 def trial(
     generation: Name,
     share: Annotated[str | None, typer.Option(help="Of the sessions, such as 50%; at most 80%.")] = None,
-    sessions: Annotated[int | None, typer.Option(min=1, help="Interleaved ones after which it ends.")] = None,
+    sessions: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Interleaved ones after which it ends; absent: as its model's verdict advises, if it does.",
+        ),
+    ] = None,
     days: Annotated[int | None, typer.Option(min=1, max=365, help="After which it ends in any case.")] = None,
     promote_at_once: Annotated[
         bool, typer.Option("--promote-at-once", help="Promote it when shoppers prefer it, unasked.")
@@ -86,17 +93,19 @@ def trial(
 ) -> None:
     """Let shoppers decide between a generation that is ready and the live one; returns when it has begun."""
     settings = _settings()
-    past = asyncio.run(read_rollouts(settings)).generations.past
-    chosen = settings.rollout.trials
+    state, chosen = asyncio.run(read_rollouts(settings)).generations, settings.rollout.trials
+    planned, advice = planned_sessions(sessions, asyncio.run(_model_of(settings, state, generation)))
     terms = {
         "share": None if share is None else share_of(share),
-        "sessions": sessions,
+        "sessions": planned,
         "days": days,
         "promote": "at once" if promote_at_once else None,
     }
     named = {name: value for name, value in terms.items() if value is not None}
-    error = next_error(past, SystemClock().now(), budget=chosen.errors_a_year)
-    Console(stderr=True).print(power_table(error, sessions))
+    error = next_error(state.past, SystemClock().now(), budget=chosen.errors_a_year)
+    Console(stderr=True).print(power_table(error, planned))
+    if advice:
+        Console(stderr=True).print(Text(advice))
     asked = new_request("trial", generation).model_copy(
         update={"trial": chosen.terms().model_copy(update=named)}
     )
@@ -172,6 +181,12 @@ def _report(answer: Rollout, *, json_: bool) -> None:
         Console().print(Text(f"{words}, {answer.reason}" if answer.reason else words))
     if answer.status == "refused":
         raise typer.Exit(1)
+
+
+async def _model_of(settings: Settings, state: Generations, generation: str) -> Model | None:
+    """Return the model of a generation as `models.v1` has it now."""
+    built = state.model(generation)
+    return None if built is None else await CandidateModels(settings).find(built.model_id)
 
 
 async def _gather_evidence(settings: Settings, log: RolloutLog) -> dict[str, GenerationEvidence]:

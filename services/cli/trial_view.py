@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
+from schemas.control import Model
 from services.rollout.domain.announcement import line, sentence
 from services.rollout.domain.standing import TrialStanding
 from services.rollout.domain.trials.guardrails import LEAST_DRAFTED
@@ -28,6 +29,20 @@ def share_of(text: str) -> float:
     if not 0 < share <= MOST:
         raise ConfigurationError(f"--share {text}: a share of the sessions such as 50%, at most {MOST:.0%}")
     return share
+
+
+def planned_sessions(asked: int | None, model: Model | None) -> tuple[int | None, str]:
+    """Return the interleaved sessions after which a trial ends, and a sentence where its model advises them.
+
+    What is asked for counts first; None: neither says any, and it goes on until it is decided, or too long.
+    """
+    advised = None if model is None else model.trial_sessions
+    if asked is not None or model is None or advised is None:
+        return asked, ""
+    return advised, (
+        f"It ends after {advised:,} interleaved sessions, as the verdict on model {model.model_id} advises:"
+        " --sessions N is another number"
+    )
 
 
 def power_table(error: float, planned: int | None) -> Table:

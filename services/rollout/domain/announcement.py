@@ -18,7 +18,7 @@ NEXT: Mapping[TrialEnd, str] = {
     "better": "headrace rollout promote {0}",
     "worse": "the live one stays; headrace rollout retire {0}",
     "no difference": "keep the cheaper of the two: the live one stays until you promote {0}",
-    "not enough sessions": "try it again for longer: headrace rollout trial {0} --days N",
+    "not enough sessions": "try it again for longer: headrace rollout trial {0} --sessions N --days N",
     "void": "mend what the reason says, and try it again: headrace rollout trial {0}",
     "stopped": "try it again, or headrace rollout retire {0}",
 }

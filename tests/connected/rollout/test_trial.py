@@ -98,7 +98,7 @@ def request(action: str, **other: object) -> Rollout:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Run an installation with a second generation whose model its evaluation left undecided."""
     place: Path = perturbed(tmp_path_factory.mktemp("models") / "candidate")
-    model = record("m-2", place, dense_weight=1.0, verdict="undecided")
+    model = record("m-2", place, dense_weight=1.0, verdict="undecided", trial_sessions=TERMS.sessions)
     with installation(tmp_path_factory.mktemp("trial"), KINDS, settings=SETTINGS) as stack:
         until_ready(stack)
         traffic = Traffic(stack.settings, SEED)
@@ -198,7 +198,7 @@ def test_shoppers_decide_whatever_is_killed_emptied_or_written_twice(stack: Stac
     refused = request("promote", request_id="too-early")
     say(stack, refused)
     assert "lets shoppers decide" in answer(stack, "too-early", "done", "refused").reason
-    begun = command(stack, "trial", "g2", "--share", "60%", "--sessions", "120", "--promote-at-once")
+    begun = command(stack, "trial", "g2", "--share", "60%", "--promote-at-once")
     assert (begun["status"], begun["trial"]["share"]) == ("running", TERMS.share), begun["reason"]
     trial = log_of(stack).generations.trial
     assert trial is not None

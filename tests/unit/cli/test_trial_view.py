@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
-from schemas.control import TrialTerms
-from services.cli.trial_view import power_table, share_of, trial_lines, trial_row
+from schemas.control import Model, TrialTerms
+from services.cli.trial_view import planned_sessions, power_table, share_of, trial_lines, trial_row
 from services.rollout.domain.announcement import WIDTH, line
 from services.rollout.domain.standing import TrialStanding
 from services.rollout.domain.trials.decision import Look, TrialState
@@ -68,6 +68,31 @@ def test_the_line_has_neither_in_its_middle_and_the_candidate_to_the_right(low, 
 @pytest.mark.parametrize(("text", "share"), [("50%", 0.5), ("0.25", 0.25), ("80%", 0.8)])
 def test_a_share_is_read_either_way(text, share):
     assert share_of(text) == share
+
+
+ADVISED = Model(
+    model_id="m-2",
+    fingerprint="a41d0c5b7e8f9021",
+    location="/m",
+    dimensions=384,
+    verdict="undecided",
+    trial_sessions=12_000,
+    created_at=NOON,
+)
+
+
+def test_a_trial_takes_as_many_sessions_as_its_models_verdict_advises_and_says_so():
+    sessions, advice = planned_sessions(None, ADVISED)
+    assert sessions == 12_000
+    assert "12,000 interleaved sessions, as the verdict on model m-2 advises" in advice
+
+
+@pytest.mark.parametrize(
+    ("asked", "model"),
+    [(500, ADVISED), (500, None), (None, None), (None, ADVISED.model_copy(update={"trial_sessions": None}))],
+)
+def test_what_is_asked_for_comes_first_and_who_advises_nothing_is_not_quoted(asked, model):
+    assert planned_sessions(asked, model) == (asked, "")
 
 
 @pytest.mark.parametrize("text", ["81%", "0", "-5%", "half", ""])
