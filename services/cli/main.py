@@ -36,6 +36,7 @@ COMMANDS: dict[str, CommandEntry] = {
         "services.cli.simulate:app", "Send shoppers with a known click model to the topics."
     ),
     "judgements": CommandEntry("services.cli.judgements:app", "Show or export the relevance judgements."),
+    "negatives": CommandEntry("services.cli.negatives:negatives", "Show whether mined negatives are right."),
     "dataset": CommandEntry(
         "services.cli.dataset:app", "Build training data from judgements, or show what is in it."
     ),

@@ -1,13 +1,14 @@
 """The monitor: says on the bus when the shop's search breaks or drifts.
 
-Five features, a room each: alerts, canaries, answers, freshness, drift. The last four observe; alerts turn
-observations into transitions.
+Six features, a room each: alerts, canaries, answers, freshness, drift, negatives. The others observe; alerts
+turn observations into transitions.
 
 Consumes `search.queries.v1` (what was asked and answered; counted twice, for answers and for drift),
 `search.outcomes.v1` (drift), `canaries.v1` (queries whose right products are known), `rollout.v1` (which
 generations are watched), the newest records of `index.records.<generation>` (drift), its own `alerts.v1`
 (to compare it with the store), and `canaries.run` on `control.commands.v1`. It asks the search API, as a
-shopper would and without leaving a query in the log, and reads what owners and readers announce in Redis.
+shopper would and without leaving a query in the log, and reads what owners and readers announce in Redis,
+and what the miner of negatives counts there.
 Produces `alerts.v1`; `canaries.v1.dlq`, for canaries that can never be run; `training.jobs.v1`, when drift
 may ask for a model (`monitor.drift.retrain`).
 

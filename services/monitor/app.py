@@ -1,4 +1,4 @@
-"""Wires the monitor: five features, whose watches tick on the one monitor that leads."""
+"""Wires the monitor: six features, whose watches tick on the one monitor that leads."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -12,6 +12,7 @@ from services.monitor.drift.wiring import wire as wire_drift
 from services.monitor.feature import Feature
 from services.monitor.freshness.wiring import wire as wire_freshness
 from services.monitor.generations import WatchedGenerations
+from services.monitor.negatives.wiring import wire as wire_negatives
 from services.monitor.search_probe import SearchProbe
 from services.monitor.settings import MonitorSettings, Settings
 from shared.clock import SystemClock
@@ -69,6 +70,7 @@ def _features(settings: Settings, dependencies: MonitorDependencies) -> list[Fea
         wire_freshness(settings, sections.freshness, dependencies, grace=grace),
         wire_answers(settings, sections.answers, dependencies),
         wire_drift(settings, sections.drift, dependencies),
+        wire_negatives(settings, sections.negatives, dependencies),
     ]
 
 

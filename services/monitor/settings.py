@@ -11,6 +11,7 @@ from services.monitor.answers.settings import AnswerSettings
 from services.monitor.canaries.settings import CanarySettings
 from services.monitor.drift.settings import DriftSettings
 from services.monitor.freshness.settings import FreshnessSettings
+from services.monitor.negatives.settings import NegativePrecisionSettings
 from shared.section import Section
 from shared.settings import Port
 from shared.settings import Settings as Base
@@ -48,6 +49,7 @@ class MonitorSettings(Section):
     answers: AnswerSettings = AnswerSettings()
     freshness: FreshnessSettings = FreshnessSettings()
     drift: DriftSettings = DriftSettings()
+    negatives: NegativePrecisionSettings = NegativePrecisionSettings()
 
     @model_validator(mode="before")
     @classmethod

@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from schemas.judgements import Judgement, Negative
 from services.negatives.domain.evidence import RelevanceEvidence
-from services.negatives.store import MINER, EvidenceState, EvidenceStore
+from services.negatives.store import EvidenceState, EvidenceStore
+from shared.cluster.miner import MINER
 from shared.errors import PoisonError
 from shared.kafka.compacted import read_items, read_once
 from shared.ports import Clock

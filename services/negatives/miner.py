@@ -29,7 +29,8 @@ from services.negatives.domain.refresh import RefreshPolicy
 from services.negatives.domain.rules import MiningRules
 from services.negatives.domain.withdrawal import Withdrawal, why_withdrawn
 from services.negatives.evidence import EvidenceHandler
-from services.negatives.store import MINER, EvidenceState, EvidenceStore, QueryState
+from services.negatives.store import EvidenceState, EvidenceStore, QueryState
+from shared.cluster.miner import MINER
 from shared.errors import TransientError
 from shared.ports import Clock, Publisher, outgoing
 from shared.records import Outgoing

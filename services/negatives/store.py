@@ -22,13 +22,12 @@ from schemas.base import EPOCH, MILLISECOND, milliseconds
 from services.negatives import lua
 from services.negatives.domain.evidence import RelevanceEvidence
 from services.negatives.domain.precision import NegativePrecision, Watched, WatchedNegative
+from shared.cluster.miner import MINER, miner_keys, read_precision
 from shared.records import UNKNOWN_LOG, Log
 from shared.state.fenced import FencedBatch, FencedState, StateClaim, StateKeys
 from shared.state.lua import parts
 from shared.state.redis import Script, text, transient
 
-MINER = 0
-"""The partition whose owner mines, for all partitions."""
 UNGUARDED = parts("tag") + "local batch = cjson.decode(ARGV[1])\n"
 NOT_WATCHED: Mapping[str, Watched] = MappingProxyType({})
 HUB = 50
@@ -175,9 +174,7 @@ class EvidenceStore:
 
     async def precision(self) -> NegativePrecision:
         """Return how many negatives were looked at enough since they were mined, and acted upon."""
-        with transient():
-            sums = await self._redis.hmget(self._keys(MINER).state, ["looked_at", "acted_upon"])
-        return NegativePrecision(*(int(number or 0) for number in sums))
+        return NegativePrecision(*await read_precision(self._redis, self._namespace))
 
     async def forget(self, query: str, read: QueryState) -> None:
         """Take the marks off a query that were there when its state was read, and were not renewed since."""
@@ -257,7 +254,7 @@ class EvidenceStore:
         state.mined_from, state.written, state.marked = mined_from, written, now
 
     def _keys(self, number: int) -> StateKeys:
-        return StateKeys(f"{self._namespace}:{{negatives-{number}}}:")
+        return miner_keys(self._namespace, number)
 
     def _key(self, number: int, name: str) -> str:
         return self._keys(number).key(name)

@@ -1,4 +1,4 @@
-"""The monitor is five features: each wires itself, and the application runs what it is given."""
+"""The monitor is six features: each wires itself, and the application runs what it is given."""
 
 import pytest
 from redis.asyncio import Redis
@@ -38,7 +38,17 @@ def test_every_watch_ticks_by_itself(worker):
     sections = Settings().monitor
     assert watches.keys() == {
         f"watch {name}"
-        for name in ("alerts", "canaries", "shards", "readers", "forwarding", "older", "answers", "drift")
+        for name in (
+            "alerts",
+            "canaries",
+            "shards",
+            "readers",
+            "forwarding",
+            "older",
+            "answers",
+            "drift",
+            "negatives",
+        )
     }
     assert watches["watch drift"] == sections.drift.every
     assert watches["watch answers"] == sections.answers.every

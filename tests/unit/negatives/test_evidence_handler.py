@@ -7,7 +7,7 @@ import pytest
 from schemas.base import milliseconds
 from schemas.judgements import ActionStatistics, Judgement
 from services.negatives.evidence import AT_ONCE, EvidenceHandler
-from services.negatives.store import MINER
+from shared.cluster.miner import MINER
 from shared.errors import PoisonError
 from shared.records import Batch, Partition, Record
 

@@ -1,0 +1,1 @@
+"""What is a low precision, as a pure function of two counts."""
