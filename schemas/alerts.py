@@ -9,6 +9,8 @@ from schemas.base import GenerationName, Identifier, Message, Score, Timestamp
 KEY_LENGTH = 128
 PAUSED = "paused"
 """The detector of alerts of what a worker waits for: the worker itself raises and ends them."""
+TRIAL = "trial"
+"""The detector of alerts of how a trial stands: the rollout worker raises and ends them."""
 
 
 class Alert(Message):

@@ -12,9 +12,9 @@ from datetime import timedelta
 
 from redis.asyncio import Redis
 
-from schemas.alerts import PAUSED, Alert
+from schemas.alerts import Alert
 from services.monitor.alerts.domain.observation import Observation
-from services.monitor.alerts.domain.open_alerts import unresolved
+from services.monitor.alerts.domain.open_alerts import orphans, unresolved
 from services.monitor.alerts.domain.state import AlertPolicy, AlertState, step
 from shared.kafka.compacted import read_item, read_items
 from shared.ports import Clock, Publisher, outgoing
@@ -103,14 +103,7 @@ class AlertStore:
 
     async def orphans(self, on_topic: Mapping[bytes, bytes]) -> list[Alert]:
         """Return the open alerts on the topic that a monitor raised and that are not remembered here."""
-        states = await self.states()
-        return [
-            alert
-            for alert in open_alerts(on_topic)
-            if alert.resolution == "automatic"
-            and not alert.alert_key.startswith(f"{PAUSED}:")
-            and states.get(alert.alert_key, AlertState()).alert is None
-        ]
+        return orphans(open_alerts(on_topic), await self.states())
 
     async def adopt(self, alerts: Sequence[Alert], *, epoch: int) -> None:
         """Take over the states of orphans, so that they end (Redis was emptied while they fired)."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
-from schemas.alerts import Alert, alert_key
+from schemas.alerts import TRIAL, Alert, alert_key
 from schemas.control import TrialEnd
 from services.rollout.domain.standing import TrialStanding
 from services.rollout.domain.trials.decision import Look, TrialState
@@ -50,7 +50,7 @@ def alert(trial: Trial, standing: TrialStanding, *, now: datetime, status: Alert
     against = f"trial of {trial.candidate} against {trial.live}"
     ended = f"{state.end}, " if state.end else ""
     return Alert(
-        alert_key=alert_key("trial", trial.candidate),
+        alert_key=alert_key(TRIAL, trial.candidate),
         status=status,
         severity="info",
         summary=f"{against}: {ended}{sentence(state)}"[:2000],

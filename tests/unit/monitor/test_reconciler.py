@@ -4,6 +4,7 @@ import pytest
 
 from schemas.alerts import Alert
 from services.monitor.alerts.domain.observation import Observation
+from services.monitor.alerts.domain.open_alerts import orphans
 from services.monitor.alerts.domain.state import AlertPolicy
 from services.monitor.alerts.reconciler import OpenAlertReconciler, open_now
 from services.monitor.alerts.store import open_alerts
@@ -26,8 +27,7 @@ class Store(MemoryAlerts):
 
     async def orphans(self, on_topic) -> list[Alert]:
         self.calls.append("orphans")
-        alerts = open_alerts(on_topic)
-        return [a for a in alerts if a.resolution == "automatic" and a.alert_key not in self.by_key]
+        return orphans(open_alerts(on_topic), self.by_key)
 
     async def adopt(self, alerts, *, epoch: int) -> None:
         self.adopted += [alert.alert_key for alert in alerts]
@@ -85,6 +85,15 @@ async def test_what_was_in_the_store_after_all_is_no_orphan(store):
 
 async def test_what_a_person_must_close_is_nobodys_orphan(store):
     ticking = reconciler(store, alert(resolution="manual"))
+    for _ in range(3):
+        await ticking.tick(1)
+    assert store.adopted == []
+
+
+@pytest.mark.parametrize("key", ["trial:g2", "paused:search:kafka"])
+async def test_what_another_worker_ends_is_no_orphan(store, key):
+    """It was adopted, and said to be firing again, for ever, once that worker had ended it."""
+    ticking = reconciler(store, alert(key, "info", generation="g1"))
     for _ in range(3):
         await ticking.tick(1)
     assert store.adopted == []
