@@ -1,8 +1,8 @@
 """The rollout worker: answers requests to build, try, promote, roll back and retire generations of the index.
 
 Consumes `rollout.v1` (requests, and its own answers), `models.v1`, `search.outcomes.v1` while a trial runs
-(`services.rollout.trials`), and what owners, readers and workers of every generation announce in Redis, with
-the canaries' last results.
+(`services.rollout.trials`), its own alerts on `alerts.v1`, and what owners, readers and workers of every
+generation announce in Redis, with the canaries' last results.
 Produces answers on `rollout.v1`, `trial.sessions.v1`, the command `canaries.run` on `control.commands.v1`
 when a generation has caught up, and `alerts.v1` when one was given up or is tried. It makes and removes the
 topics `index.records.<generation>`, and writes no message to them.

@@ -1,16 +1,19 @@
 """Wires the rollout worker: the log it follows, the models, and the controller under a lease."""
 
+from schemas.alerts import Alert
 from services.rollout.controller import RolloutController, RolloutDependencies
 from services.rollout.evidence import EvidenceCollector
 from services.rollout.models import CandidateModels
 from services.rollout.settings import Settings
 from services.rollout.topics import GenerationTopics
 from services.rollout.trials.automatic import EVERY, AutomaticTrials
+from services.rollout.trials.promotion_requests import PromotionRequests, requests_on
 from services.rollout.trials.scorer import SessionScorer
 from shared.clock import SystemClock
 from shared.cluster.leader import TTL, Leadership
 from shared.cluster.lease import Lease
 from shared.generations.rollout_log import RolloutLog
+from shared.kafka.compacted import CompactedTopic
 from shared.kafka.offsets import BrokerLog
 from shared.kafka.publisher import KafkaPublisher
 from shared.process.periodic import Every
@@ -26,6 +29,7 @@ def build(settings: Settings) -> Worker:
     worker = Worker(NAME, settings, port=settings.rollout.port)
     redis, publisher, edges = connect(settings), KafkaPublisher(settings), BrokerLog(settings)
     rollouts, clock, models = RolloutLog(settings), SystemClock(), CandidateModels(settings)
+    alerts = CompactedTopic(settings, Alert.topic)
     lease = Lease(redis, f"{settings.namespace}:{NAME}", owner=worker.instance, ttl=TTL)
     leadership = Leadership(lease)
     scorer = SessionScorer(settings, rollouts, redis=redis, publisher=publisher, clock=clock)
@@ -36,6 +40,7 @@ def build(settings: Settings) -> Worker:
         topics=GenerationTopics(settings),
         edges=edges,
         standings=scorer,
+        promotion_requests=PromotionRequests(rollouts, requests_on(alerts), publisher=publisher, clock=clock),
         publisher=publisher,
         clock=clock,
     )
@@ -50,6 +55,7 @@ def build(settings: Settings) -> Worker:
         publisher,
         edges,
         rollouts,
+        alerts,
         leadership,
         scorer,
         scoring,

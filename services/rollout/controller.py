@@ -15,6 +15,7 @@ from services.rollout.models import CandidateModels
 from services.rollout.settings import Settings
 from services.rollout.topics import GenerationTopics
 from services.rollout.trials.conductor import Standings, TrialConductor
+from services.rollout.trials.promotion_requests import PromotionRequests
 from shared.errors import ConfigurationError
 from shared.generations.rollout_log import TOPIC, RolloutLog
 from shared.generations.state import Generation
@@ -38,6 +39,7 @@ class RolloutDependencies:
     topics: GenerationTopics
     edges: BrokerLog
     standings: Standings
+    promotion_requests: PromotionRequests
     publisher: Publisher
     clock: Clock
 
@@ -70,6 +72,7 @@ class RolloutController:
         _, end = await self._with.edges.edges(TOPIC)
         if rollouts.next_offset < end:
             return
+        await self._with.promotion_requests.resolve()
         # One message a tick at most: what it changes must be read back before the next decision.
         if rollouts.generations != rollouts.ledger.generations:
             await self._write_founding()
@@ -85,7 +88,12 @@ class RolloutController:
         ledger, state = self._with.rollouts.ledger, self._with.rollouts.generations
         retired = {generation.name for generation in state.of("retired")}
         undone = ledger.pending or ledger.running or state.of("building") or retired - self._cleared
-        return bool(undone) or state != ledger.generations or not self._trials.idle
+        return (
+            bool(undone)
+            or state != ledger.generations
+            or not self._trials.idle
+            or bool(self._with.promotion_requests.answered)
+        )
 
     async def _write_founding(self) -> None:
         """Write down what the configuration says, so that the log alone tells what is live."""

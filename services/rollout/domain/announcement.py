@@ -8,9 +8,12 @@ from schemas.alerts import TRIAL, Alert, alert_key
 from schemas.control import TrialEnd
 from services.rollout.domain.standing import TrialStanding
 from services.rollout.domain.trials.decision import Look, TrialState
+from shared.generations.state import Generations
 from shared.generations.trial import Trial
 
 AlertStatus = Literal["firing", "updated", "resolved"]
+BETTER = "trial-better"
+"""The detector of the alert that asks for a promotion."""
 WIDTH = 41
 """Characters of the line; the middle one is where neither is better."""
 
@@ -66,18 +69,47 @@ def alert(trial: Trial, standing: TrialStanding, *, now: datetime, status: Alert
 
 def request_to_promote(trial: Trial, standing: TrialStanding, now: datetime) -> Alert:
     """Return the alert that asks a person to promote what shoppers prefer."""
-    key = alert_key("trial-better", trial.candidate)
     return Alert(
-        alert_key=key,
+        alert_key=alert_key(BETTER, trial.candidate),
         status="firing",
         severity="info",
         summary=f"shoppers prefer {trial.candidate} to {trial.live}: {sentence(standing.state)}"[:2000],
-        action=f"headrace rollout promote {trial.candidate}; then headrace alerts resolve {key}",
+        action=f"headrace rollout promote {trial.candidate}, or headrace rollout retire {trial.candidate}",
         resolution="manual",
         generation=trial.candidate,
         started_at=now,
         updated_at=now,
     )
+
+
+def answered(request: Alert, state: Generations, now: datetime) -> Alert | None:
+    """Return a request to promote as resolved; None: its generation still waits for an answer.
+
+    It ends when the generation goes live, is dropped, or is tried anew; or by hand, when a person says no.
+    """
+    name = request.generation or ""
+    why = _why_answered(name, state, request.started_at)
+    if why is None or request.status == "resolved":
+        return None
+    return request.model_copy(
+        update={
+            "status": "resolved",
+            "summary": f"{name} {why}: nobody needs to promote it any more",
+            "action": "nothing to do",
+            "updated_at": max(now, request.updated_at),
+        }
+    )
+
+
+def _why_answered(name: str, state: Generations, since: datetime) -> str | None:
+    generation = state.known.get(name)
+    if generation is None or generation.stage == "retired":
+        return "was dropped"
+    if generation.stage == "live":
+        return "is live"
+    trials = [*state.past, *([] if state.trial is None else [state.trial])]
+    is_tried = any(trial.candidate == name and trial.began_at > since for trial in trials)
+    return "is tried anew" if is_tried else None
 
 
 def _evidence(trial: Trial, standing: TrialStanding) -> Mapping[str, str | int | float]:

@@ -12,6 +12,7 @@ from services.rollout.controller import RolloutController, RolloutDependencies
 from services.rollout.domain.readiness import GenerationEvidence
 from services.rollout.domain.standing import TrialSessions
 from services.rollout.settings import RolloutSettings, Settings, TrialSettings
+from services.rollout.trials.promotion_requests import PromotionRequests
 from shared.generations.canary_results import CanaryResult
 from shared.generations.state import Ledger, fold
 
@@ -119,6 +120,10 @@ class World:
         told = [Alert.decode(value) for value in self.other if b"alert_key" in value]
         return [alert for alert in told if alert.alert_key == key]
 
+    def requests_to_promote(self):
+        told = [Alert.decode(value) for value in self.other if b"trial-better:" in value]
+        return list({alert.alert_key: alert for alert in told}.values())
+
     @property
     def state(self):
         return fold(enumerate(self.log)).generations
@@ -144,6 +149,9 @@ class Worker:
             topics=world,
             edges=world,
             standings=world,
+            promotion_requests=PromotionRequests(
+                self, world.requests_to_promote, publisher=world, clock=world
+            ),
             publisher=world,
             clock=world,
         )

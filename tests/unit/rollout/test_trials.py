@@ -82,6 +82,61 @@ async def test_what_shoppers_prefer_waits_for_a_person_when_that_is_agreed(world
     assert world.state.live == "g2"
 
 
+async def preferred(world):
+    await begun(world)
+    world.sessions = spoken(0.8)
+    await last(world)
+    assert [alert.status for alert in world.alerts("trial-better:g2")] == ["firing"]
+    await world.worker().tick(4)
+    assert len(world.alerts("trial-better:g2")) == 1, "nobody has answered it"
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (asked("promote", "g2"), "g2 is live"),
+        (asked("retire", "g2"), "g2 was dropped"),
+        (asked("trial", "g2", "again", trial=TrialTerms()), "g2 is tried anew"),
+    ],
+)
+async def test_the_request_to_promote_ends_with_its_answer_and_that_is_said_once(world, answer, why):
+    await preferred(world)
+    world.time += timedelta(minutes=5)
+    await last(world, answer)
+    first, *ends = world.alerts("trial-better:g2")
+    assert [alert.status for alert in ends] == ["resolved"]
+    assert ends[0].summary.startswith(why)
+    assert (ends[0].started_at, ends[0].updated_at) == (first.started_at, world.time)
+    await world.worker().tick(4)
+    assert len(world.alerts("trial-better:g2")) == 2
+
+
+async def test_a_request_to_promote_is_not_said_twice_while_the_topic_is_behind(world):
+    await preferred(world)
+    behind = world.requests_to_promote()
+    world.requests_to_promote = lambda: behind
+    await last(world, asked("promote", "g2"), ticks=8)
+    assert [alert.status for alert in world.alerts("trial-better:g2")] == ["firing", "resolved"]
+
+
+async def test_what_a_killed_worker_left_open_is_resolved_by_the_next(world):
+    await preferred(world)
+    alerts = list(world.other)
+    await last(world, asked("promote", "g2"))
+    world.other[:] = alerts  # it was answered, and the worker gone before it said so
+    await world.worker().tick(2)
+    assert [alert.status for alert in world.alerts("trial-better:g2")] == ["firing", "resolved"]
+
+
+async def test_another_generation_that_goes_live_answers_no_request(world):
+    await preferred(world)
+    world.whole("g3")
+    await last(world, asked("backfill", "g3", model_id="m-1"), ticks=8)
+    await last(world, asked("promote", "g3", force=True))
+    assert world.state.live == "g3"
+    assert [alert.status for alert in world.alerts("trial-better:g2")] == ["firing"]
+
+
 async def test_what_shoppers_prefer_is_promoted_at_once_when_that_is_agreed(world):
     await begun(world, asked("trial", "g2", trial=TrialTerms(promote="at once")))
     world.sessions = spoken(0.8)
