@@ -1,7 +1,10 @@
 """The worker as a process, before a real index: killed, and started again."""
 
 import asyncio
+import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -83,6 +86,15 @@ def metrics(stack: Stack) -> str:
     return httpx.get(f"{stack.url('negatives')}/metrics").text
 
 
+def precision(stack: Stack) -> dict[str, float]:
+    """Return what the command says."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
+    environment["HEADRACE_DATA_DIR"] = str(stack.settings.data_dir)
+    command = [sys.executable, "-m", "services.cli.main", "negatives", "--json"]
+    answer: dict[str, float] = json.loads(subprocess.check_output(command, env=environment, timeout=60))
+    return answer
+
+
 def indexed(stack: Stack) -> bool:
     body = {"text": "red", "mode": "dense", "log": False}
     answer = httpx.post(f"{stack.url('search')}/search", json=body)
@@ -119,4 +131,5 @@ def test_judgements_become_negatives_that_are_taken_back_also_after_a_stop_and_a
     assert not negatives(stack) & {"shoe", "twin", "near", "sock"}
     until(lambda: "headrace_negatives_precision 0.0" in metrics(stack))  # `sock` alone was looked at enough
     assert 'headrace_negatives_withdrawn_total{reason="engaged"} 1.0' in metrics(stack)
+    assert precision(stack) == {"looked_at": 1, "acted_upon": 1, "precision": 0.0}
     stack.kill("negatives")
