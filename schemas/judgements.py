@@ -61,6 +61,11 @@ class OutcomeTrial(Value):
     parts: tuple[TrialPart, ...] = ()
     """Of the page: what each generation found, and how long that took."""
 
+    @property
+    def interleaved(self) -> bool:
+        """Whether both generations gave the page."""
+        return len(self.parts) > 1
+
 
 class Outcome(Message):
     """An action joined to the query that showed the product; `impression` lists all that was shown.

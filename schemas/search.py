@@ -147,6 +147,18 @@ class SearchQuery(Message):
     query_response_object_ids: Annotated[tuple[ObjectId, ...], Field(alias="query_response_hit_ids")] = ()
     ranking: Ranking | None = None
 
+    @property
+    def found(self) -> int | None:
+        """How many products the generation that answers found; None: its front end did not say.
+
+        Of an interleaved answer that is what the live generation alone would have shown.
+        """
+        if self.ranking is None and "query_response_object_ids" not in self.model_fields_set:
+            return None
+        parts = self.ranking.trial.parts if self.ranking and self.ranking.trial else ()
+        own = (part.hits for part in parts if self.ranking and part.generation == self.ranking.generation)
+        return next(own, len(self.query_response_object_ids))
+
     def key(self) -> bytes:
         """Return the query id, so that a query and its events share a partition."""
         return self.query_id.encode()

@@ -29,8 +29,8 @@ from shared.ports import Clock
 searches = Counter("headrace_searches", "Searches answered", ("endpoint", "outcome"))
 seconds = Histogram(
     "headrace_search_seconds",
-    "Time to answer a search",
-    ("endpoint",),
+    "Time to answer a search, by its arm in a trial: both generations are asked for an interleaved one",
+    ("endpoint", "arm"),
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
 )
 MINUTE = timedelta(minutes=1)
@@ -151,7 +151,7 @@ def _answered(
     endpoint: str, answer: SearchAnswer, *, milliseconds: float, fields: tuple[str, ...] | None
 ) -> Response:
     searches.labels(endpoint, "partial" if answer.partial else "whole").inc()
-    seconds.labels(endpoint).observe(milliseconds / 1000)
+    seconds.labels(endpoint, answer.trial.arm if answer.trial else "").observe(milliseconds / 1000)
     return _json(answer.response(took_ms=milliseconds, fields=fields))
 
 

@@ -42,10 +42,9 @@ class AnswerCounter:
             query = decode_query(record.value, timestamp=record.timestamp)
         except WireError:
             return None
-        says_products = query.ranking is not None or "query_response_object_ids" in query.model_fields_set
         return LoggedAnswer(
             asked_at=query.timestamp,
-            products=len(query.query_response_object_ids) if says_products else None,
+            products=query.found,
             partial=query.ranking is not None and query.ranking.partial,
         )
 

@@ -153,10 +153,9 @@ def tally_windows(
 def of_query(query: SearchQuery) -> AnsweredQuery:
     """Return what counts of a logged query."""
     ranking = query.ranking
-    says_products = ranking is not None or "query_response_object_ids" in query.model_fields_set
     return AnsweredQuery(
         text=query.user_query,
-        hits=len(query.query_response_object_ids) if says_products else None,
+        hits=query.found,
         similarities=ranking.similarities if ranking else (),
         vector=vector_of(ranking.vector) if ranking else None,
         fingerprint=ranking.fingerprint if ranking and ranking.similarities else "",
@@ -164,7 +163,12 @@ def of_query(query: SearchQuery) -> AnsweredQuery:
 
 
 def of_outcome(outcome: Outcome) -> WindowTally:
-    """Return what counts of an outcome: products shown, or products acted on."""
+    """Return what counts of an outcome: products shown, or products acted on.
+
+    Nothing counts of an interleaved answer: what shoppers do on it is as much the candidate's doing.
+    """
+    if outcome.trial is not None and outcome.trial.interleaved:
+        return WindowTally()
     name = "shown" if outcome.action == "impression" else outcome.action
     return WindowTally(counts={name: len(outcome.items)} if name in OUTCOMES else {})
 

@@ -140,6 +140,13 @@ def test_an_answer_of_another_front_end_counts_when_it_says_what_it_showed():
     assert decoded(json.dumps(plain).encode()) == LoggedAnswer(asked_at=NOW, products=None)
 
 
+def test_a_candidate_that_finds_something_does_not_hide_that_the_live_generation_found_nothing():
+    parts = [{"generation": "g1", "hits": 0}, {"generation": "g2", "hits": 1}]
+    trial = {"trial": "t", "arm": "interleaved", "teams": "B", "parts": parts}
+    ranking = Ranking.model_validate({**RANKING.model_dump(), "trial": trial})
+    assert decoded(query(ranking=ranking).encode()) == LoggedAnswer(asked_at=NOW, products=0)
+
+
 def test_our_own_answer_without_products_found_nothing():
     ours = query(ranking=RANKING, query_response_object_ids=())
     assert decoded(ours.encode()) == LoggedAnswer(asked_at=NOW, products=0)

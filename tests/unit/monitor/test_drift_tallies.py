@@ -82,6 +82,28 @@ def test_a_query_of_another_front_end_tells_what_it_says():
     assert of_query(query()).best is None
 
 
+def trial(*hits: int) -> dict[str, object]:
+    """Return how an answer takes part whose generations, g1 first, found so many."""
+    parts = [{"generation": f"g{number}", "hits": found} for number, found in enumerate(hits, 1)]
+    return {"trial": "t", "arm": "interleaved", "parts": parts}
+
+
+def test_an_interleaved_answer_tells_what_the_live_generation_found():
+    drafted = {"query_response_object_ids": ("p1", "p2")}
+    assert of_query(query(**drafted, ranking=ranking(trial=trial(0, 2)))).hits == 0
+    assert of_query(query(**drafted, ranking=ranking(trial=trial(1, 2)))).hits == 1
+    assert of_query(query(**drafted, ranking=ranking(trial=trial(2)))).hits == 2
+    assert of_query(query(**drafted, ranking=ranking())).hits == 2
+
+
+@pytest.mark.parametrize("action", ["impression", "click"])
+def test_what_is_done_on_an_interleaved_answer_counts_for_no_generation(action):
+    times = {"session": "5" * 16, "asked_at": NOW, "acted_at": NOW}
+    assert of_outcome(outcome(action, 3, trial={**trial(3, 3), **times})).counts == {}
+    assert of_outcome(outcome(action, 3, trial={**trial(3), **times})).counts != {}
+    assert of_outcome(outcome(action, 3, trial={**trial(3), "arm": "rest", **times})).counts != {}
+
+
 def test_a_model_is_named_only_by_a_query_that_was_compared_with_it():
     lexical = of_query(query(ranking=ranking(mode="lexical")))
     assert lexical.fingerprint == ""

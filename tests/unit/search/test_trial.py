@@ -64,6 +64,22 @@ async def logged(shop):
     return [SearchQuery.decode(message.value) for message in shop.published.messages]
 
 
+def timed(arm):
+    labels = {"endpoint": "search", "arm": arm}
+    return REGISTRY.get_sample_value("headrace_search_seconds_count", labels) or 0
+
+
+@pytest.mark.parametrize(("question", "arm"), [(INTERLEAVED, "interleaved"), (REST, "rest"), (RED_SHOE, "")])
+async def test_the_time_of_an_answer_is_told_by_its_arm(ask, question, arm):
+    before = {each: timed(each) for each in ("interleaved", "rest", "")}
+    await ask(question)
+    assert {each: timed(each) - count for each, count in before.items()} == {
+        "interleaved": arm == "interleaved",
+        "rest": arm == "rest",
+        "": arm == "",
+    }
+
+
 async def test_an_interleaved_answer_is_the_draft_of_what_both_generations_find(ask, shop):
     live, candidate = [await ask(RED_SHOE, generation=name) for name in ("g1", "g2")]
     assert ids(live) != ids(candidate)

@@ -136,7 +136,7 @@ def lower_bound(successes: int, trials: int, z: float = Z_ALARM) -> float:
 
 
 class LoggedAnswer(BaseModel):
-    """What counts of one logged answer; `products` is None when its front end did not say."""
+    """What counts of one logged answer; `products` as `schemas.search.SearchQuery.found` has them."""
 
     model_config = ConfigDict(frozen=True)
 
