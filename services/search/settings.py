@@ -7,8 +7,8 @@ from typing import Annotated
 from pydantic import Field, SecretStr
 
 import shared.settings
-from schemas.search_api import Fusion
 from shared.catalogue.texts import TEMPLATES
+from shared.retrieval.settings import FusionSettings
 from shared.section import Section
 from shared.settings import Port
 
@@ -30,7 +30,7 @@ class RerankerSettings(Section):
     """As what a product is read: the same as `embedder.text`."""
 
 
-class SearchSettings(Section):
+class SearchSettings(FusionSettings):
     """How searches are answered, limited and logged."""
 
     port: Port = 8800
@@ -44,8 +44,6 @@ class SearchSettings(Section):
     """Time of a request that names no `timeout_ms`."""
     hedge_after: timedelta = timedelta(milliseconds=200)
     """A shard that has not answered by then is asked again at another replica, if it has one."""
-    fusion: Fusion = Fusion()
-    """How hybrid searches are fused when the request does not say."""
     reranker: RerankerSettings = RerankerSettings()
     trial_budget: timedelta = timedelta(milliseconds=150)
     """What the candidate of a trial may add to a search; when it takes longer the live generation's answer
@@ -53,8 +51,6 @@ class SearchSettings(Section):
     exploration: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     """Of places 6 to 10, 16 to 20 and so on, the share that shows a product from behind the first ten, up to
     `depth`, so that shoppers judge it, too; never during a trial."""
-    depth: Annotated[int, Field(ge=1, le=1000)] = 25
-    """Candidates asked of each shard, by vector and by words, at least."""
     owners_ttl: timedelta = timedelta(milliseconds=500)
     """How long the list of shard owners is used before it is read again."""
     cached_queries: Annotated[int, Field(ge=0)] = 10_000

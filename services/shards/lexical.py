@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tantivy
-from tantivy import Filter as TokenFilter
 from tantivy import Occur, Query
 
 from schemas.filters import Filter, RangeFilter, TermFilter
@@ -23,10 +22,10 @@ from services.shards.rows import Integers
 from services.shards.settings import LexicalSettings
 from shared.disk import pause_of
 from shared.errors import FatalError
+from shared.retrieval.text import TOKENIZER, add_fields, analyzer, words_query
 
 ENGINE = f"tantivy-{tantivy.__version__}/1"
 META = "meta.json"
-MAX_QUERY_TOKENS = 64
 AFTER = {NUMBER: "o", STRING: "t", FLAG: "w"}
 """The letter behind each kind: the open end of a range of its terms."""
 LINK_ATTEMPTS = 20
@@ -45,23 +44,10 @@ def _schema() -> Any:  # Any: tantivy's module is not typed for mypy
     builder = tantivy.SchemaBuilder()
     builder.add_text_field("id", tokenizer_name="raw", index_option="basic")
     builder.add_unsigned_field("offset", indexed=True, fast=True)
-    builder.add_text_field("title", tokenizer_name="product", index_option="freq")
-    builder.add_text_field("body", tokenizer_name="product", index_option="freq")
+    add_fields(builder)
     builder.add_text_field("attributes", tokenizer_name="raw", index_option="basic")
     builder.add_bytes_field("stored", stored=True)
     return builder.build()
-
-
-def _analyzer() -> Any:  # Any: as above
-    chain = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
-    for step in (
-        TokenFilter.remove_long(64),
-        TokenFilter.lowercase(),
-        TokenFilter.ascii_fold(),
-        TokenFilter.stemmer("english"),
-    ):
-        chain = chain.filter(step)
-    return chain.build()
 
 
 SCHEMA = _schema()
@@ -126,17 +112,7 @@ class LexicalReader:
             yield int(offset), bytes(self.searcher.doc(address).get_first("stored"))
 
     def _words(self, text: str) -> Any:
-        tokens = list(dict.fromkeys(self.analyzer.analyze(text)))[:MAX_QUERY_TOKENS]
-        if not tokens:
-            return None
-        clauses = []
-        for token in tokens:
-            title = Query.boost_query(Query.term_query(SCHEMA, "title", token, "freq"), self.title_boost)
-            clauses += [
-                (Occur.Should, title),
-                (Occur.Should, Query.term_query(SCHEMA, "body", token, "freq")),
-            ]
-        return Query.boolean_query(clauses)
+        return words_query(SCHEMA, self.analyzer.analyze(text), title_boost=self.title_boost)
 
     def _clauses(self, filters: Sequence[Filter]) -> list[tuple[Any, Any]]:
         queries = [query for condition in filters for query in self._conditions(condition)]
@@ -184,8 +160,8 @@ class LexicalIndex:
         self.directory = directory
         self._settings = settings
         self._index = tantivy.Index(SCHEMA, path=str(directory))
-        self._analyzer = _analyzer()
-        self._index.register_tokenizer("product", self._analyzer)
+        self._analyzer = analyzer()
+        self._index.register_tokenizer(TOKENIZER, self._analyzer)
         self._writer = self._index.writer(settings.heap_mib << 20, 1)
         self._failed = False
         self._reader = self._read()
@@ -254,7 +230,7 @@ class LexicalIndex:
         document.add_text("id", product.product_id)
         document.add_unsigned("offset", product.offset)
         for name, value in product.fields.items():
-            field = "title" if name in self._settings.title_fields else "body"
+            field = self._settings.part_of(name)
             for text in scalars(value):
                 if isinstance(text, str):
                     document.add_text(field, text)

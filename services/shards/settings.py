@@ -8,16 +8,14 @@ from pydantic import Field
 
 import shared.settings
 from schemas.topics import TOMBSTONES
+from shared.retrieval.settings import TextSettings
 from shared.section import Section
 from shared.settings import Port
 
 
-class LexicalSettings(Section):
-    """Text search: which attributes are text, and how they count."""
+class LexicalSettings(TextSettings):
+    """Text search: which attributes are text, how they count, and where the index works."""
 
-    title_fields: tuple[str, ...] = ("title", "name", "brand")
-    """Attributes that name the product; every other string attribute is body text."""
-    title_boost: Annotated[float, Field(gt=0, le=100)] = 10.0
     heap_mib: Annotated[int, Field(ge=15, le=4096)] = 32
     """Memory of the index writer of one shard."""
     work_dir: Path | None = None

@@ -1,8 +1,11 @@
 """How scores of different kinds become comparable."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 Scale = Callable[[Sequence[float | None]], list[float]]
+RRF_K = 60
+"""Cormack, Clarke, Buettcher: Reciprocal Rank Fusion, SIGIR 2009."""
 
 
 def unit_range(scores: Sequence[float | None]) -> list[float]:
@@ -19,6 +22,17 @@ def unit_range(scores: Sequence[float | None]) -> list[float]:
     if high <= low:
         return [0.0 if score is None else 1.0 for score in scores]
     return [0.0 if score is None else (score - low) / (high - low) for score in scores]
+
+
+def reciprocal_ranks(scores: Sequence[float | None]) -> list[float]:
+    """Return 1 / (60 + rank), equal scores sharing the better rank; 0 for those without a score."""
+    descending = sorted((score for score in scores if score is not None), reverse=True)
+    places = {score: place for place, score in reversed(list(enumerate(descending, start=1)))}
+    return [0.0 if score is None else 1 / (RRF_K + places[score]) for score in scores]
+
+
+SCALES: Mapping[Literal["weighted", "rrf"], Scale] = {"weighted": unit_range, "rrf": reciprocal_ranks}
+"""How the scores of each method of fusion become comparable."""
 
 
 def weighted(

@@ -5,10 +5,7 @@ from dataclasses import dataclass
 
 from schemas.search_api import Fusion, Mode
 from services.search.domain.candidate import Candidate
-from shared.retrieval.fusion import unit_range, weighted
-
-RRF_K = 60
-"""Cormack, Clarke, Buettcher: Reciprocal Rank Fusion, SIGIR 2009."""
+from shared.retrieval.fusion import SCALES, weighted
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +39,9 @@ def best_first(ranked: RankedCandidate) -> tuple[float, str]:
 
 def fuse(candidates: Sequence[Candidate], fusion: Fusion) -> list[float]:
     """Return one score in 0 .. 1 a candidate (`weighted`), or its weighted reciprocal ranks (`rrf`)."""
-    scale = _reciprocal_ranks if fusion.method == "rrf" else unit_range
     dense = [_dense(candidate) for candidate in candidates]
     lexical = [_matching(candidate) for candidate in candidates]
-    return weighted(dense, lexical, fusion.dense_weight, scale=scale)
-
-
-def _reciprocal_ranks(scores: Sequence[float | None]) -> list[float]:
-    """Return 1 / (60 + rank), equal scores sharing the better rank; 0 for those without a score."""
-    places = {score: place for place, score in reversed(list(enumerate(_descending(scores), start=1)))}
-    return [0.0 if score is None else 1 / (RRF_K + places[score]) for score in scores]
-
-
-def _descending(scores: Sequence[float | None]) -> list[float]:
-    return sorted((score for score in scores if score is not None), reverse=True)
+    return weighted(dense, lexical, fusion.dense_weight, scale=SCALES[fusion.method])
 
 
 def _dense(candidate: Candidate) -> float | None:

@@ -1,0 +1,29 @@
+"""What decides a page of hybrid search: of search and shards, and of whoever answers as they do."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from schemas.search_api import Fusion
+from shared.section import Section
+
+
+class TextSettings(Section):
+    """Which attributes are text, and how they count."""
+
+    title_fields: tuple[str, ...] = ("title", "name", "brand")
+    """Attributes that name the product; every other string attribute is body text."""
+    title_boost: Annotated[float, Field(gt=0, le=100)] = 10.0
+
+    def part_of(self, attribute: str) -> Literal["title", "body"]:
+        """Return the field of the text index that an attribute's text goes to."""
+        return "title" if attribute in self.title_fields else "body"
+
+
+class FusionSettings(Section):
+    """Which candidates become one list, and how."""
+
+    fusion: Fusion = Fusion()
+    """How hybrid searches are fused when the request does not say."""
+    depth: Annotated[int, Field(ge=1, le=1000)] = 25
+    """Candidates asked of each shard, by vector and by words, at least."""
