@@ -85,8 +85,8 @@ class Model(Message):
     """Of an undecided one: interleaved sessions after which a trial has probably decided."""
     metrics: Mapping[str, Score] = {}
     dense_weight: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Of vectors, beside words in hybrid search or beside this model when it is a reranker: fitted for it
-    on this shop's queries."""
+    """Of vectors beside words in hybrid search; of a reranker, of the order before it beside its own: fitted
+    for it on this shop's queries."""
     threshold: Score | None = None
     """The score below which a product is not relevant, fitted likewise."""
     dataset: str = ""

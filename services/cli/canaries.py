@@ -15,7 +15,6 @@ from rich.text import Text
 from schemas.judgements import Canary
 from services.lab.addresses import url
 from services.monitor.canaries import files as canary_files
-from services.monitor.canaries.domain.score import Score, mean, score
 from services.monitor.canaries.registry import decode
 from services.monitor.search_probe import CanaryAnswer, SearchFailedError, SearchProbe
 from services.monitor.settings import Settings
@@ -27,6 +26,7 @@ from shared.kafka.compacted import read_once
 from shared.kafka.publisher import publish_once
 from shared.ports import outgoing
 from shared.records import Outgoing
+from shared.retrieval.recall import Score, mean, score
 
 app = typer.Typer(no_args_is_help=True, help="Add known query-product pairs, or run them now.")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -132,9 +132,7 @@ class CanaryRow:
     @property
     def fine(self) -> bool:
         """Whether it reaches its minimum (absent: finds anything)."""
-        minimum = self.canary.minimum_recall
-        reached = self.score.recall > 0 if minimum is None else self.score.recall >= minimum
-        return not self.failure and reached
+        return not self.failure and self.score.reaches(self.canary.minimum_recall)
 
     @property
     def verdict(self) -> str:

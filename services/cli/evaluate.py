@@ -19,7 +19,6 @@ from services.lab.simulation.catalogue import GradedCatalogue, load
 from shared.encoder.directory import model_directory
 from shared.errors import ConfigurationError
 from shared.infrastructure.ladder import Rung
-from shared.settings import Settings
 
 app = typer.Typer()
 
@@ -90,9 +89,7 @@ def _of_judgements(
 
     settings = TrainerSettings.load()
     judged_by = kept_dataset(dataset) if dataset else present_dataset()
-    assessment = matrix.judged(
-        judged_by, model, against, settings=settings.model, terms=settings.trainer.terms
-    )
+    assessment = matrix.judged(judged_by, model, against, settings)
     if plot is not None:
         matrix.plot(assessment.evaluated, plot)
     rows = list(matrix.rows(assessment.evaluated, alone=False, costs=costs))
@@ -102,13 +99,16 @@ def _of_judgements(
 def _of_model(
     catalogue: GradedCatalogue, model: Path, against: Path | None, *, plot: Path | None, costs: bool
 ) -> list[ReportRow]:
-    usual = Settings.load().model
+    from services.trainer.settings import Settings as TrainerSettings  # noqa: PLC0415 - for this path alone
+
+    settings = TrainerSettings.load()
+    usual, shop = settings.model, settings.shop_search(settings.trainer.mode)
     candidate, other = (usual.model_copy(update={"path": path}) for path in (model, against or model))
     for chosen in (candidate, other):
         model_directory(chosen.path)
     from services.lab.benchmarks import matrix  # noqa: PLC0415 - imports torch, which the real path does without
 
-    evaluation = matrix.evaluated(catalogue, candidate, other)
+    evaluation = matrix.evaluated(catalogue, candidate, other, shop=shop)
     if plot is not None:
         matrix.plot(evaluation, plot)
     return list(matrix.rows(evaluation, alone=against is None, costs=costs))

@@ -19,7 +19,7 @@ from services.search.domain.fusion import RankedCandidate, rank
 from services.search.domain.interleaving import Participation, is_shown, participation, taking_part
 from services.search.domain.query import clean
 from services.search.domain.route import NO_OWNER, Route, route
-from services.search.generation import FittedParameters, ServedGenerations
+from services.search.generation import ServedGenerations
 from services.search.owners import Owners
 from services.search.problem import Refusal
 from services.search.reranker import Reranker
@@ -29,6 +29,7 @@ from services.search.shards import ShardClient, ShardFailure, ShardQuery, decode
 from services.search.trial import ask_both, undrafted
 from shared.cluster.members import OwnerRecord
 from shared.errors import TransientError
+from shared.generations.fitted import FittedParameters
 from shared.kafka.partitioning import partition_of
 
 

@@ -1,26 +1,12 @@
 """Which generation of the index answers a search, and the model that embeds its queries."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
-from schemas.alerts import Alert
 from services.search.embedding import QueryVectors
+from shared.generations.fitted import FittedParameters, fitted_parameters
 from shared.generations.rollout_log import RolloutLog
 from shared.generations.supervisor import GenerationSupervisor
 from shared.generations.trial import Trial
-from shared.kafka.compacted import read_item
-
-FITTED_ON = ("query-embeddings", "document-embeddings")
-"""The drift of which makes void what was fitted with a model."""
-
-
-class FittedParameters(NamedTuple):
-    """What was fitted with a generation's model on this shop's queries; None: nothing was, or it is void."""
-
-    dense_weight: float | None = None
-    """Of vectors in hybrid search."""
-    threshold: float | None = None
-    """The similarity below which a product is not right."""
 
 
 class ServedGenerations:
@@ -66,16 +52,5 @@ class ServedGenerations:
         return encoder.missing() if encoder else f"no model of generation {name} is loaded"
 
     def fitted(self, generation: str) -> FittedParameters:
-        """Return what was fitted with the generation's model.
-
-        It is void while shoppers no longer ask, or the catalogue no longer has, what it was fitted on.
-        """
-        model = self._rollouts.generations.model(generation)
-        if model is None or self._has_drifted(generation):
-            return FittedParameters()
-        return FittedParameters(model.dense_weight, model.threshold)
-
-    def _has_drifted(self, generation: str) -> bool:
-        keys = (f"drift:{generation}:{signal}".encode() for signal in FITTED_ON)
-        alerts = (read_item(Alert, self._alerts.get(key)) for key in keys)
-        return any(alert is not None and alert.status != "resolved" for alert in alerts)
+        """Return what was fitted with the generation's model, while it holds."""
+        return fitted_parameters(self._rollouts.generations.model(generation), generation, self._alerts)

@@ -21,7 +21,7 @@ class RerankerSettings(Section):
     depth: Annotated[int, Field(ge=2, le=200)] = 20
     """Hits that it reads."""
     weight: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Of the order before it; the rest is the model's. A model's card has the one fitted beside vectors."""
+    """Of the order before it; the rest is the model's. A model's card has the one fitted for it."""
     budget: timedelta = timedelta(milliseconds=150)
     """What it may add to a search; what takes longer leaves the order as it was."""
     remember: Annotated[int, Field(ge=0)] = 10_000

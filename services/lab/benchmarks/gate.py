@@ -18,7 +18,6 @@ from rich.progress import Progress
 
 from schemas.base import Value
 from schemas.control import TrialEnd, TrialTerms
-from schemas.search_api import Fusion
 from services.lab.benchmarks import gate_today, gate_trials, training_ablation
 from services.lab.benchmarks.gate_candidates import CandidateShelf, CandidateSpec, Embedded, FitSpec
 from services.lab.benchmarks.gate_logs import PAGE, LogSpec, ShopLog, graded_queries, simulated_log, taught
@@ -29,16 +28,21 @@ from services.lab.simulation.catalogue import GradedCatalogue
 from services.lab.simulation.shoppers import SHOPPERS
 from services.lab.simulation.traffic import JITTER
 from services.trainer.evaluation.codes import WHOLE
-from services.trainer.evaluation.hybrid import Words, ranked
+from services.trainer.evaluation.hybrid import HybridSearch
 from services.trainer.evaluation.sets import EvaluationSet
+from services.trainer.evaluation.settings import ShopSearch
+from services.trainer.evaluation.words import Words
 from shared.catalogue.query_text import normalise
 from shared.directories import replace_file
 from shared.retrieval import quality
+from shared.settings import Settings
 from shared.version import code_version
 
 MEASURE = "nDCG@10"
 NOVEL_SHARE = 1 / 3
 """Of the queries, those that no shopper asks."""
+SHOP = ShopSearch(shards=Settings.model_fields["partitions"].default)
+"""How search answers unless somebody sets it up in another way."""
 POOL = 20_000
 """Simulated sessions that trials draw from."""
 
@@ -99,7 +103,7 @@ class GateBench:
     def shown_with_jitter(self, spec: CandidateSpec) -> float:
         """Return the share of the candidate's first page that had been shown, had lists been jittered."""
         jittered = self._log(spec.log._replace(jitter=JITTER))
-        return self._shown(self._hybrid(self._candidate(spec), Fusion().dense_weight), jittered)
+        return self._shown(self._hybrid(self._candidate(spec), SHOP.live_weight), jittered)
 
     @cached_property
     def _folder(self) -> Path:
@@ -129,7 +133,7 @@ class GateBench:
 
     @cached_property
     def _words(self) -> Words:
-        return Words(training_ablation.texts(self.catalogue))
+        return Words(training_ablation.indexed_texts(self.catalogue), SHOP.text, shards=SHOP.shards)
 
     @cached_property
     def _asked(self) -> GradedCatalogue:
@@ -141,13 +145,11 @@ class GateBench:
     @cached_property
     def _answers(self) -> dict[str, list[str]]:
         """What search answers with the live model, by query id."""
-        return self._hybrid(self._live, Fusion().dense_weight)
+        return self._hybrid(self._live, SHOP.live_weight)
 
     def _hybrid(self, model: Embedded, weight: float) -> dict[str, list[str]]:
-        return {
-            query.id: ranked(model.shop, query.text, self._words, weight=weight)
-            for query in self.catalogue.queries
-        }
+        search = HybridSearch(model.shop, self._words, SHOP, weight)
+        return {query.id: search.ranked(query.text)[: quality.DEPTH] for query in self.catalogue.queries}
 
     def _log(self, spec: LogSpec) -> ShopLog:
         if spec not in self._logs:
@@ -170,7 +172,7 @@ class GateBench:
     def _measured(self, spec: CandidateSpec) -> CandidateOutcome:
         log, candidate = self._log(spec.log), self._candidate(spec)
         by_set = gate_today.values(log.dataset, self._live, candidate)
-        verdict = judged(log.dataset, self._live, candidate, words=self._words)
+        verdict = judged(log.dataset, self._live, candidate, words=self._words, shop=SHOP)
         answers = self._hybrid(candidate, verdict.weight)
         live, new = self._values(self._answers), self._values(answers)
         asked = {query.text for query in self._asked.queries}

@@ -21,7 +21,7 @@ from torch import nn
 from schemas.base import Scalar
 from services.lab.benchmarks.gate_logs import Labels, LogSpec
 from services.trainer.dataset.domain.dataset import Dataset
-from services.trainer.evaluation.evaluate import general
+from services.trainer.evaluation.general import general
 from services.trainer.evaluation.sets import EmbeddedCorpus, embed
 from services.trainer.learning.domain.recipe import QUICK, Recipe
 from services.trainer.learning.train import load_trainable, train

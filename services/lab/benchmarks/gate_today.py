@@ -7,7 +7,7 @@ from services.lab.benchmarks.gate_candidates import Embedded
 from services.trainer.dataset.domain.dataset import Dataset
 from services.trainer.evaluation.codes import WHOLE
 from services.trainer.evaluation.domain.statistics import paired
-from services.trainer.evaluation.evaluate import general
+from services.trainer.evaluation.general import general
 from services.trainer.evaluation.sets import EmbeddedCorpus, EvaluationSet, evaluation_sets
 from shared.retrieval import quality
 

@@ -18,7 +18,6 @@ import orjson
 from rich.progress import Progress, TaskID
 
 from schemas.base import Scalar
-from schemas.search_api import Fusion
 from services.lab.benchmarks import training_ablation
 from services.lab.benchmarks.training_ablation import Shoppers, Supervision
 from services.lab.report import ReportRow
@@ -27,9 +26,11 @@ from services.lab.simulation.traffic import Ranker
 from services.trainer.dataset.domain.dataset import Dataset, HardNegative
 from services.trainer.evaluation.codes import WHOLE, Code
 from services.trainer.evaluation.domain.statistics import PairedDifference, paired
-from services.trainer.evaluation.evaluate import general
-from services.trainer.evaluation.hybrid import Words, ranked
+from services.trainer.evaluation.general import general
+from services.trainer.evaluation.hybrid import HybridSearch
 from services.trainer.evaluation.sets import EmbeddedCorpus, EvaluationSet, embed
+from services.trainer.evaluation.settings import ShopSearch
+from services.trainer.evaluation.words import Words
 from services.trainer.learning.domain.recipe import QUICK, Recipe
 from services.trainer.learning.train import train
 from shared.directories import replace_file
@@ -151,8 +152,10 @@ class Bench:
 
     def _answers(self, base: EmbeddedCorpus) -> dict[str, list[str]]:
         """Return what hybrid search with the base model shows to shoppers."""
-        words, weight = Words(training_ablation.texts(self.catalogue)), Fusion().dense_weight
-        return {query.id: ranked(base, query.text, words, weight=weight) for query in self.catalogue.queries}
+        shop = ShopSearch()
+        words = Words(training_ablation.indexed_texts(self.catalogue), shop.text)
+        search = HybridSearch(base, words, shop, shop.live_weight)
+        return {query.id: search.ranked(query.text)[: quality.DEPTH] for query in self.catalogue.queries}
 
     def _texts(self) -> list[str]:
         return sorted({query.text for query in self.catalogue.queries})

@@ -6,12 +6,14 @@ from pathlib import Path
 from schemas.control import ModelKind
 from services.lab.report import ReportRow
 from services.lab.simulation.catalogue import GradedCatalogue
-from services.trainer.dataset.domain.dataset import Dataset
+from services.trainer.dataset.domain.dataset import Dataset, ProductText
+from services.trainer.dataset.domain.entry import texts_of
 from services.trainer.evaluation.assessment import CandidateAssessment, CandidateEvaluator
 from services.trainer.evaluation.domain.figures import HELD_OUT, OPTIMISTIC, PESSIMISTIC, MetricComparison
-from services.trainer.evaluation.domain.verdict import AdmissionTerms
 from services.trainer.evaluation.evaluate import SHOWN, Evaluated, evaluate_on
 from services.trainer.evaluation.sets import EvaluationSet
+from services.trainer.evaluation.settings import ShopSearch
+from services.trainer.jobs.settings import Settings
 from services.trainer.learning.domain.recipe import Recipe
 from shared.encoder.description import model_type
 from shared.settings import ModelSettings
@@ -24,22 +26,32 @@ KINDS: Mapping[str, ModelKind] = {"CrossEncoder": "reranker", "MultiVectorEncode
 """By the class of sentence-transformers that saved a model."""
 
 
-def evaluated(catalogue: GradedCatalogue, model: ModelSettings, against: ModelSettings) -> Evaluated:
+def evaluated(
+    catalogue: GradedCatalogue, model: ModelSettings, against: ModelSettings, *, shop: ShopSearch
+) -> Evaluated:
     """Judge a model, beside another or alone; raises `ConfigurationError` when a directory is refused."""
     texts = {query.id: query.text for query in catalogue.queries}
     grades = {texts[query]: row for query, row in catalogue.grades.items() if row}
-    corpus = {product.id: product.title for product in catalogue.products}
-    return evaluate_on(EvaluationSet(GRADES, grades), corpus, live=against, candidate=model)
+    products = [
+        ProductText(product_id=product.id, text=product.title, fields=texts_of(product.fields()))
+        for product in catalogue.products
+    ]
+    return evaluate_on(EvaluationSet(GRADES, grades), products, live=against, candidate=model, shop=shop)
 
 
-def judged(
-    dataset: Dataset, model: Path, against: Path, *, settings: ModelSettings, terms: AdmissionTerms
-) -> CandidateAssessment:
+def judged(dataset: Dataset, model: Path, against: Path, settings: Settings) -> CandidateAssessment:
     """Judge a model beside another by what shoppers did, as a job judges its candidate (blocking; minutes).
 
+    Neither is known to be live: the other is asked with the weight that search is set to, and no canaries.
     Raises `ConfigurationError` when a directory is refused.
     """
-    evaluator = CandidateEvaluator(live=against, model=settings, progress=lambda *_: None, terms=terms)
+    evaluator = CandidateEvaluator(
+        live=against,
+        model=settings.model,
+        progress=lambda *_: None,
+        terms=settings.trainer.terms,
+        shop=settings.shop_search(settings.trainer.mode),
+    )
     return evaluator.assess(dataset, model, Recipe(kind=kind_of(model)))
 
 

@@ -30,6 +30,7 @@ from services.trainer.dataset.domain.dataset import (
     ProductText,
     TrainingPair,
 )
+from services.trainer.dataset.domain.entry import texts_of
 from services.trainer.evaluation.sets import EmbeddedCorpus
 from shared.catalogue.product_identity import ProductIdentity
 from shared.catalogue.query_text import normalise
@@ -204,6 +205,11 @@ def products(catalogue: GradedCatalogue) -> list[ProductText]:
 def texts(catalogue: GradedCatalogue) -> dict[str, str]:
     """Return each product's text by id."""
     return {product.product_id: product.text for product in products(catalogue)}
+
+
+def indexed_texts(catalogue: GradedCatalogue) -> dict[str, dict[str, str]]:
+    """Return the attributes of each product that search has as text, by id."""
+    return {product.id: texts_of(product.fields()) for product in catalogue.products}
 
 
 def is_held_out(query: str, product_id: str) -> bool:

@@ -14,13 +14,13 @@ from services.monitor.alerts.store import AlertStore
 from services.monitor.canaries.domain import findings
 from services.monitor.canaries.domain.reach import partiality, reachability
 from services.monitor.canaries.domain.schedule import Reason, Timing, due
-from services.monitor.canaries.domain.score import mean, score
 from services.monitor.canaries.domain.verdict import CanaryVerdict, Circumstances, Memory, judge, overall
 from services.monitor.canaries.settings import CanarySettings
 from services.monitor.canaries.store import CanaryStore
 from services.monitor.generations import WatchedGenerations, applied_offsets
 from services.monitor.search_probe import CanaryAnswer, CanaryRefusedError, SearchFailedError, SearchProbe
 from shared.ports import Clock
+from shared.retrieval.recall import mean, score
 
 log = structlog.get_logger()
 

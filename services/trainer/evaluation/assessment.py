@@ -7,9 +7,17 @@ from schemas.base import Value
 from services.trainer.dataset.domain.dataset import Dataset
 from services.trainer.dataset.domain.leakage import leaks
 from services.trainer.evaluation.domain.verdict import AdmissionTerms, CandidateVerdict, decide
-from services.trainer.evaluation.evaluate import FIT_LEAST, Evaluated, evaluate
+from services.trainer.evaluation.evaluate import (
+    Evaluated,
+    asked_queries,
+    embedded_texts,
+    evaluate,
+    words_of,
+)
+from services.trainer.evaluation.hybrid import FIT_LEAST, HybridSearch
 from services.trainer.evaluation.reranker import UNFITTED, RerankerEvaluation
 from services.trainer.evaluation.sets import embed, evaluation_sets, validation_set
+from services.trainer.evaluation.settings import ShopSearch
 from services.trainer.learning.domain.recipe import Recipe
 from services.trainer.learning.train import load_trainable
 from services.trainer.progress import Progress
@@ -27,53 +35,65 @@ class CandidateAssessment(Value):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandidateEvaluator:
-    """Compares candidates with a live embedding model, on terms; `model` says how models are loaded."""
+    """Compares candidates with a live embedding model, on terms, as the shop's search would serve them.
+
+    `model` says how models are loaded.
+    """
 
     live: Path
     model: ModelSettings
     progress: Progress
     terms: AdmissionTerms = field(default_factory=AdmissionTerms)
+    shop: ShopSearch = field(default_factory=ShopSearch)
 
     def assess(self, dataset: Dataset, candidate: Path, recipe: Recipe) -> CandidateAssessment:
         """Return figures and verdict (blocking; minutes).
 
-        A reranker or late-interaction model is judged by how it orders the live model's best products,
-        beside the vectors, with a weight that is fitted on the validation queries.
+        A reranker or late-interaction model is judged by how it orders the best products of the live search,
+        beside their own order, with a weight that is fitted on the validation queries.
         Raises `ConfigurationError` when a directory is refused.
         """
         if recipe.kind == "encoder":
-            evaluated = evaluate(
-                dataset, live=self.live, candidate=candidate, model=self.model, progress=self.progress
-            )
+            models = (self._loaded_from(path) for path in (self.live, candidate))
+            evaluated = evaluate(dataset, *models, shop=self.shop, progress=self.progress)
         else:
             evaluated = self._evaluate_reranker(dataset, candidate, recipe)
         faults = [f"leaks: {leak}" for leak in leaks(dataset.manifest.certificate)]
         verdict = decide(evaluated.compared, self.terms, faults=[*evaluated.faults, *faults])
         return CandidateAssessment(evaluated=evaluated, verdict=verdict)
 
+    def _loaded_from(self, path: Path) -> ModelSettings:
+        return self.model.model_copy(update={"path": path})
+
     def _evaluate_reranker(self, dataset: Dataset, candidate: Path, recipe: Recipe) -> Evaluated:
-        corpus = {product.product_id: product.text for product in dataset.products}
+        corpus = embedded_texts(dataset.products)
         sets, fit_set = list(evaluation_sets(dataset)), validation_set(dataset)
-        encoder = load_encoder(self.model.model_copy(update={"path": self.live}))
+        encoder = load_encoder(self._loaded_from(self.live))
         self.progress("evaluation", 0.0, {})
-        queries = [query for evaluation_set in (*sets, fit_set) for query in evaluation_set.queries]
-        embedded = embed(encoder, corpus, queries)
+        embedded = embed(encoder, corpus, asked_queries([*sets, fit_set], self.shop))
         self.progress("evaluation", 0.5, {})
+        words = words_of(dataset.products, self.shop)
+        search = HybridSearch(embedded, words, self.shop, self.shop.live_weight)
         fit_sets = [fit_set] if len(fit_set.grades) >= FIT_LEAST else []
         evaluation = RerankerEvaluation(
-            [*sets, *fit_sets], embedded, corpus=corpus, reranker=load_trainable(candidate, recipe)
+            asked_queries([*sets, *fit_sets], self.shop),
+            search,
+            corpus=corpus,
+            reranker=load_trainable(candidate, recipe),
         )
         weight = evaluation.fitted_weight(fit_set) if fit_sets else UNFITTED
+        compared = tuple(
+            comparison
+            for evaluation_set in sets
+            for comparison in evaluation.compared(evaluation_set, weight=weight)
+        )
         return Evaluated(
             live=encoder.fingerprint,
             candidate=describe(candidate, self.model).fingerprint,
             dimensions=encoder.dimensions,
             products=len(corpus),
-            compared=tuple(
-                comparison
-                for evaluation_set in sets
-                for comparison in evaluation.compared(evaluation_set, weight=weight)
-            ),
+            compared=compared,
+            live_weight=search.weight,
             dense_weight=weight,
-            faults=evaluation.faults,
+            faults=evaluation.faults(weight),
         )

@@ -16,6 +16,8 @@ from shared.ports import Vectors
 
 Precision = Literal["fp32", "int8", "binary"]
 BITS: dict[Precision, int] = {"fp32": 32, "int8": 8, "binary": 1}
+LENGTHS = (1.0, 1 / 2, 1 / 3, 1 / 6)
+"""Shares of the dimensions that are tried."""
 OVERSAMPLING = 4
 """Candidates a code proposes for each result when exact scores decide afterwards."""
 KEPT_BYTES = 2

@@ -1,13 +1,22 @@
-"""Two models' answers side by side: every measure of a set, and what the unknown grades leave open."""
+"""Two models side by side: every measure of a set, and what the unknown grades leave open."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from services.trainer.evaluation.codes import LENGTHS, WHOLE, Code, codes
+from services.trainer.evaluation.domain import canaries
 from services.trainer.evaluation.domain.bounds import completions
-from services.trainer.evaluation.domain.figures import OPTIMISTIC, PESSIMISTIC, MetricComparison, Shares
+from services.trainer.evaluation.domain.figures import (
+    MEASURE,
+    OPTIMISTIC,
+    PESSIMISTIC,
+    MetricComparison,
+    Shares,
+)
 from services.trainer.evaluation.domain.statistics import PairedDifference, paired
-from services.trainer.evaluation.sets import Answers, EvaluationSet
+from services.trainer.evaluation.hybrid import HybridPair
+from services.trainer.evaluation.sets import Answers, EmbeddedCorpus, EvaluationSet
 from shared.retrieval import quality
 
 SLICE_LEAST = 5
@@ -16,7 +25,7 @@ SLICE_LEAST = 5
 
 @dataclass(frozen=True, slots=True)
 class AnswerComparison:
-    """What the live model and the candidate answer to one set; `code` says by which vectors."""
+    """What the live model and the candidate answer to one set; `code` says how they came to it."""
 
     evaluation_set: EvaluationSet
     live: Answers
@@ -104,3 +113,64 @@ def shares(evaluation_set: EvaluationSet, live: quality.Rankings, candidate: qua
 
 def _only(values: Mapping[str, float], queries: frozenset[str]) -> dict[str, float]:
     return {query: values[query] for query in queries}
+
+
+@dataclass(frozen=True)
+class ModelComparison:
+    """The shop's search by both models, and the evaluation sets whose queries are asked of it."""
+
+    sets: Sequence[EvaluationSet]
+    search: HybridPair
+
+    def deciding(self) -> Iterator[MetricComparison]:
+        """Yield, of every set, what a verdict is made of: the pages that shoppers see, or would see."""
+        for evaluation_set in self.sets:
+            yield from self._pages(evaluation_set)
+
+    def compared(self) -> Iterator[MetricComparison]:
+        """Yield, of every set, what decides; then the vectors alone, in every size and precision."""
+        live, candidate = self.search.live.embedded, self.search.candidate.embedded
+        for evaluation_set in self.sets:
+            yield from self._pages(evaluation_set)
+            before, after = (
+                corpus.answers(evaluation_set, corpus.nearest(evaluation_set, WHOLE))
+                for corpus in (live, candidate)
+            )
+            whole = WHOLE.name(candidate.dimensions)
+            yield from AnswerComparison(evaluation_set, before, after, code=whole).figures()
+            for code in codes(LENGTHS):
+                if code != WHOLE:
+                    yield compare_vectors(evaluation_set, live, candidate, code=code)
+
+    def _pages(self, evaluation_set: EvaluationSet) -> Iterator[MetricComparison]:
+        live, candidate = (
+            search.answers(evaluation_set) for search in (self.search.live, self.search.candidate)
+        )
+        yield from AnswerComparison(evaluation_set, live, candidate, code=self.search.mode).figures()
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What is wrong with the candidate itself, whatever its figures are."""
+        live, candidate = self.search.live, self.search.candidate
+        if candidate.embedded.is_degenerate and not live.embedded.is_degenerate:
+            return ("broken: all products have nearly the same vector",)
+        asked = canaries.askable(live.shop.canaries, frozenset(live.words.ids))
+        return canaries.failed(asked, live=live.page, candidate=candidate.page)
+
+
+def compare_vectors(
+    evaluation_set: EvaluationSet, live: EmbeddedCorpus, candidate: EmbeddedCorpus, *, code: Code = WHOLE
+) -> MetricComparison:
+    """Return the comparison of both models' vectors in one code; what nobody graded counts as wrong."""
+    nearest = [corpus.nearest(evaluation_set, code) for corpus in (live, candidate)]
+    values = (
+        quality.values(evaluation_set.grades, evaluation_set.judged_part(rows), [MEASURE])[MEASURE]
+        for rows in nearest
+    )
+    return MetricComparison.of(
+        evaluation_set.name,
+        MEASURE,
+        code.name(candidate.dimensions),
+        difference=paired(*values),
+        shown=shares(evaluation_set, *nearest),
+    )

@@ -1,73 +1,165 @@
-"""Words beside vectors: which weight suits a model when both are fused, as search does it."""
+"""Words beside vectors: what shoppers see by a model, and which weight suits it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
-import tantivy
+import numpy as np
+from numpy.typing import NDArray
 
 from services.trainer.evaluation.domain.fitting import dense_weight
-from services.trainer.evaluation.sets import EmbeddedCorpus, EvaluationSet
+from services.trainer.evaluation.sets import Answers, EmbeddedCorpus, EvaluationSet
+from services.trainer.evaluation.settings import SearchMode, ShopSearch
+from services.trainer.evaluation.words import Words
 from shared.retrieval import quality
-from shared.retrieval.fusion import weighted
+from shared.retrieval.fusion import SCALES, weighted
 
-DEPTH = 100
-"""Candidates by vector and by words."""
-
-
-class Words:
-    """A BM25 index of texts, in memory."""
-
-    def __init__(self, corpus: Mapping[str, str]) -> None:
-        schema = tantivy.SchemaBuilder()
-        schema.add_text_field("id", stored=True, tokenizer_name="raw")
-        schema.add_text_field("text", tokenizer_name="en_stem")
-        self._index = tantivy.Index(schema.build())
-        writer = self._index.writer(num_threads=1)
-        for product_id, text in sorted(corpus.items()):
-            writer.add_document(tantivy.Document(id=product_id, text=text))
-        writer.commit()
-        writer.wait_merging_threads()
-        self._index.reload()
-        self._searcher = self._index.searcher()
-
-    def scores(self, query: str) -> dict[str, float]:
-        """Return the scores of the best products."""
-        parsed, _ = self._index.parse_query_lenient(query, ["text"])
-        hits = self._searcher.search(parsed, DEPTH).hits
-        return {self._searcher.doc(address)["id"][0]: score for score, address in hits}
+FIT_LEAST = 20
+"""Queries without which neither threshold nor weight is fitted: search keeps its own."""
 
 
-def ranked(embedded: EmbeddedCorpus, query: str, words: Words, *, weight: float) -> list[str]:
-    """Return the products that hybrid search answers with, best first."""
-    return _fused(*_candidates(embedded, query, words), weight=weight)[: quality.DEPTH]
+class ScoredProduct(NamedTuple):
+    """A product of an answer, with the score that it is ranked by."""
+
+    product_id: str
+    score: float
 
 
-def fitted_weight(embedded: EmbeddedCorpus, evaluation_set: EvaluationSet, words: Words) -> float:
-    """Return the dense weight that is best for this model on the set's queries, by what was graded alone."""
-    by_query = {query: _candidates(embedded, query, words) for query in evaluation_set.queries}
+class _Candidates(NamedTuple):
+    """What the shards propose for a query, ascending by id, with both scores; 0: none of the words."""
 
-    def figure(weight: float) -> float:
-        ranked = {query: _fused(*scores, weight=weight) for query, scores in by_query.items()}
-        values = quality.fair_values(evaluation_set.grades, ranked, [quality.CONDENSED])[quality.CONDENSED]
-        return quality.figure(tuple(values.values())).mean
-
-    return dense_weight(figure)
+    ids: Sequence[str]
+    dense: Sequence[float]
+    lexical: Sequence[float]
 
 
-Scores = tuple[list[str], list[float | None], list[float | None]]
+@dataclass(frozen=True)
+class HybridSearch:
+    """The shop's hybrid search among the products of a data set, with one model's vectors.
+
+    Raises `ValueError` when words and vectors are not of the same products. Approximate indexes and a
+    reranker aside, it answers as search does: every shard proposes its best by vector and by words, and both
+    scores of all of them are fused.
+    """
+
+    embedded: EmbeddedCorpus
+    words: Words
+    shop: ShopSearch
+    weight: float
+    """Of vectors."""
+    _answered: dict[tuple[str, int], Sequence[ScoredProduct]] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if list(self.embedded.ids) != self.words.ids:
+            raise ValueError("words and vectors are of different products")
+
+    def weighing(self, weight: float) -> "HybridSearch":
+        """Return the same search with another weight of vectors."""
+        return replace(self, weight=weight, _answered={})
+
+    def answer(self, query: str, k: int = quality.FIRST_PAGE) -> Sequence[ScoredProduct]:
+        """Return everything that the shards propose to one who wants `k` products, best first."""
+        depth = max(k, self.shop.pages.depth)
+        if (query, depth) not in self._answered:
+            self._answered[query, depth] = self._fused(self._candidates(query, depth), self.weight)
+        return self._answered[query, depth]
+
+    def ranked(self, query: str) -> list[str]:
+        """Return everything that the shards propose to one who wants a first page, best first."""
+        return _ids(self.answer(query))
+
+    def page(self, query: str, k: int = quality.FIRST_PAGE) -> list[str]:
+        """Return the first `k` products, as to one who wants so many."""
+        return _ids(self.answer(query, k)[:k])
+
+    def answers(self, evaluation_set: EvaluationSet) -> Answers:
+        """Return the answers to the queries of a set; what no shard proposes comes last, by cosine."""
+        nearest = {query: self.ranked(query) for query in evaluation_set.queries}
+        return self.embedded.answers(evaluation_set, nearest)
+
+    def fitted_weight(self, evaluation_set: EvaluationSet) -> float | None:
+        """Return the weight that is best for this model on the set's queries, by what was graded alone.
+
+        None where there are too few.
+        """
+        if len(evaluation_set.grades) < FIT_LEAST:
+            return None
+        depth = self.shop.pages.depth
+        by_query = {query: self._candidates(query, depth) for query in evaluation_set.queries}
+
+        def figure(weight: float) -> float:
+            nearest = {query: _ids(self._fused(by_query[query], weight)) for query in by_query}
+            return condensed_figure(evaluation_set, self.embedded.answers(evaluation_set, nearest))
+
+        return dense_weight(figure)
+
+    def _candidates(self, query: str, depth: int) -> _Candidates:
+        dense = self.embedded.documents @ self.embedded.queries[query]
+        lexical = self.words.scores(query)
+        chosen: set[int] = set()
+        for of_shard in self.words.shards:
+            chosen.update(_best(dense, of_shard, depth))
+            chosen.update(_best(lexical, of_shard[lexical[of_shard] > 0], depth))
+        places = sorted(chosen)
+        ids = [self.words.ids[place] for place in places]
+        return _Candidates(ids, dense[places].tolist(), lexical[places].tolist())
+
+    def _fused(self, candidates: _Candidates, weight: float) -> list[ScoredProduct]:
+        matching = [score or None for score in candidates.lexical]
+        scale = SCALES[self.shop.pages.fusion.method]
+        scores = weighted(candidates.dense, matching, weight, scale=scale)
+        products = map(ScoredProduct, candidates.ids, scores)
+        return sorted(products, key=lambda product: (-product.score, product.product_id))
 
 
-def _candidates(embedded: EmbeddedCorpus, query: str, words: Words) -> Scores:
-    cosines = (embedded.documents @ embedded.queries[query]).tolist()
-    dense = dict(zip(embedded.ids, cosines, strict=True))
-    lexical = words.scores(query)
-    best = sorted(dense, key=lambda product_id: (-dense[product_id], product_id))[:DEPTH]
-    ids = sorted({*best, *lexical})
-    return ids, [dense.get(name) for name in ids], [lexical.get(name) for name in ids]
+def condensed_figure(evaluation_set: EvaluationSet, answers: Answers) -> float:
+    """Return the mean of condensed nDCG@10: what weights are fitted by."""
+    values = quality.fair_values(evaluation_set.grades, answers.ordered, [quality.CONDENSED])
+    return quality.figure(tuple(values[quality.CONDENSED].values())).mean
 
 
-def _fused(
-    ids: Sequence[str], dense: Sequence[float | None], lexical: Sequence[float | None], *, weight: float
-) -> list[str]:
-    scores = weighted(dense, lexical, weight)
-    ordered = sorted((-score, product_id) for score, product_id in zip(scores, ids, strict=True))
-    return [product_id for _, product_id in ordered]
+def _ids(products: Sequence[ScoredProduct]) -> list[str]:
+    return [product.product_id for product in products]
+
+
+def _best(scores: NDArray[np.float32], places: NDArray[np.int64], depth: int) -> list[int]:
+    """Return the places with the highest scores; of equal ones those that come first."""
+    order = np.argsort(-scores[places], kind="stable")[:depth]
+    best: list[int] = places[order].tolist()
+    return best
+
+
+@dataclass(frozen=True)
+class HybridPair:
+    """The shop's search by both models, each with the weight that it is, or would be, served with.
+
+    `fitted` is the weight that was fitted for the candidate, if any was.
+    """
+
+    live: HybridSearch
+    candidate: HybridSearch
+    fitted: float | None
+
+    @property
+    def mode(self) -> SearchMode:
+        """What the shop's front end asks for."""
+        return self.live.shop.mode
+
+    @classmethod
+    def of(
+        cls,
+        live: EmbeddedCorpus,
+        candidate: EmbeddedCorpus,
+        words: Words,
+        *,
+        shop: ShopSearch,
+        fit_set: EvaluationSet,
+    ) -> "HybridPair":
+        """Return the pair; `fit_set` has the queries that the candidate's weight is fitted on."""
+        search = HybridSearch(candidate, words, shop, shop.live_weight)
+        fitted = search.fitted_weight(fit_set)
+        return cls(
+            live=HybridSearch(live, words, shop, shop.live_weight),
+            candidate=search.weighing(shop.candidate_weight(fitted)),
+            fitted=fitted,
+        )

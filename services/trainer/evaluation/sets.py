@@ -82,6 +82,11 @@ class EmbeddedCorpus:
     queries: Mapping[str, Vectors]
     _coded: dict[Code, Coded] = field(default_factory=dict, repr=False)
 
+    @property
+    def dimensions(self) -> int:
+        """Return the size of the vectors."""
+        return int(self.documents.shape[1])
+
     def coded(self, code: Code) -> Coded:
         """Return the documents in a code; the same one again."""
         if code not in self._coded:

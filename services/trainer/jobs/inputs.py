@@ -3,7 +3,9 @@
 import asyncio
 from pathlib import Path
 
+from schemas.alerts import Alert
 from schemas.control import Model, OffsetRange, TrainingJob
+from schemas.judgements import Canary
 from services.trainer.dataset import build as datasets
 from services.trainer.dataset import sources
 from services.trainer.jobs.registry import JobRegistry
@@ -12,7 +14,9 @@ from services.trainer.jobs.task import JobBase
 from shared.encoder.description import check_model, describe
 from shared.encoder.directory import model_directory
 from shared.errors import ConfigurationError
+from shared.generations.fitted import fitted_parameters
 from shared.generations.rollout_log import RolloutLog
+from shared.kafka.compacted import read_items, read_once
 from shared.settings import ModelSettings
 
 
@@ -27,7 +31,9 @@ class JobInputs:
     async def base_of(self, job: TrainingJob) -> tuple[JobBase, str]:
         """Return the model that the job names, else the live one; and the name of the live generation.
 
-        Raises `ConfigurationError` when there is no such model, or its directory is refused.
+        Its weight is what search serves with it now: void while that generation's queries or products have
+        drifted. Raises `ConfigurationError` when there is no such model, or its directory is refused, and
+        `TransientError` when the alerts cannot be read.
         """
         state = self._rollouts.generations
         live = state.known[state.live or self._settings.generation]
@@ -36,7 +42,18 @@ class JobInputs:
             model = self._registry.model(job.base_model)
             if model is None:
                 raise ConfigurationError(f"there is no model {job.base_model!r} on {Model.topic}")
-        return await asyncio.to_thread(_base, self._settings.model, model), live.name
+        base = await asyncio.to_thread(_base, self._settings.model, model)
+        alerts = await read_once(self._settings, Alert.topic)
+        weight = fitted_parameters(model, live.name, alerts.items).dense_weight
+        return base.model_copy(update={"dense_weight": weight}), live.name
+
+    async def canaries(self) -> tuple[Canary, ...]:
+        """Return the shop's canaries, by id; raises `TransientError` when they cannot be read.
+
+        What is none is left to the monitor, which dead-letters it.
+        """
+        messages = read_items(Canary, (await read_once(self._settings, Canary.topic)).items.values())
+        return tuple(sorted(messages, key=lambda canary: canary.canary_id))
 
     async def ranges_of(self, job: TrainingJob) -> tuple[OffsetRange, ...]:
         """Return what the job's data set is made of: the ranges that it names, and else all there is now."""

@@ -53,11 +53,19 @@ def do(folder: Path, settings: Settings, progress: Progress) -> Model:
 
     train(dataset, recipe, base=task.base.path, work=folder / "work", out=directory, progress=progress)
     evaluator = CandidateEvaluator(
-        live=task.base.path, model=settings.model, progress=progress, terms=settings.trainer.terms
+        live=task.base.path,
+        model=settings.model,
+        progress=progress,
+        terms=settings.trainer.terms,
+        shop=settings.shop_search(
+            settings.trainer.mode, fitted_weight=task.base.dense_weight, canaries=task.canaries
+        ),
     )
     assessment = evaluator.assess(dataset, directory, recipe)
+    evaluated = assessment.evaluated
     model = _record(task, assessment, directory).model_copy(update={"dataset": dataset.manifest.name})
-    replace_file(directory / CARD, card(model, dataset.manifest, assessment.evaluated.compared).encode())
+    page = card(model, dataset.manifest, evaluated.compared, live_weight=evaluated.live_weight)
+    replace_file(directory / CARD, page.encode())
     replace_file(result, model.encode())
     return model
 

@@ -149,6 +149,7 @@ class JobRunner:
             )
         recipe_of(self._settings, job)  # refused before anything is begun
         base, generation = await self._inputs.base_of(job)
+        canaries = await self._inputs.canaries()
         leased = self._changed(
             job,
             status="leased",
@@ -159,7 +160,7 @@ class JobRunner:
         folder = folder_of(self._settings, job.job_id)
         with writing(folder):  # before the attempt counts
             folder.mkdir(parents=True, exist_ok=True)
-            task = Task(job=leased, base=base, generation=generation)
+            task = Task(job=leased, base=base, generation=generation, canaries=canaries)
             replace_file(folder / TASK, task.model_dump_json(indent=2).encode())
         await self._registry.publish(leased)
         lease_until = self._clock.now() + self._settings.trainer.lease

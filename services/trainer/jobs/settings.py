@@ -9,8 +9,8 @@ from pydantic import Field, field_validator
 
 from schemas.base import Scalar
 from schemas.control import TrainingJob
-from services.trainer.dataset.settings import DatasetSettings
 from services.trainer.evaluation.domain.verdict import AdmissionTerms
+from services.trainer.evaluation.settings import EvaluationSettings, SearchMode
 from services.trainer.learning.domain.recipe import Recipe
 from shared.section import Section
 from shared.settings import Port
@@ -34,6 +34,8 @@ class TrainerSettings(Section):
     """How much training steps back for searching and indexing on the same machine."""
     recipe: Mapping[str, Scalar] = {}
     """Settings of the recipe, by name; a job may change them."""
+    mode: SearchMode = "hybrid"
+    """How the shop's front end searches: candidates are judged by the pages that it would show."""
     terms: AdmissionTerms = AdmissionTerms()
     """On what terms a candidate is admitted."""
 
@@ -51,8 +53,8 @@ class TrainerSettings(Section):
         return recipe
 
 
-class Settings(DatasetSettings):
-    """The common settings, those of data sets, and those of jobs."""
+class Settings(EvaluationSettings):
+    """The common settings, those of data sets and of judging, and those of jobs."""
 
     trainer: TrainerSettings = TrainerSettings()
 

@@ -8,6 +8,7 @@ from pydantic import ConfigDict
 
 from schemas.base import Fingerprint, Score, Value
 from schemas.control import TrainingJob
+from schemas.judgements import Canary
 from shared.settings import Settings
 
 TASK, RESULT, LOG = "task.json", "result.json", "log.jsonl"
@@ -21,14 +22,17 @@ class JobBase(Value):
     path: Path
     model_id: str = ""
     fingerprint: Fingerprint
+    dense_weight: Score | None = None
+    """The weight of vectors that is served with it; None: none was fitted, or it is void now."""
 
 
 class Task(Value):
-    """A job with its data set's ranges, and its base."""
+    """A job with its data set's ranges, its base, and what a model of this shop must find."""
 
     job: TrainingJob
     base: JobBase
     generation: str
+    canaries: tuple[Canary, ...] = ()
 
 
 class ProgressMessage(Value):

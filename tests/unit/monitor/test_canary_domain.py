@@ -11,7 +11,6 @@ from schemas.judgements import Canary
 from services.monitor.canaries.domain import findings
 from services.monitor.canaries.domain.baseline import SETTLE, Baseline
 from services.monitor.canaries.domain.cause import cause_of
-from services.monitor.canaries.domain.score import Score, score
 from services.monitor.canaries.domain.verdict import (
     CanaryRule,
     CanaryVerdict,
@@ -20,6 +19,7 @@ from services.monitor.canaries.domain.verdict import (
     judge,
     overall,
 )
+from shared.retrieval.recall import Score, score
 
 SEEN = Circumstances("g1", datetime(2026, 11, 21, tzinfo=UTC), changed=False)
 CHANGED = Circumstances("g1", datetime(2026, 11, 21, tzinfo=UTC), changed=True)

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from schemas.judgements import Canary
 from services.monitor.canaries.domain import findings
 from services.monitor.canaries.domain.reach import partiality, reachability
-from services.monitor.canaries.domain.score import Score
 from services.monitor.canaries.domain.verdict import (
     CanaryRule,
     CanaryVerdict,
@@ -19,6 +18,7 @@ from services.monitor.canaries.domain.verdict import (
     judge,
     overall,
 )
+from shared.retrieval.recall import Score
 
 G1 = Circumstances("g1", datetime(2026, 11, 21, tzinfo=UTC), changed=False)
 SHOE = Canary(canary_id="shoe", query="red shoe", product_ids=("p1", "p2", "p3", "p4"), k=10)

@@ -16,7 +16,6 @@ from schemas.index import IndexRecord, Passage
 from services.search.api import SearchApi, mount
 from services.search.embedding import QueryVectors
 from services.search.engine import SearchDependencies, SearchEngine
-from services.search.generation import FittedParameters
 from services.search.log import QueryLog
 from services.search.settings import SearchSettings
 from services.search.shards import ShardClient
@@ -29,6 +28,7 @@ from services.shards.settings import LexicalSettings, ShardsSettings
 from services.shards.shard import Identity, Shard
 from shared.cluster.members import OwnerRecord
 from shared.errors import TransientError
+from shared.generations.fitted import FittedParameters
 from shared.generations.trial import Trial
 from shared.kafka.partitioning import partition_of
 from shared.records import Partition, Record

@@ -14,7 +14,7 @@ from schemas.search_api import Problem, ProductResponse, SearchResponse, WhyResp
 from schemas.shard_api import ShardRefusal
 from services.search.description import ROUTES
 from services.search.embedding import QueryVectors
-from services.search.generation import FittedParameters
+from shared.generations.fitted import FittedParameters
 from tests.unit.search.conftest import MODEL, PRODUCTS, home
 
 RED_SHOE = {"text": "red shoe", "k": 3}

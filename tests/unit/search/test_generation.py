@@ -8,7 +8,8 @@ from schemas.alerts import Alert
 from schemas.control import Model, Rollout
 from services.monitor.drift.domain.findings import key_of
 from services.monitor.drift.domain.signals import MODEL_SIGNALS
-from services.search.generation import FITTED_ON, FittedParameters, ServedGenerations
+from services.search.generation import ServedGenerations
+from shared.generations.fitted import FITTED_ON, FittedParameters
 from shared.generations.state import Ledger
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)

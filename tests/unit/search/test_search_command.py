@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 
 from schemas.search_api import SearchResponse, WhyResponse
 from services.cli.search import app
-from services.search.generation import FittedParameters
 from shared.errors import PoisonError, TransientError
+from shared.generations.fitted import FittedParameters
 from shared.process.http import HttpServer
 
 

@@ -8,9 +8,9 @@ from prometheus_client import REGISTRY
 
 from schemas.search import SearchQuery
 from services.search.domain.draft import coins_of, draft
-from services.search.generation import FittedParameters
 from services.search.reranker import Reranker
 from services.search.settings import RerankerSettings
+from shared.generations.fitted import FittedParameters
 from shared.generations.trial import arm_of
 from tests.unit.search.conftest import MODEL
 from tests.unit.search.test_reranker import Reader

@@ -11,7 +11,7 @@ from schemas.judgements import Canary
 from services.monitor.alerts.domain.observation import Cause
 from services.monitor.canaries.domain.baseline import SETTLE, Baseline
 from services.monitor.canaries.domain.cause import cause_of
-from services.monitor.canaries.domain.score import Score, mean
+from shared.retrieval.recall import Score, mean
 
 
 class CanaryRule(BaseModel):

@@ -36,7 +36,7 @@ class CatalogueEntry:
             product=ProductText(
                 product_id=product_id,
                 text=build_text(fields, selection.text),
-                fields={name: text for name in sorted(fields) if (text := _text(fields[name]))},
+                fields=texts_of(fields),
             ),
             key=key,
             identity=identity_of(fields, selection),
@@ -54,6 +54,11 @@ def identity_of(fields: Fields, selection: DatasetSelection) -> ProductIdentity:
 def key_of(product_id: str, fields: Fields, selection: DatasetSelection) -> str:
     """Return what decides the side of a product whose first version has these attributes."""
     return identity_of(fields, selection).key(product_id)
+
+
+def texts_of(fields: Fields) -> dict[str, str]:
+    """Return the attributes that have a text, by name."""
+    return {name: text for name in sorted(fields) if (text := _text(fields[name]))}
 
 
 def _text(value: FieldValue) -> str:

@@ -8,31 +8,48 @@ from services.trainer.evaluation.domain.figures import MetricComparison
 
 CARD = "MODEL.md"
 FIGURES = (
-    "Beside those of the live model, on the same queries, with 95 % intervals of the difference. Shown is "
-    "the share of both models' first pages that shoppers were ever shown. What nobody graded is left out of "
+    "Beside those of the live model, on the same queries, with 95 % intervals of the difference. Rows by "
+    "hybrid are the pages that search answers with, words and vectors fused: they decide. The others are "
+    "vectors alone, in so many dimensions and a precision. Shown is the share of both models' first pages "
+    "that shoppers were ever shown. What nobody graded is left out of "
     "condensed nDCG@10 and bpref; it is as bad for the candidate as it can be in the pessimistic figure, as "
     "good in the optimistic one, and counts as irrelevant in all others, which are unfair to what finds new "
     "products."
 )
 LIMITS = (
     "It was fitted to this shop's shoppers, products and language, and says little about others. Threshold "
-    "and weight are those of this model in whole vectors; another model, code or catalogue needs its own."
+    "and weight are those of this model in whole vectors; another model, code or catalogue needs its own. "
+    "Pages are computed from the data set's products, without the losses of an approximate index."
 )
 
 
-def card(model: Model, manifest: DatasetManifest, compared: Sequence[MetricComparison]) -> str:
-    """Return the card as Markdown; a function of the record, the data set and the figures."""
+NEARLY_ALL = 0.95
+"""Of the live model's first pages: shoppers saw them, so less says that they are computed wrong here."""
+
+
+def card(
+    model: Model,
+    manifest: DatasetManifest,
+    compared: Sequence[MetricComparison],
+    *,
+    live_weight: float | None = None,
+) -> str:
+    """Return the card as Markdown; a function of the record, the data set and the figures.
+
+    `live_weight` is that of vectors in the live model's pages.
+    """
     parts = [
         f"# Model {model.model_id}",
         _sentence(": ".join((model.verdict, *model.reasons[:1]))),
         " ".join(_sentence(words) for words in model.reasons[1:]),
-        _table(("", ""), _facts(model)),
+        _table(("", ""), _facts(model, live_weight)),
         "## Data set",
         _data(manifest),
         "## Figures",
         FIGURES,
+        _doubt(compared),
         _table(
-            ("", "vectors", "live", "candidate", "difference", "queries", "shown: live, candidate"),
+            ("", "by", "live", "candidate", "difference", "queries", "shown: live, candidate"),
             [_figure(comparison) for comparison in compared],
         ),
         "## Limits",
@@ -45,7 +62,20 @@ def _sentence(words: str) -> str:
     return f"{words[:1].upper()}{words[1:]}."
 
 
-def _facts(model: Model) -> list[tuple[str, str]]:
+def _doubt(compared: Sequence[MetricComparison]) -> str:
+    """Return a sentence where even the live model's own pages, as they are computed, were not all shown."""
+    live = next((comparison.shown[0] for comparison in compared), 1.0)
+    if live >= NEARLY_ALL:
+        return ""
+    return (
+        f"Of the live model's own first pages, as computed here, shoppers were shown {live:.0%}, "
+        "and nearly all is expected: catalogue or model have changed since, or search answers in another way "
+        "than the trainer's settings say (search.fusion, shards.lexical, trainer.mode, a reranker). Until "
+        "that is mended, hardly anything is admitted at once."
+    )
+
+
+def _facts(model: Model, live_weight: float | None) -> list[tuple[str, str]]:
     facts: Mapping[str, object] = {
         "kind": model.kind,
         "fingerprint": model.fingerprint,
@@ -53,6 +83,7 @@ def _facts(model: Model) -> list[tuple[str, str]]:
         "dimensions": model.dimensions,
         "threshold": "" if model.threshold is None else f"{model.threshold:.4f}",
         "weight of vectors": "" if model.dense_weight is None else f"{model.dense_weight:.2f}",
+        "weight of vectors, live model": "" if live_weight is None else f"{live_weight:.2f}",
         "job": model.job_id or "",
         "seed": model.seed,
         "code": model.code_version,

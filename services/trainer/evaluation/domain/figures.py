@@ -24,7 +24,8 @@ class MetricComparison(Value):
     evaluation_set: str
     measure: str
     code: str
-    """Dimensions and precision of the vectors."""
+    """How the answers came about: as search does it (`hybrid`, `dense`), or by vectors of these dimensions in
+    this precision."""
     part: str = ""
     live: Score
     candidate: Score

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from rich.progress import Progress
 
-from services.lab.benchmarks.gate import GateBench
+from services.lab.benchmarks.gate import SHOP, GateBench
 from services.lab.benchmarks.gate_candidates import CandidateSpec
 from services.lab.benchmarks.gate_logs import LogSpec, graded_queries, simulated_log, taught
+from services.lab.benchmarks.gate_verdict import compared
 from services.lab.simulation import shop
 from services.lab.simulation.catalogue import GradedCatalogue
 from services.trainer.evaluation.sets import EmbeddedCorpus
@@ -84,6 +85,13 @@ def test_the_live_model_itself_is_no_better_and_no_worse(catalogue, killed) -> N
     assert not same.today
     assert set(same.preference.values()) == {0}
     assert same.shown == 1, "shoppers saw exactly what it answers"
+
+
+def test_the_gate_judges_the_pages_that_shoppers_saw(catalogue, tmp_path) -> None:
+    made = bench(catalogue, tmp_path, Progress(disable=True))
+    comparison = compared(made._log(LOG).dataset, made._live, made._live, words=made._words, shop=SHOP)
+    first = next(comparison.deciding())
+    assert (first.code, first.shown) == ("hybrid", (1.0, 1.0))
 
 
 def test_a_log_may_be_read_in_other_ways_and_what_is_held_out_stays(catalogue) -> None:

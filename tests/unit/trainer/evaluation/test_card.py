@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+import pytest
+
 from schemas.control import Model, OffsetRange
 from services.trainer.dataset.domain.dataset import DatasetManifest, Overlap
 from services.trainer.evaluation.domain.card import LIMITS, card
@@ -86,6 +88,18 @@ def test_every_figure_is_a_row_beside_the_live_models():
     )
     assert "| R@10 held_out tail | 384 fp32 |" in figures
     assert figures.rstrip().endswith(LIMITS)
+
+
+def test_it_says_with_which_weight_the_live_model_was_asked():
+    assert "| weight of vectors, live model | 0.50 |" in card(model(), MANIFEST, (), live_weight=0.5)
+
+
+@pytest.mark.parametrize(("share", "doubted"), [(0.95, False), (0.9375, True)])
+def test_it_says_when_even_the_live_models_pages_are_not_those_that_shoppers_saw(share, doubted):
+    page = text(compared=[comparison(shown=(share, 0.2)), comparison(shown=(0.1, 0.1))])
+    assert (
+        "Of the live model's own first pages, as computed here, shoppers were shown 94%" in page
+    ) is doubted
 
 
 def test_it_is_a_function_of_what_it_shows():

@@ -10,15 +10,18 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from schemas.control import Model
+from schemas.judgements import Canary
 from services.lab.benchmarks import matrix
 from services.lab.simulation.catalogue import GradedCatalogue, ShopProduct, ShopQuery
 from services.trainer.evaluation.assessment import CandidateEvaluator
 from services.trainer.evaluation.codes import WHOLE
 from services.trainer.evaluation.domain.card import card
 from services.trainer.evaluation.domain.verdict import AdmissionTerms
-from services.trainer.evaluation.evaluate import FIT_LEAST
+from services.trainer.evaluation.hybrid import FIT_LEAST, HybridSearch
 from services.trainer.evaluation.reranker import DEPTH, UNFITTED, RerankerEvaluation
 from services.trainer.evaluation.sets import EmbeddedCorpus, EvaluationSet, embed, evaluation_sets
+from services.trainer.evaluation.settings import ShopSearch
+from services.trainer.evaluation.words import Words
 from services.trainer.learning.domain.recipe import Recipe
 from shared.encoder.loading import load_encoder
 from shared.errors import ConfigurationError
@@ -36,9 +39,17 @@ def models(tmp_path_factory):
     return blind_model(here / "blind"), knowing_model(here / "knowing")
 
 
-def evaluator(live, **terms):
+DENSE = ShopSearch(mode="dense")
+"""A shop whose pages are made by vectors alone, so that models show what they know."""
+
+
+def evaluator(live, *, shop=DENSE, **terms):
     return CandidateEvaluator(
-        live=live, model=ModelSettings(), progress=silent, terms=AdmissionTerms(**{"least": 5, **terms})
+        live=live,
+        model=ModelSettings(),
+        progress=silent,
+        terms=AdmissionTerms(**{"least": 5, **terms}),
+        shop=shop,
     )
 
 
@@ -72,13 +83,13 @@ def test_a_model_that_is_better_on_what_was_all_shown_is_admitted_and_its_card_s
     assert (whole.evaluation_set, whole.measure, whole.code, whole.queries) == (
         "held_out",
         "condensed nDCG@10",
-        "28 fp32",
+        "dense",
         8,
     )
     assert whole.low > 0
     assert whole.shown == (1, 1)
-    whole_vectors = [it for it in judged.evaluated.compared if it.code == whole.code]
-    heads = {it.measure: it for it in whole_vectors if it.name.endswith("held_out")}
+    pages = [it for it in judged.evaluated.compared if it.code == whole.code]
+    heads = {it.measure: it for it in pages if it.name.endswith("held_out")}
     for measure in ("nDCG@10", "pessimistic nDCG@10", "optimistic nDCG@10"):
         assert heads[measure].difference == pytest.approx(whole.difference), "nothing is unknown"
     assert judged.evaluated.metrics()["condensed nDCG@10 held_out"] == whole.candidate
@@ -95,7 +106,7 @@ def test_a_model_that_is_better_on_what_was_all_shown_is_admitted_and_its_card_s
     )
     text = card(record, tiny_dataset().manifest, judged.evaluated.compared)
     assert text.startswith("# Model m1\n\nAdmitted: better by ")
-    assert f"| condensed nDCG@10 held_out | 28 fp32 | {whole.live:.4f} | {whole.candidate:.4f} |" in text
+    assert f"| condensed nDCG@10 held_out | dense | {whole.live:.4f} | {whole.candidate:.4f} |" in text
 
 
 def test_a_model_that_shows_what_nobody_was_shown_is_undecided_and_the_card_says_how_much(models):
@@ -108,6 +119,38 @@ def test_a_model_that_shows_what_nobody_was_shown_is_undecided_and_the_card_says
     found = {(it.evaluation_set, it.measure, it.part) for it in judged.evaluated.compared}
     assert {("general", "nDCG@10", ""), ("novel_query", "condensed nDCG@10", "")} <= found
     assert all(it.shown == (1, 1) for it in judged.evaluated.compared if it.evaluation_set == "general")
+
+
+def test_pages_of_words_and_vectors_decide_and_the_vectors_stand_beside_them(models):
+    blind, knowing = models
+    data = tiny_dataset()
+    evaluated = evaluator(blind, shop=ShopSearch()).assess(data, knowing, Recipe()).evaluated
+    of_set = [it for it in evaluated.compared if it.evaluation_set == "held_out" and not it.part]
+    by_code = {code: [it for it in of_set if it.code == code] for code in ("hybrid", "28 fp32", "14 int8")}
+    assert [it.code for it in of_set[:2]] == ["hybrid", "hybrid"], "the first is what a verdict is made of"
+    assert {it.measure for it in by_code["hybrid"]} == {it.measure for it in by_code["28 fp32"]}
+    assert [it.measure for it in by_code["14 int8"]] == ["nDCG@10"]
+    pages, vectors = by_code["hybrid"][0], by_code["28 fp32"][0]
+    assert pages.live > vectors.live, "the words find what the vectors of the live model do not know"
+    assert pages.shown[0] > vectors.shown[0]
+    assert evaluated.metrics()["condensed nDCG@10 held_out"] == pages.candidate
+    assert evaluated.metrics()["condensed nDCG@10 held_out at 28 fp32"] == vectors.candidate
+    assert (evaluated.live_weight, evaluated.dense_weight) == (0.5, None)
+
+
+def test_a_candidate_that_fails_a_canary_which_the_live_model_passes_is_refused_and_it_is_named(models):
+    blind, knowing = models
+    lamps = Canary(canary_id="lamps", query="home lamp", product_ids=("lamp-red", "lamp-oak"), k=8)
+    sampled = Canary(canary_id="gone", query="home lamp", product_ids=("lamp-of-another-sample",), k=8)
+    shop = ShopSearch(mode="dense", canaries=(sampled, lamps))
+    verdict = evaluator(knowing, shop=shop).assess(tiny_dataset(), blind, Recipe()).verdict
+    assert verdict.answer == "refused"
+    assert verdict.reasons[0] == (
+        "fails canary lamps: “home lamp” finds 0 of its 2 products among the first 8, the live model 2; "
+        "the live model stays"
+    )
+    other_way = evaluator(blind, shop=shop).assess(tiny_dataset(), knowing, Recipe()).verdict
+    assert not [reason for reason in other_way.reasons if "canary" in reason]
 
 
 def test_with_enough_validation_queries_weight_and_threshold_are_fitted(models):
@@ -146,10 +189,17 @@ LAST = EvaluationSet("g", {"q": {"p1": 0, "p2": 0, "p3": 3}})
 """What is right is what the vectors rank last."""
 
 
+def reranking(cosines, scores, *, corpus=CORPUS, shop=DENSE):
+    """Return the evaluation of a reranker after a search by vectors alone."""
+    words = Words({name: {} for name in cosines}, shop.text)
+    search = HybridSearch(embedded(dict(sorted(cosines.items()))), words, shop, 1.0)
+    return RerankerEvaluation(["q"], search, corpus=corpus, reranker=scores)
+
+
 def test_the_weight_of_a_reranker_follows_who_is_right():
-    vectors = embedded({"p1": 1.0, "p2": 0.6, "p3": 0.0})
+    vectors = {"p1": 1.0, "p2": 0.6, "p3": 0.0}
     right = GivenScores({"first": 0, "second": 1, "last": 2})
-    evaluation = RerankerEvaluation([LAST], vectors, corpus=CORPUS, reranker=right)
+    evaluation = reranking(vectors, right)
     # At one half the scaled scores of the three are 0.5, 0.55 and 0.5: only below does the last come first.
     assert evaluation.fitted_weight(LAST) == 0.45
     assert next(evaluation.compared(LAST, weight=0.0)).candidate == 1.0
@@ -159,9 +209,9 @@ def test_the_weight_of_a_reranker_follows_who_is_right():
 
 
 def test_a_reranker_that_agrees_with_the_vectors_changes_nothing():
-    vectors = embedded({"p1": 1.0, "p2": 0.6, "p3": 0.0})
+    vectors = {"p1": 1.0, "p2": 0.6, "p3": 0.0}
     agreeing = GivenScores({"first": 2, "second": 1, "last": 0})
-    evaluation = RerankerEvaluation([LAST], vectors, corpus=CORPUS, reranker=agreeing)
+    evaluation = reranking(vectors, agreeing)
     assert {it.difference for it in evaluation.compared(LAST, weight=0.5)} == {0.0}
     assert evaluation.fitted_weight(LAST) == 0.5, "of equal ones the one half"
 
@@ -170,18 +220,16 @@ def test_a_reranker_orders_the_best_and_leaves_the_rest():
     cosines = {f"p{number:02}": 1 - number / 50 for number in range(DEPTH + 2)}
     right = EvaluationSet("g", {"q": {f"p{DEPTH:02}": 3, f"p{DEPTH + 1:02}": 0}})
     scores = GivenScores({name: float(name[1:]) for name in cosines})
-    evaluation = RerankerEvaluation(
-        [right], embedded(cosines), corpus={name: name for name in cosines}, reranker=scores
-    )
+    evaluation = reranking(cosines, scores, corpus={name: name for name in cosines})
     assert next(evaluation.compared(right, weight=0.0)).difference == 0.0, "it lies below the best"
     assert scores.asked == len(scores.prepared) == DEPTH
 
 
 def test_a_reranker_orders_what_shoppers_see_with_what_was_learned_among_it():
-    vectors = embedded({"p1": 1.0, "p2": 0.6, "p3": 0.0})
+    vectors = {"p1": 1.0, "p2": 0.6, "p3": 0.0}
     learned = EvaluationSet("g", {"q": {"p2": 0, "p3": 3}}, {"q": frozenset({"p1"})})
     scores = GivenScores({"first": 0, "second": 1, "last": 2})
-    evaluation = RerankerEvaluation([learned], vectors, corpus=CORPUS, reranker=scores)
+    evaluation = reranking(vectors, scores)
     figures = {it.measure: it for it in evaluation.compared(learned, weight=0.0)}
     assert scores.asked == 3
     assert (figures["condensed nDCG@10"].live, figures["condensed nDCG@10"].candidate) == (
@@ -194,11 +242,20 @@ def test_a_reranker_orders_what_shoppers_see_with_what_was_learned_among_it():
 
 @pytest.mark.parametrize(("given", "fault"), [(0.5, "the same score"), (float("nan"), "not finite")])
 def test_a_reranker_whose_scores_say_nothing_is_broken(given, fault):
-    vectors = embedded({"p1": 1.0, "p2": 0.6, "p3": 0.0})
+    vectors = {"p1": 1.0, "p2": 0.6, "p3": 0.0}
     scores = GivenScores(dict.fromkeys(CORPUS.values(), given))
-    evaluation = RerankerEvaluation([LAST], vectors, corpus=CORPUS, reranker=scores)
+    evaluation = reranking(vectors, scores)
     list(evaluation.compared(LAST, weight=0.5))
-    assert fault in evaluation.faults[0]
+    assert fault in evaluation.faults(0.5)[0]
+
+
+def test_a_reranker_is_asked_the_canaries_too():
+    canary = Canary(canary_id="first", query="q", product_ids=("p1",), k=1)
+    scores = GivenScores({"first": 0, "second": 1, "last": 2})
+    shop = ShopSearch(mode="dense", canaries=(canary,))
+    evaluation = reranking({"p1": 1.0, "p2": 0.6, "p3": 0.0}, scores, shop=shop)
+    assert evaluation.faults(1.0) == ()
+    assert evaluation.faults(0.0)[0].startswith("fails canary first: “q” finds 0 of its 1 products")
 
 
 def test_the_same_model_again_is_undecided(models):
@@ -237,7 +294,7 @@ def altered_model(model, directory, value):
 
 
 @pytest.mark.parametrize("kind", ["reranker", "late-interaction"])
-def test_a_reranker_is_judged_by_how_it_orders_the_best_beside_the_vectors(models, kind):
+def test_a_reranker_is_judged_by_how_it_orders_the_best_of_what_search_answers(models, kind):
     blind, _ = models
     evaluated = evaluator(blind).assess(tiny_dataset(), blind, Recipe(kind=kind)).evaluated
     assert evaluated.dense_weight == UNFITTED
@@ -329,17 +386,17 @@ def test_the_command_compares_two_models_and_draws(models, tmp_path):
         {"q1": {"lamp-red": 3, "boot-red": 0}, "q2": {"boot-oak": 2}},
     )
     base, tuned = (ModelSettings(path=path) for path in models)
-    found = matrix.evaluated(shop, tuned, base)
+    found = matrix.evaluated(shop, tuned, base, shop=ShopSearch())
     rows = {row.name: row for row in matrix.rows(found, alone=False, costs=True)}
     assert rows["nDCG@10 at 28 fp32"].interval is not None
+    assert rows["nDCG@10 at hybrid"].interval is not None
     assert rows["bytes at 5 binary rescored"].value == 5 / 8 + 56
     assert orjson.dumps([row.json() for row in rows.values()])
     matrix.plot(found, tmp_path / "plot.png")
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
 
-    alone = {
-        row.name: row for row in matrix.rows(matrix.evaluated(shop, tuned, tuned), alone=True, costs=False)
-    }
+    one = matrix.evaluated(shop, tuned, tuned, shop=ShopSearch())
+    alone = {row.name: row for row in matrix.rows(one, alone=True, costs=False)}
     assert alone["nDCG@10 at 28 fp32"].value == rows["nDCG@10 at 28 fp32"].value
     assert alone["nDCG@10 at 28 fp32"].bound is None
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from schemas.control import Model, OffsetRange, TrainingJob
-from schemas.judgements import Judgement
+from schemas.judgements import Canary, Judgement
 from services.trainer.jobs.runner import PUBLISH_EVERY, JobRunner
 from services.trainer.jobs.settings import Settings, TrainerSettings
 from services.trainer.jobs.task import TASK, JobBase, Task, folder_of
@@ -18,6 +18,7 @@ from tests.unit.shared.cluster.leases import MemoryLeases
 from tests.unit.trainer.jobs.scripted_job import SCRIPT
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+CANARY = Canary(canary_id="lamps", query="lamp", product_ids=("p1",))
 DATA = (OffsetRange(topic=Judgement.topic, partition=0, start=0, end=9),)
 PATIENCE = 60
 
@@ -59,6 +60,9 @@ class Inputs:
         if self.failure is not None:
             raise self.failure
         return JobBase(path=Path("/models/base"), model_id="m-0", fingerprint="0" * 16), "g1"
+
+    async def canaries(self) -> tuple[Canary, ...]:
+        return (CANARY,)
 
     async def ranges_of(self, job: TrainingJob) -> tuple[OffsetRange, ...]:
         return DATA
@@ -129,6 +133,7 @@ async def test_a_job_is_leased_and_handed_to_a_process_with_its_data(shop):
     assert shop.job.data == DATA
     task = Task.model_validate_json((folder_of(shop.settings, "j1") / TASK).read_bytes())
     assert (task.job, task.base.model_id, task.generation) == (shop.job, "m-0", "g1")
+    assert task.canaries == (CANARY,)
 
 
 async def test_a_job_that_another_worker_holds_is_left_to_it(shop):

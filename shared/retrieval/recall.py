@@ -12,6 +12,10 @@ class Score:
     reciprocal_rank: float
     missing: tuple[str, ...] = ()
 
+    def reaches(self, minimum: float | None) -> bool:
+        """Whether the recall reaches a minimum; without one, whether anything is found."""
+        return self.recall > 0 if minimum is None else self.recall >= minimum
+
 
 def score(expected: Iterable[str], ranked: Sequence[str], *, k: int) -> Score:
     """Score the first `k` distinct ranked products against the expected ones (at least one)."""
