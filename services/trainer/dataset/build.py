@@ -21,7 +21,7 @@ from services.trainer.dataset.sources import ReadProgress, TopicSnapshot, presen
 from shared.errors import FatalError, PoisonError
 from shared.settings import Settings
 
-OF_BEFORE = {"random_negatives": 0}
+OF_BEFORE = {"random_negatives": 0, "novel_queries": 0}
 """What the filters of a data set meant that was built before there were these settings."""
 
 

@@ -62,7 +62,9 @@ def assemble(
     removed: Counter[str] = Counter({Removed.UNREADABLE: sources.unreadable})
     judged = _clean(sources, selection, removed)
     late_after = _late_after([judgement.first_seen for judgement in judged], selection.late)
-    splitter, similarity = Splitter(selection), Similarity(sources.entries, selection)
+    queries = {judgement.query for judgement in judged}
+    splitter = Splitter(selection).holding_out(canonical(query) for query in queries)
+    similarity = Similarity(sources.entries, selection)
     pairs = _split(judged, sources.entries, splitter, late_after=late_after, removed=removed)
     pairs += augment(pairs, sources.entries, splitter, removed=removed)
     pairs = _apart(pairs, similarity, removed)

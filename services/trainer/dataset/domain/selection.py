@@ -39,6 +39,9 @@ class DatasetFilters(Value):
     validation: Share = 0.1
     novel_query: Share = 0.2
     """Of the queries, those held out; likewise of the products, and of the pairs of the rest."""
+    novel_queries: Annotated[int, Field(ge=0)] = 20
+    """Queries held out at least, as the gate wants them: where the share gives fewer, those of validation
+    that lie next to them are held out, too, if they are enough. What may be learned from stays so."""
     novel_product: Share = 0.1
     in_domain: Share = 0.2
     late: Share = 0.1

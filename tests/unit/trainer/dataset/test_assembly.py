@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from schemas.control import OffsetRange
 from schemas.judgements import Negative
 from services.trainer.dataset.build import DatasetInputs, dataset_of, differences
-from services.trainer.dataset.domain.assembly import assemble
+from services.trainer.dataset.domain.assembly import KNOWN_QUERY, assemble
 from services.trainer.dataset.domain.cleaning import Removed, TrainingJudgement
 from services.trainer.dataset.domain.leakage import leaks
 from services.trainer.dataset.domain.selection import DatasetSelection
@@ -53,12 +53,28 @@ def test_nothing_that_is_held_out_is_learned_from(shop: Shop) -> None:
 
 @given(shops(), shops())
 def test_what_is_held_out_stays_so_as_data_grow(first: Shop, more: Shop) -> None:
+    by_share = SELECTION.model_copy(update={"novel_queries": 0})
     grown = [*first[0], *more[0]]
-    before = assemble(sources(first[0]), SELECTION, generation="g1")
-    after = assemble(sources(grown), SELECTION, generation="g1")
+    before = assemble(sources(first[0]), by_share, generation="g1")
+    after = assemble(sources(grown), by_share, generation="g1")
     splits = {(it.query, it.product_id): it.split for it in before.pairs if not it.augmented}
     now = {(it.query, it.product_id): it.split for it in after.pairs if not it.augmented}
     assert all(now[pair] == split for pair, split in splits.items() if pair in now)
+
+
+@given(shops(), shops(), st.integers(0, 12))
+def test_what_no_model_may_learn_from_stays_so_however_few_queries_a_log_has(
+    first: Shop, more: Shop, wanted: int
+) -> None:
+    selection = SELECTION.model_copy(update={"novel_queries": wanted})
+    grown = [*first[0], *more[0]]
+    small, large = (assemble(sources(log), selection, generation="g1") for log in (first[0], grown))
+    learned, judged_by = (
+        {pair.query for pair in contents.pairs if (pair.split in KNOWN_QUERY) is known}
+        for contents, known in ((small, True), (large, False))
+    )
+    assert learned.isdisjoint(judged_by)
+    assert leaks(small.leakage) == leaks(large.leakage) == []
 
 
 @settings(max_examples=20)

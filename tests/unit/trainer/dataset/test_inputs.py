@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.control import OffsetRange
-from services.trainer.dataset.build import DatasetInputs
+from services.trainer.dataset.build import OF_BEFORE, DatasetInputs
 from services.trainer.dataset.domain.augmentation import augment
 from services.trainer.dataset.domain.cleaning import Removed
 from services.trainer.dataset.domain.dataset import SPLITS, DatasetManifest, TrainingPair
@@ -52,9 +52,10 @@ def test_a_manifest_gives_its_inputs_back_and_one_of_unknown_settings_is_refused
     )
     assert DatasetInputs.of(manifest, code_version="") == INPUTS
     before = manifest.model_copy(
-        update={"filters": {k: v for k, v in manifest.filters.items() if k != "random_negatives"}}
+        update={"filters": {k: v for k, v in manifest.filters.items() if k not in OF_BEFORE}}
     )
-    assert DatasetInputs.of(before, code_version="").selection.random_negatives == 0
+    selection = DatasetInputs.of(before, code_version="").selection
+    assert (selection.random_negatives, selection.novel_queries) == (0, 0), "it is built again as it was"
     strange = manifest.model_copy(update={"filters": {"shopers": 3}})
     with pytest.raises(PoisonError, match=r"d: .*not permitted"):
         DatasetInputs.of(strange, code_version="")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from services.trainer.dataset.domain.catalogue import TrainingCatalogue
 from services.trainer.dataset.domain.selection import DatasetSelection
 from services.trainer.dataset.domain.split import Splitter
+from services.trainer.evaluation.domain.verdict import AdmissionTerms
 from shared.catalogue.words import canonical
 from tests.unit.trainer.dataset.worlds import change
 
@@ -32,6 +33,52 @@ def test_shares_are_what_they_are_set_to() -> None:
     sides = [splitter.side_of_query(f"query {number}") for number in range(5000)]
     assert sides.count("held_out") / 5000 == pytest.approx(0.2, abs=0.03)
     assert sides.count("validation") / 5000 == pytest.approx(0.1, abs=0.03)
+
+
+def sides(splitter: Splitter, forms: list[str]) -> dict[str, str]:
+    return {form: splitter.side_of_query(form) for form in forms}
+
+
+@pytest.mark.parametrize(("queries", "share"), [(100, 0.97), (150, 1.0)])
+def test_a_log_of_a_hundred_queries_has_as_many_to_judge_by_as_the_gate_wants(
+    queries: int, share: float
+) -> None:
+    enough = []
+    for first in range(0, 100 * queries, queries):
+        forms = [f"query {number}" for number in range(first, first + queries)]
+        kept = sides(Splitter(DatasetSelection()).holding_out(forms), forms)
+        enough.append([*kept.values()].count("held_out") >= AdmissionTerms().least)
+    assert sum(enough) / len(enough) >= share
+
+
+@given(st.sets(st.integers(0, 400)), st.sets(st.integers(0, 400)), st.integers(0, 30))
+def test_what_may_be_learned_from_does_not_depend_on_the_log(
+    one: set[int], other: set[int], wanted: int
+) -> None:
+    selection = DatasetSelection(novel_queries=wanted)
+    forms = [f"query {number}" for number in range(400)]
+    learned = [
+        {form for form in forms if Splitter(selection).holding_out(log).side_of_query(form) == "known"}
+        for log in ([f"query {number}" for number in numbers] for numbers in (one, other))
+    ]
+    assert (
+        learned[0]
+        == learned[1]
+        == {form for form, side in sides(Splitter(selection), forms).items() if side == "known"}
+    )
+
+
+@given(st.sets(st.integers(0, 400)), st.integers(0, 30))
+def test_no_more_is_held_out_than_is_wanted_or_the_share_says(log: set[int], wanted: int) -> None:
+    forms = [f"query {number}" for number in log]
+    selection = DatasetSelection(novel_queries=wanted)
+    by_share, kept = (
+        [*sides(splitter, forms).values()].count("held_out")
+        for splitter in (Splitter(selection), Splitter(selection).holding_out(forms))
+    )
+    assert by_share <= kept <= max(by_share, wanted)
+    validation = [*sides(Splitter(selection), forms).values()].count("validation")
+    assert kept == (max(by_share, wanted) if by_share + validation >= wanted else by_share)
 
 
 def test_a_title_that_is_rewritten_does_not_move_its_product() -> None:
