@@ -79,7 +79,7 @@ def test_two_models_are_judged_by_what_the_topics_hold_and_the_data_set_is_kept(
         judged_by = headrace(settings, "evaluate", "--model", models[0], "--against", models[1])
         assert judged_by.returncode == 0, judged_by.stderr
         report = json.loads(judged_by.stdout)
-        assert "shown@10 at 28 fp32" in {row["name"] for row in report["rows"]}
+        assert "shown@10 at hybrid" in {row["name"] for row in report["rows"]}
         assert report["verdict"][0].startswith("undecided: ")
     (kept,) = (settings.data_dir / "datasets").iterdir()
     assert json.loads(command(settings, "show", kept.name).stdout)["records"][Judgement.topic] == 144

@@ -17,6 +17,7 @@ from services.trainer.evaluation.assessment import CandidateEvaluator
 from services.trainer.evaluation.codes import WHOLE
 from services.trainer.evaluation.domain.card import card
 from services.trainer.evaluation.domain.verdict import AdmissionTerms
+from services.trainer.evaluation.evaluate import evaluate_on
 from services.trainer.evaluation.hybrid import FIT_LEAST, HybridSearch
 from services.trainer.evaluation.reranker import DEPTH, UNFITTED, RerankerEvaluation
 from services.trainer.evaluation.sets import EmbeddedCorpus, EvaluationSet, embed, evaluation_sets
@@ -26,7 +27,7 @@ from services.trainer.learning.domain.recipe import Recipe
 from shared.encoder.loading import load_encoder
 from shared.errors import ConfigurationError
 from shared.settings import ModelSettings
-from tests.unit.trainer.tiny import blind_model, knowing_model, tiny_dataset
+from tests.unit.trainer.tiny import LOOKS, blind_model, knowing_model, tiny_dataset
 
 
 def silent(*_: object) -> None:
@@ -399,6 +400,27 @@ def test_the_command_compares_two_models_and_draws(models, tmp_path):
     alone = {row.name: row for row in matrix.rows(one, alone=True, costs=False)}
     assert alone["nDCG@10 at 28 fp32"].value == rows["nDCG@10 at 28 fp32"].value
     assert alone["nDCG@10 at 28 fp32"].bound is None
+
+
+def test_a_weight_that_is_fitted_on_the_grades_that_judge_does_not_flatter(models):
+    blind, _ = models
+    # To this model all kinds are alike, so that it takes the first id; the words say the other is right.
+    grades = {
+        f"{look} {kind}": {f"{kind}-{look}": 0, f"boot-{look}": 3}
+        for kind in ("lamp", "rope", "clock")
+        for look in LOOKS
+    }
+    model = ModelSettings(path=blind)
+    evaluated = evaluate_on(
+        EvaluationSet("grades", grades),
+        tiny_dataset().products,
+        live=model,
+        candidate=model,
+        shop=ShopSearch(),
+    )
+    assert evaluated.dense_weight == 1.0
+    pages = [comparison for comparison in evaluated.compared if comparison.code == "hybrid"]
+    assert {comparison.difference for comparison in pages} == {0.0}
 
 
 def test_a_hostile_directory_is_refused_before_it_is_loaded(models, tmp_path):
