@@ -4,6 +4,8 @@ from math import nan
 
 from prometheus_client import Counter, Gauge
 
+from shared.relevance.judge import CrossFitted
+
 mined = Counter(
     "headrace_negatives_queries",
     "Queries mined: mined, no_positive, unscored, refused (by search)",
@@ -25,3 +27,16 @@ precision = Gauge(
     "Share of them that nobody acted upon; not a number while there are none, and where nobody mines",
 )
 precision.set(nan)
+judge_queries = Gauge("headrace_negatives_judge_queries", "Queries that the judge of relevance learned from")
+judge_loss = Gauge(
+    "headrace_negatives_judge_loss",
+    "Its mean log loss on queries that it had not learned from; cosine: that of the cosine alone",
+    ("judge",),
+)
+
+
+def show(judges: CrossFitted) -> None:
+    """Show what the judges learned from, and how well they do."""
+    judge_queries.set(judges.queries)
+    for name, loss in (("used", judges.loss), ("cosine", judges.cosine_loss)):
+        judge_loss.labels(name).set(nan if loss is None else loss)

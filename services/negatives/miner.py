@@ -11,6 +11,7 @@ The owner of partition 0 mines all queries. A query's evidence lies in several p
 need one writer: with one miner nobody has to agree on whose a query is.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -24,9 +25,10 @@ from services.negatives import metrics
 from services.negatives.domain.candidates import Retrieved
 from services.negatives.domain.mine import Mined, mine
 from services.negatives.domain.plan import MiningPlan, plan_mining
-from services.negatives.domain.precision import NegativePrecision, measure, watch
+from services.negatives.domain.precision import Evidence, NegativePrecision, measure, watch
 from services.negatives.domain.refresh import RefreshPolicy
 from services.negatives.domain.rules import MiningRules
+from services.negatives.domain.teaching import lesson
 from services.negatives.domain.withdrawal import Withdrawal, why_withdrawn
 from services.negatives.evidence import EvidenceHandler
 from services.negatives.store import EvidenceState, EvidenceStore, QueryState
@@ -34,6 +36,8 @@ from shared.cluster.miner import MINER
 from shared.errors import TransientError
 from shared.ports import Clock, Publisher, outgoing
 from shared.records import Outgoing
+from shared.relevance.judge import CrossFitted, teaches_miner
+from shared.relevance.learning import LEAST, cross_fitted
 from shared.state.fenced import unless_revoked
 
 log = structlog.get_logger()
@@ -112,7 +116,8 @@ class Miner:
     async def watch(self, rules: MiningRules, refresh: RefreshPolicy, records: RecordCounter) -> None:
         """Mark every query again when there is reason to.
 
-        Another index is live, or other rules hold, than when it was mined; or much was written since.
+        Another index is live, other rules hold, or another judge has a say than when it was mined; or much
+        was written since.
         """
         state = self._evidence.states.get(MINER)
         if state is None:
@@ -122,12 +127,25 @@ class Miner:
         now = self._clock.now()
         written = await records.written(live.generation)
         news, age = written - state.written, now - state.marked
-        if mined_from == state.mined_from and not refresh.is_due(news, of=state.written, age=age):
+        is_due = mined_from != state.mined_from or refresh.is_due(news, of=state.written, age=age)
+        judges = await self._judges(state, learn=is_due)
+        if not is_due and judges.is_near(state.judges):
+            state.judges = judges
             return
         with unless_revoked(self._evidence.states, MINER):
             await self._store.mark_all(now)
-            await self._store.set_mined_from(state, mined_from, written=written, now=now)
+            await self._store.set_mined_from(state, mined_from, written=written, judges=judges, now=now)
             log.info("negatives.mined_again", generation=live.generation, records=written)
+
+    async def _judges(self, state: EvidenceState, *, learn: bool) -> CrossFitted:
+        """Return who judges from now on; they also learn when twice as many queries teach as before."""
+        if not learn and await self._store.teachers() < max(LEAST, 2 * state.judges.queries):
+            return state.judges
+        taught = await asyncio.to_thread(cross_fitted, await self._store.taught())
+        if taught is None:
+            return state.judges
+        metrics.show(taught)
+        return taught
 
     async def _attempt(self, state: EvidenceState, query: str, rules: MiningRules) -> None:
         try:
@@ -152,9 +170,12 @@ class Miner:
     async def _mine(self, state: EvidenceState, query: str, rules: MiningRules) -> None:
         before = await self._store.query_state(query)
         plan = await self._planned(state, query, before, rules=rules)
-        mined = await self._mined(query, plan, rules) if plan else Mined()
+        mined = Mined()
         if plan is None:
+            await self._store.teach(state, query, ())
             metrics.mined.labels("no_positive").inc()
+        else:
+            mined = await self._mined(state, query, plan, evidence=before.evidence, rules=rules)
         left = before.published - {negative.product_id for negative in mined.negatives}
         gone = {name: why_withdrawn(name, before.evidence.get(name), plan) for name in left}
         await self._replace(state, query, before, change=_Change(mined.negatives, gone), rules=rules)
@@ -187,10 +208,15 @@ class Miner:
         best = positives[: rules.co_positive_limit]
         now = self._clock.now()
         co_positives = await self._store.relate(state, query, best, is_specific=is_specific, now=now)
-        return replace(plan, co_positives=co_positives) if plan else None
+        judge = state.judges.of(query)
+        return replace(plan, co_positives=co_positives, judge=judge) if plan else None
 
-    async def _mined(self, query: str, plan: MiningPlan, rules: MiningRules) -> Mined:
+    async def _mined(
+        self, state: EvidenceState, query: str, plan: MiningPlan, *, evidence: Evidence, rules: MiningRules
+    ) -> Mined:
         retrieved = await self._index.retrieve(query, plan)
+        if retrieved is not None and teaches_miner(query):
+            await self._store.teach(state, query, lesson(evidence, retrieved))
         if retrieved is None or not retrieved.scores:
             metrics.mined.labels("unscored" if retrieved else "refused").inc()
             return Mined()

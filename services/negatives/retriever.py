@@ -4,20 +4,22 @@ import asyncio
 from typing import NamedTuple
 
 from headrace.client import AsyncSearchClient, SearchRefusedError
-from schemas.search_api import Fusion, Mode, SearchHit
+from schemas.search_api import MAX_K, Fusion, Mode, SearchHit
 from services.negatives.domain.candidates import Retrieved, RetrievedProduct
 from services.negatives.domain.plan import MiningPlan
 from services.negatives.domain.rules import MiningRules
 from services.negatives.miner import LiveIndex
 from shared.catalogue.product_identity import UNIDENTIFIED, ProductIdentity, title_of
+from shared.catalogue.texts import whole_text
+from shared.catalogue.words import covered, telling_words
 from shared.errors import TransientError
 
 REFUSALS = (400, 422)
 """Statuses by which search takes a text for no query; by any other it refuses whoever asks."""
 PROBE = "index"
 """Any word: what matters is which index answers."""
-FUSION = Fusion(method="rrf", dense_weight=0.5)
-"""Whoever is high in one list is high in the union, whatever the shop ranks by."""
+FUSION = Fusion(method="rrf", dense_weight=0.8)
+"""Whoever is high in one list is high in the union, whatever the shop ranks by; most are near by vector."""
 TIMEOUT_MS = 4000
 """A miner has time."""
 
@@ -58,10 +60,11 @@ class SearchRetriever:
         None: search refuses the query. Raises `TransientError`, also for an answer that lacks a shard: a
         positive may be what is missing.
         """
-        ranking = await self._search(query, k=2 * self._rules.depth, mode="hybrid")
+        ranking = await self._search(query, k=min(MAX_K, 2 * self._rules.depth), mode="hybrid")
         if ranking is None:
             return None
-        hits = {hit.product_id: self._hit(hit) for hit in ranking.hits}
+        words = telling_words(query)
+        hits = {hit.product_id: self._hit(words, hit) for hit in ranking.hits}
         scores = {name: hits[name].dense for name in plan.positives if name in hits}
         identities = [hits[name].identity for name in hits.keys() & plan.right]
         absent = [name for name in plan.positives if name not in hits][: self._scored_positives]
@@ -77,13 +80,14 @@ class SearchRetriever:
             identities=tuple(identities),
         )
 
-    def _hit(self, hit: SearchHit) -> RetrievedProduct:
+    def _hit(self, words: frozenset[str], hit: SearchHit) -> RetrievedProduct:
         return RetrievedProduct(
             product_id=hit.product_id,
             dense=hit.scores.dense,
             lexical=hit.scores.lexical,
             identity=self._rules.identity_of(hit.fields),
             title=title_of(hit.fields, self._rules.titles),
+            coverage=covered(words, telling_words(whole_text(hit.fields))),
             partition=hit.provenance.partition,
             offset=hit.provenance.offset,
         )
@@ -97,7 +101,6 @@ class SearchRetriever:
                 fusion=FUSION,
                 timeout_ms=TIMEOUT_MS,
                 log=False,
-                fields=(*self._rules.titles, *self._rules.codes),
             )
         except SearchRefusedError as refusal:
             if refusal.status in REFUSALS:

@@ -8,6 +8,7 @@ from typing import Annotated, Self
 from pydantic import Field, SecretStr, model_validator
 
 from schemas.filters import FieldName
+from schemas.search_api import MAX_K
 from services.negatives.domain.rules import OBJECTIVE, Method, MiningRules
 from shared.section import Section
 from shared.settings import Port
@@ -15,7 +16,7 @@ from shared.settings import Settings as Base
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Grade = Annotated[float, Field(ge=0, le=3)]
-Rank = Annotated[int, Field(ge=1, le=500)]
+Rank = Annotated[int, Field(ge=1, le=MAX_K)]
 Expected = Annotated[float, Field(gt=0, le=1e6)]
 
 
@@ -41,6 +42,7 @@ class NegativeSettings(Section):
     evidence: Expected = MiningRules.evidence
     skipped_expected: Expected = MiningRules.skipped_expected
     margin: Share = MiningRules.margin
+    likely: Share = MiningRules.likely
     overlap: Share = MiningRules.overlap
     co_positive_limit: Annotated[int, Field(ge=0, le=100)] = MiningRules.co_positive_limit
     depth: Rank = MiningRules.depth

@@ -6,7 +6,7 @@ product that shoppers begin to act upon). What was published is under the miner'
 is what is watched of it (`watched:<query>`, product -> packed), how many of that were looked at enough and
 acted upon (`looked_at` and `acted_upon`, by query; their sums are in the state), and the positives of a query
 and the queries of a positive (`right:<query>`, `asked:<product>`). A mark is forgotten only with the touch
-that was read before the query's evidence was.
+that was read before the query's evidence was. What queries teach the judge of relevance is in `taught`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,12 +24,16 @@ from services.negatives.domain.evidence import RelevanceEvidence
 from services.negatives.domain.precision import NegativePrecision, Watched, WatchedNegative
 from shared.cluster.miner import MINER, miner_keys, read_precision
 from shared.records import UNKNOWN_LOG, Log
+from shared.relevance.judge import UNTAUGHT_JUDGES, CrossFitted
+from shared.relevance.learning import JudgedPair
 from shared.state.fenced import FencedBatch, FencedState, StateClaim, StateKeys
 from shared.state.lua import parts
 from shared.state.redis import Script, text, transient
 
 UNGUARDED = parts("tag") + "local batch = cjson.decode(ARGV[1])\n"
 NOT_WATCHED: Mapping[str, Watched] = MappingProxyType({})
+TEACHERS = 5000
+"""Queries that teach the judge of relevance, at most."""
 HUB = 50
 """A product that is a positive of more queries than that says nothing about what belongs together."""
 
@@ -44,6 +48,8 @@ class EvidenceState(FencedState):
     """How many records of that index were written by then."""
     marked: datetime = EPOCH
     """When that was."""
+    judges: CrossFitted = UNTAUGHT_JUDGES
+    """Who judges what nobody was shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +89,15 @@ class EvidenceStore:
         self._learn, self._prepare, self._against, self._relate = (
             FencedBatch(redis, lua.steps(name)) for name in ("learn", "prepare", "against", "relate")
         )
+        self._teach = FencedBatch(redis, lua.steps("teach"))
         self._commit = FencedBatch(redis, lua.steps("commit"), refuses=False)
 
     async def claim(self, number: int, log: Log = UNKNOWN_LOG) -> EvidenceState:
         """Take a partition over: older owners are fenced out."""
         keys = self._keys(number)
-        claimed = await self._claim(keys, log=log, other=("against", "written", "marked"))
+        claimed = await self._claim(keys, log=log, other=("against", "written", "marked", "judge"))
         assert claimed is not None  # noqa: S101 - created when it was not there
-        against, written, marked = claimed.other
+        against, written, marked, judges = claimed.other
         return EvidenceState(
             keys,
             claimed.epoch,
@@ -98,6 +105,7 @@ class EvidenceStore:
             mined_from=against or "",
             written=int(written or 0),
             marked=EPOCH + int(marked or 0) * MILLISECOND,
+            judges=CrossFitted.model_validate_json(judges) if judges else UNTAUGHT_JUDGES,
         )
 
     async def learn(
@@ -246,12 +254,35 @@ class EvidenceStore:
         co_positives = await self._relate(state, **body, hub=HUB, now=milliseconds(now))
         return frozenset(map(text, co_positives))
 
+    async def teach(self, state: EvidenceState, query: str, pairs: Sequence[JudgedPair]) -> None:
+        """Remember what a query teaches the judge of relevance; nothing: it does not teach any more."""
+        packed = orjson.dumps([tuple(pair) for pair in pairs]).decode() if pairs else ""
+        await self._teach(state, query=query, pairs=packed, limit=TEACHERS)
+
+    async def teachers(self) -> int:
+        """Return how many queries teach the judge."""
+        with transient():
+            return int(await self._redis.hlen(self._key(MINER, "taught")))
+
+    async def taught(self) -> dict[str, list[JudgedPair]]:
+        """Return what all of them teach, by query."""
+        with transient():
+            packed = await self._redis.hgetall(self._key(MINER, "taught"))
+        return {
+            text(query): [JudgedPair(*pair) for pair in orjson.loads(pairs)]
+            for query, pairs in sorted(packed.items())
+        }
+
     async def set_mined_from(
-        self, state: EvidenceState, mined_from: str, *, written: int, now: datetime
+        self, state: EvidenceState, mined_from: str, *, written: int, judges: CrossFitted, now: datetime
     ) -> None:
-        """Remember that every query was marked to be mined from this index, of which so much was written."""
-        await self._against(state, against=mined_from, written=written, now=milliseconds(now))
-        state.mined_from, state.written, state.marked = mined_from, written, now
+        """Remember that every query was marked to be mined from this index, of which so much was written.
+
+        `judges` are those who judge from now on.
+        """
+        packed = judges.model_dump_json()
+        await self._against(state, against=mined_from, written=written, judge=packed, now=milliseconds(now))
+        state.mined_from, state.written, state.marked, state.judges = mined_from, written, now, judges
 
     def _keys(self, number: int) -> StateKeys:
         return miner_keys(self._namespace, number)

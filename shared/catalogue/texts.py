@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from schemas.base import MAX_TEXT_BYTES, FieldValue
+from shared.catalogue.product_identity import values_of
 
 LABEL = "{"
 TEMPLATES = ("{title|name|description}",)
@@ -17,6 +18,12 @@ def build_text(fields: Mapping[str, FieldValue], templates: Sequence[str]) -> st
     """
     lines = (_line(fields, template) for template in templates)
     return _bounded("\n".join(line for line in lines if line))
+
+
+def whole_text(fields: Mapping[str, FieldValue]) -> str:
+    """Return everything that a product says in words, whatever the attribute."""
+    values = (value for of_field in fields.values() for value in values_of(of_field))
+    return "\n".join(value for value in values if isinstance(value, str))
 
 
 def _line(fields: Mapping[str, FieldValue], template: str) -> str:

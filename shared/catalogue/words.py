@@ -46,9 +46,19 @@ def canonical(text: str) -> str:
 
     Of a text of nothing but such words, all are kept. Doing it twice changes nothing more.
     """
+    return " ".join(sorted(telling_words(text)))
+
+
+def telling_words(text: str) -> frozenset[str]:
+    """Return the words, singular, without those that say nothing; of nothing but such words, all."""
     words = words_of(text)
-    telling = {word for word in map(_singular, words) if word not in STOP_WORDS}
-    return " ".join(sorted(telling or set(words)))
+    telling = frozenset(map(_singular, words)) - STOP_WORDS
+    return telling or frozenset(words)
+
+
+def covered(query: frozenset[str], text: frozenset[str]) -> float:
+    """Return the share of a query's telling words that a text has; 1 when the query has no word at all."""
+    return len(query & text) / len(query) if query else 1.0
 
 
 def trigrams(text: str) -> frozenset[str]:

@@ -2,12 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
 
 from schemas.judgements import Judgement, Negative
+from schemas.search_api import MAX_K
 from services.judgements.domain.counts import PairCounts, QueryProduct
 from services.judgements.domain.examination import ExaminationEvidence, fit
 from services.judgements.domain.judgement import ScoringContext, judge
@@ -23,6 +24,7 @@ from services.negatives.domain.evidence import RelevanceEvidence
 from services.negatives.domain.mine import mine
 from services.negatives.domain.plan import MiningPlan, plan_mining
 from services.negatives.domain.rules import MiningRules
+from services.negatives.domain.teaching import lesson
 from services.trainer.dataset.domain.dataset import (
     Dataset,
     DatasetManifest,
@@ -32,8 +34,11 @@ from services.trainer.dataset.domain.dataset import (
 )
 from services.trainer.dataset.domain.entry import texts_of
 from services.trainer.evaluation.sets import EmbeddedCorpus
-from shared.catalogue.product_identity import ProductIdentity
 from shared.catalogue.query_text import normalise
+from shared.catalogue.texts import whole_text
+from shared.catalogue.words import covered, telling_words
+from shared.relevance.judge import UNTAUGHT_JUDGES, teaches_miner
+from shared.relevance.learning import cross_fitted
 
 EVER = 0
 CLICK = "click"
@@ -119,45 +124,59 @@ def mined(
 ) -> dict[str, Sequence[Negative]]:
     """Mine each query's negatives as the worker does, by the base's vectors."""
     rules = MiningRules()
-    identities = {product.id: rules.identity_of(product.fields()) for product in catalogue.products}
+    index = BaseIndex(base, catalogue, rules)
     evidence: dict[str, dict[str, RelevanceEvidence]] = defaultdict(dict)
     for key, judgement in shoppers.judgements.items():
         evidence[key.query][key.product_id] = RelevanceEvidence.of(judgement, rules.objective)
-    mined_of: dict[str, Sequence[Negative]] = {}
-    for query, products in sorted(evidence.items()):
-        text, planned = shoppers.texts[query], plan_mining(products, rules)
-        if planned is not None:
-            retrieved = _retrieved(base, text, planned, identities=identities, depth=rules.depth)
-            mined_of[text] = mine(query, planned, retrieved, rules=rules, now=NOW).negatives
-    return mined_of
+    plans = {query: plan for query, products in evidence.items() if (plan := plan_mining(products, rules))}
+    answers = {query: index.retrieved(shoppers.texts[query], plan) for query, plan in sorted(plans.items())}
+    taught = {
+        query: lesson(evidence[query], retrieved)
+        for query, retrieved in answers.items()
+        if teaches_miner(query)
+    }
+    judges = cross_fitted(taught) or UNTAUGHT_JUDGES
+    return {
+        shoppers.texts[query]: mine(
+            query, replace(plans[query], judge=judges.of(query)), retrieved, rules=rules, now=NOW
+        ).negatives
+        for query, retrieved in answers.items()
+    }
 
 
-def _retrieved(
-    base: EmbeddedCorpus,
-    query: str,
-    plan: MiningPlan,
-    *,
-    identities: Mapping[str, ProductIdentity],
-    depth: int,
-) -> Retrieved:
-    """Return what an index of the base's vectors would answer."""
-    scores = dict(zip(base.ids, (base.documents @ base.queries[query]).tolist(), strict=True))
-    nearest = sorted(scores, key=lambda product_id: (-scores[product_id], product_id))[:depth]
-    return Retrieved(
-        generation=GENERATION,
-        fingerprint=FINGERPRINT,
-        hits=tuple(
-            RetrievedProduct(
-                product_id=product_id,
-                dense=scores[product_id],
-                lexical=None,
-                identity=identities[product_id],
-            )
-            for product_id in nearest
-        ),
-        scores={product_id: scores[product_id] for product_id in plan.positives},
-        identities=tuple(identities[product_id] for product_id in sorted(plan.right)),
-    )
+class BaseIndex:
+    """What an index of the base's vectors would answer to the miner."""
+
+    def __init__(self, base: EmbeddedCorpus, catalogue: GradedCatalogue, rules: MiningRules) -> None:
+        self._base = base
+        self._depth = min(MAX_K, rules.depth)
+        fields = {product.id: product.fields() for product in catalogue.products}
+        self._identities = {name: rules.identity_of(of_product) for name, of_product in fields.items()}
+        self._words = {name: telling_words(whole_text(of_product)) for name, of_product in fields.items()}
+
+    def retrieved(self, query: str, plan: MiningPlan) -> Retrieved:
+        """Return the nearest products, and what is known of what is right."""
+        cosines = self._base.documents @ self._base.queries[query]
+        scores = dict(zip(self._base.ids, cosines.tolist(), strict=True))
+        nearest = sorted(scores, key=lambda product_id: (-scores[product_id], product_id))[: self._depth]
+        wanted = telling_words(query)
+        right = (plan.right & {*nearest}).union(plan.positives)
+        return Retrieved(
+            generation=GENERATION,
+            fingerprint=FINGERPRINT,
+            hits=tuple(
+                RetrievedProduct(
+                    product_id=product_id,
+                    dense=scores[product_id],
+                    lexical=None,
+                    identity=self._identities[product_id],
+                    coverage=covered(wanted, self._words[product_id]),
+                )
+                for product_id in nearest
+            ),
+            scores={product_id: scores[product_id] for product_id in plan.positives},
+            identities=tuple(self._identities[product_id] for product_id in sorted(right)),
+        )
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ class RetrievedProduct:
     lexical: float | None
     identity: ProductIdentity = UNIDENTIFIED
     title: str = ""
+    coverage: float = 1.0
+    """Share of the query's words that its text has; of a text that nobody knows, all."""
     partition: int = 0
     offset: int = 0
 
@@ -65,6 +67,17 @@ def candidates(hits: Iterable[RetrievedProduct], depth: int) -> list[NegativeCan
             one: Source = "dense" if hit.product_id in dense else "lexical"
             union.append(NegativeCandidate(hit, min(ranks), "both" if len(ranks) > 1 else one))
     return sorted(union, key=best_first)
+
+
+def best_by_vector(hits: Iterable[RetrievedProduct]) -> list[RetrievedProduct]:
+    """Return those that have a vector, the nearest first, in a total order."""
+    scored = [hit for hit in hits if hit.dense is not None]
+    return sorted(scored, key=lambda hit: (-(hit.dense or 0.0), hit.product_id))
+
+
+def share_of_weakest(dense: float, weakest: float) -> float:
+    """Return a score as a share of the weakest positive's, -1 to 1.5; 1 where that has no meaning."""
+    return max(-1.0, min(1.5, dense / weakest)) if weakest > 0 else 1.0
 
 
 def best_first(candidate: NegativeCandidate) -> tuple[int, float, str]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from enum import StrEnum
 
-from services.negatives.domain.candidates import NegativeCandidate
+from services.negatives.domain.candidates import NegativeCandidate, share_of_weakest
 from services.negatives.domain.plan import MiningPlan
 from services.negatives.domain.rules import MiningRules
 from shared.catalogue.product_identity import ProductIdentity
@@ -22,6 +22,8 @@ class Reason(StrEnum):
     UNSCORED = "unscored"
     """It has no vector, so nobody can say how close it is."""
     TOO_CLOSE = "too_close"
+    LIKELY = "likely"
+    """The judge finds it too much like what shoppers choose."""
     VETO = "veto"
     """The cross-encoder takes it for relevant, or was not asked: it is no better than those it refused."""
 
@@ -34,6 +36,7 @@ class Filter:
     ) -> None:
         self._plan = plan
         self._rules = rules
+        self._weakest = weakest
         self._threshold = rules.threshold(weakest)
         self._positives = positives
 
@@ -65,6 +68,11 @@ class Filter:
         return Reason.DUPLICATE if same else None
 
     def _refuse_by_score(self, candidate: NegativeCandidate) -> Reason | None:
-        if candidate.hit.dense is None:
+        hit = candidate.hit
+        if hit.dense is None:
             return Reason.UNSCORED
-        return Reason.TOO_CLOSE if candidate.hit.dense > self._threshold else None
+        if hit.dense > self._threshold:
+            return Reason.TOO_CLOSE
+        cosine = share_of_weakest(hit.dense, self._weakest)
+        is_likely = self._plan.judge.likelihood(cosine, hit.coverage) >= self._rules.likely
+        return Reason.LIKELY if is_likely else None

@@ -10,10 +10,7 @@ from services.negatives.domain.candidates import NegativeCandidate, Retrieved, R
 from services.negatives.domain.filter import Filter, Reason
 from services.negatives.domain.plan import MiningPlan
 from services.negatives.domain.rules import MiningRules
-from services.negatives.domain.sample import SampledNegative, preferred, sample
-
-CROSS_SCORED = 3
-"""So many times as many candidates as are taken are shown to the cross-encoder."""
+from services.negatives.domain.sample import CROSS_SCORED, SampledNegative, preferred, sample
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from services.negatives.domain.evidence import RelevanceEvidence
 from services.negatives.domain.rules import MiningRules
+from shared.relevance.judge import UNTAUGHT, RelevanceJudge
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class MiningPlan:
     """Products that were looked at often and never acted on."""
     co_positives: frozenset[str] = frozenset()
     """Products that are positives of another query together with a positive of this one."""
+    judge: RelevanceJudge = UNTAUGHT
+    """Says how likely a product is relevant that nobody was shown."""
 
     @property
     def right(self) -> frozenset[str]:

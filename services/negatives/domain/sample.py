@@ -1,14 +1,18 @@
 """Step four: which of the admitted are taken, and how hard they are."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import islice
 from typing import Literal
 
 from services.negatives.domain.candidates import NegativeCandidate, best_first
 from services.negatives.domain.rules import MiningRules
+from shared.catalogue.product_identity import ProductIdentity
 
 Difficulty = Literal["easy", "medium", "hard"]
+CROSS_SCORED = 3
+"""So many times as many candidates as are taken are shown to the cross-encoder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,9 @@ class SampledNegative:
 def preferred(
     admitted: Sequence[NegativeCandidate], rules: MiningRules, *, seed: str
 ) -> list[NegativeCandidate]:
-    """Return those within the range of ranks, each product once, in the order in which they are taken.
+    """Return those that may be taken, each product once, in the order in which they are.
+
+    They are within the range of ranks, and more than enough: also for a cross-encoder that refuses some.
 
     `random` draws by a hash of seed and product: the same seed draws the same, in whatever order they come.
     """
@@ -31,7 +37,7 @@ def preferred(
     distinct = _distinct(sorted(within, key=best_first), rules.overlap)
     if rules.method == "random":
         return sorted(distinct, key=lambda candidate: _lot(seed, candidate.hit.product_id))
-    return distinct
+    return list(islice(distinct, CROSS_SCORED * rules.number))
 
 
 def sample(
@@ -50,14 +56,14 @@ def difficulty(score: float, weakest: float, rules: MiningRules) -> Difficulty:
     return "medium" if share >= rules.medium else "easy"
 
 
-def _distinct(ordered: Sequence[NegativeCandidate], overlap: float) -> list[NegativeCandidate]:
-    """Return of those that are the same product the first."""
-    distinct: list[NegativeCandidate] = []
+def _distinct(ordered: Iterable[NegativeCandidate], overlap: float) -> Iterator[NegativeCandidate]:
+    """Yield of those that are the same product the first."""
+    distinct: list[ProductIdentity] = []
     for candidate in ordered:
         identity = candidate.hit.identity
-        if not any(identity.is_same(other.hit.identity, overlap) for other in distinct):
-            distinct.append(candidate)
-    return distinct
+        if not any(identity.is_same(other, overlap) for other in distinct):
+            distinct.append(identity)
+            yield candidate
 
 
 def _sampled(candidate: NegativeCandidate, rules: MiningRules, weakest: float) -> SampledNegative:

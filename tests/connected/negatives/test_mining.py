@@ -22,18 +22,21 @@ from services.negatives.miner import LiveIndex, Miner
 from services.negatives.settings import Settings
 from services.negatives.store import EvidenceStore
 from shared.clock import SystemClock
+from shared.cluster.miner import MINER
 from shared.errors import FencedError, PoisonError, TransientError
 from shared.infrastructure import topics
 from shared.kafka.compacted import CompactedTopic
 from shared.kafka.partitioning import partition_of
 from shared.kafka.publisher import KafkaPublisher
 from shared.records import Batch, Outgoing, Partition, Record
+from shared.relevance.judge import UNTAUGHT_JUDGES, teaches_miner
+from shared.relevance.learning import LEAST
 from shared.streaming.loop import PartitionLoop, Subscription
 
 pytestmark = pytest.mark.connected
 PARTITIONS = 2
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
-RULES = MiningRules(number=4, margin=0.9, hard=0.8, medium=0.6)
+RULES = MiningRules(number=4, likely=1.0, margin=0.9, hard=0.8, medium=0.6)
 UPKEEP = RefreshPolicy(records=100, every=timedelta(hours=1))
 PATIENCE = 60
 SCORES = {"best": 0.9, "b": 0.7, "c": 0.6, "d": 0.5, "e": 0.3, "twin": 0.89}
@@ -453,6 +456,49 @@ async def test_another_model_has_every_query_mined_again_by_whoever_is_there(sta
     await again.watch()
     await again.mine()
     assert len(again.bus.written) == written
+
+
+async def mine_all(process):
+    while await process.store.waiting():
+        await process.mine(limit=100)
+
+
+async def test_a_shop_teaches_its_own_judge_and_every_query_is_mined_again_by_it(start):
+    teaching = [query for number in range(80) if teaches_miner(query := f"shoe {number}")][:LEAST]
+    process = await start()
+    await process.watch()
+    await process.judged(
+        *(judgement(query, name, 5) for query in teaching[:-1] for name in ("best", "b")),
+        judgement("lamp", "best", 5),
+    )
+    await mine_all(process)
+    await process.watch()
+    assert process.evidence.states[MINER].judges == UNTAUGHT_JUDGES
+    assert await process.store.waiting() == 0
+
+    await process.judged(judgement(teaching[-1], "best", 5))
+    await mine_all(process)
+    await process.watch()
+    judges = process.evidence.states[MINER].judges
+    assert (judges.queries, judges.loss <= judges.cosine_loss) == (LEAST, True)
+    assert len(await process.store.due(process.clock.now(), 100)) == LEAST + 1
+    assert judges.whole.likelihood(1.0, 1.0) > 0.5 > judges.whole.likelihood(0.3, 1.0)
+    again = await start()
+    assert again.evidence.states[MINER].judges == judges
+    await mine_all(again)
+    await again.watch()
+    assert await again.store.waiting() == 0
+
+
+async def test_a_query_that_has_lost_its_positive_teaches_no_more(start):
+    query = next(query for number in range(9) if teaches_miner(query := f"shoe {number}"))
+    process = await start()
+    await process.judged(judgement(query, "best", 5))
+    await process.mine()
+    assert await process.store.teachers() == 1
+    await process.judged(judgement(query, "best", 0))
+    await process.mine()
+    assert await process.store.teachers() == 0
 
 
 async def test_a_catalogue_that_changed_a_lot_has_every_query_mined_again_but_not_all_the_time(start):

@@ -37,7 +37,9 @@ TITLES = {
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     workers = ("shards", "embedder", "search", "negatives")
     with installation(
-        tmp_path_factory.mktemp("negatives"), workers, settings={"HEADRACE_NEGATIVES__SETTLE": "PT1S"}
+        tmp_path_factory.mktemp("negatives"),
+        workers,
+        settings={"HEADRACE_NEGATIVES__SETTLE": "PT1S", "HEADRACE_NEGATIVES__LIKELY": "1"},
     ) as stack:
         stack.wait_ready()
         yield stack

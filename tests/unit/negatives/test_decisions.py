@@ -12,15 +12,15 @@ from schemas.judgements import ActionStatistics, Judgement
 from services.negatives.domain.candidates import NegativeCandidate, Retrieved, RetrievedProduct, candidates
 from services.negatives.domain.evidence import RelevanceEvidence
 from services.negatives.domain.filter import Filter, Reason
-from services.negatives.domain.mine import CROSS_SCORED, hits_to_cross_score, mine
+from services.negatives.domain.mine import hits_to_cross_score, mine
 from services.negatives.domain.plan import MiningPlan, plan_mining
 from services.negatives.domain.refresh import RefreshPolicy
 from services.negatives.domain.rules import MiningRules
-from services.negatives.domain.sample import difficulty, preferred, sample
+from services.negatives.domain.sample import CROSS_SCORED, difficulty, preferred, sample
 from shared.catalogue.product_identity import ProductIdentity
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
-RULES = MiningRules(margin=0.8, hard=0.7, medium=0.5, positive_actions=2, positive_grade=1.5)
+RULES = MiningRules(likely=1.0, margin=0.8, hard=0.7, medium=0.5, positive_actions=2, positive_grade=1.5)
 GOOD = RelevanceEvidence(actions=2, objective_actions=2, expected=1.0, grade=1.5)
 SEEN = RelevanceEvidence(actions=0, objective_actions=0, expected=1.0, grade=1.0)
 PLAN = MiningPlan(("best",), engaged=frozenset({"best"}), relevant=frozenset(), skipped=frozenset())
@@ -280,5 +280,6 @@ def test_reasons_are_told_by_names_that_dashboards_know():
         "duplicate",
         "unscored",
         "too_close",
+        "likely",
         "veto",
     }

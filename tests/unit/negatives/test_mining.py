@@ -20,7 +20,7 @@ from services.negatives.domain.sample import difficulty, preferred, sample
 from shared.catalogue.product_identity import ProductIdentity
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
-PINNED = {"margin": 0.9, "hard": 0.8, "medium": 0.6}
+PINNED = {"likely": 1.0, "margin": 0.9, "hard": 0.8, "medium": 0.6}
 RULES = MiningRules(depth=8, number=3, last_rank=8, **PINNED)
 POSITIVE = RelevanceEvidence(actions=5, objective_actions=5, expected=1.0, grade=2.9)
 ENGAGED = RelevanceEvidence(actions=1, objective_actions=1, expected=2.0, grade=1.1)
@@ -59,6 +59,7 @@ rules = st.builds(
     first_rank=st.integers(1, 3),
     last_rank=st.integers(3, 10),
     margin=st.sampled_from([0.8, 0.95, 1.0]),
+    likely=st.sampled_from([0.08, 0.5, 1.0]),
     method=st.sampled_from(["top", "random"]),
 )
 
@@ -198,7 +199,7 @@ def test_a_cross_encoder_refuses_what_it_finds_relevant_and_is_asked_about_few()
     wanted = plan_mining({"a": POSITIVE}, RULES)
     found = [RetrievedProduct(product_id="a", dense=0.9, lexical=None)]
     found += [RetrievedProduct(product_id=f"p{n}", dense=0.7 - n / 99, lexical=None) for n in range(20)]
-    chosen = MiningRules(number=2, veto=0.5)
+    chosen = MiningRules(number=2, veto=0.5, likely=1.0)
     asked = hits_to_cross_score("q", wanted, answered(found, wanted), rules=chosen)
     assert [hit.product_id for hit in asked] == ["p0", "p1", "p2", "p3", "p4", "p5"]
     cross_scores = {hit.product_id: 0.9 if hit.product_id in {"p0", "p3"} else 0.1 for hit in asked}

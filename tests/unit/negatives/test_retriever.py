@@ -77,11 +77,21 @@ async def test_the_likeness_of_all_that_may_be_relevant_is_told_and_nothing_more
 
 async def test_negatives_are_mined_from_a_real_index(client):
     found = await asking(client).retrieve("red shoe", wanting("p1"))
-    mined = mine("red shoe", plan_mining({"p1": RIGHT}, MiningRules()), found, rules=MiningRules(), now=NOW)
+    rules = MiningRules(likely=1.0)
+    mined = mine("red shoe", plan_mining({"p1": RIGHT}, rules), found, rules=rules, now=NOW)
     assert mined.refused["positive"] == 1
     assert mined.refused["duplicate"] == 1  # p5, of p1; p2 and p6 are the same product, too
     assert {negative.product_id for negative in mined.negatives} == {"p3", "p4", "p6"}
     assert {negative.difficulty for negative in mined.negatives} <= {"easy", "medium", "hard"}
+
+
+async def test_what_has_the_words_of_the_query_is_too_likely_to_be_what_shoppers_choose(client):
+    found = await asking(client).retrieve("red shoe", wanting("p1"))
+    covered = {hit.product_id: hit.coverage for hit in found.hits}
+    assert (covered["p1"], covered["p4"]) == (1.0, 0.0)
+    mined = mine("red shoe", plan_mining({"p1": RIGHT}, MiningRules()), found, rules=MiningRules(), now=NOW)
+    assert {negative.product_id for negative in mined.negatives} == {"p4"}
+    assert mined.refused["likely"] == 3
 
 
 async def test_a_query_that_search_refuses_has_no_answer(client):

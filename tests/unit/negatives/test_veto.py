@@ -61,7 +61,7 @@ def test_titles_are_scored_against_the_query(directory):
 
 
 def test_what_the_index_answers_carries_the_cross_scores(directory):
-    index = veto.VetoedIndex(FakeIndex(), veto.load(directory), MiningRules(number=2))
+    index = veto.VetoedIndex(FakeIndex(), veto.load(directory), MiningRules(number=2, likely=1.0))
     found = asyncio.run(index.retrieve("red shoe", WANTED))
     assert len(found.cross_scores) == 6
     assert all(0 < doubt < 1 for doubt in found.cross_scores.values())
