@@ -11,8 +11,9 @@ from rich.text import Text
 
 from schemas.control import Model, Rollout
 from services.cli.progress import bars
-from services.cli.trial_view import planned_sessions, power_table, share_of, trial_lines, trial_row
+from services.cli.trial_view import advice, power_table, share_of, trial_lines, trial_row
 from services.rollout.domain.readiness import GenerationEvidence, waiting_for
+from services.rollout.domain.trials.plan import planned_sessions
 from services.rollout.evidence import EvidenceCollector
 from services.rollout.models import CandidateModels
 from services.rollout.requests import ask, new_request
@@ -94,7 +95,8 @@ def trial(
     """Let shoppers decide between a generation that is ready and the live one; returns when it has begun."""
     settings = _settings()
     state, chosen = asyncio.run(read_rollouts(settings)).generations, settings.rollout.trials
-    planned, advice = planned_sessions(sessions, asyncio.run(_model_of(settings, state, generation)))
+    model = asyncio.run(_model_of(settings, state, generation))
+    planned = planned_sessions(sessions, model)
     terms = {
         "share": None if share is None else share_of(share),
         "sessions": planned,
@@ -104,8 +106,8 @@ def trial(
     named = {name: value for name, value in terms.items() if value is not None}
     error = next_error(state.past, SystemClock().now(), budget=chosen.errors_a_year)
     Console(stderr=True).print(power_table(error, planned))
-    if advice:
-        Console(stderr=True).print(Text(advice))
+    if advised := advice(sessions, model):
+        Console(stderr=True).print(Text(advised))
     asked = new_request("trial", generation).model_copy(
         update={"trial": chosen.terms().model_copy(update=named)}
     )

@@ -10,6 +10,7 @@ from schemas.control import Model
 from services.rollout.domain.announcement import line, sentence
 from services.rollout.domain.standing import TrialStanding
 from services.rollout.domain.trials.guardrails import LEAST_DRAFTED
+from services.rollout.domain.trials.plan import planned_sessions
 from shared.errors import ConfigurationError
 from shared.generations.trial import Trial
 from shared.statistics.power import power
@@ -31,16 +32,13 @@ def share_of(text: str) -> float:
     return share
 
 
-def planned_sessions(asked: int | None, model: Model | None) -> tuple[int | None, str]:
-    """Return the interleaved sessions after which a trial ends, and a sentence where its model advises them.
-
-    What is asked for counts first; None: neither says any, and it goes on until it is decided, or too long.
-    """
-    advised = None if model is None else model.trial_sessions
-    if asked is not None or model is None or advised is None:
-        return asked, ""
-    return advised, (
-        f"It ends after {advised:,} interleaved sessions, as the verdict on model {model.model_id} advises:"
+def advice(asked: int | None, model: Model | None) -> str:
+    """Return a sentence on the sessions after which a trial ends, where its model advises them, else ""."""
+    planned = planned_sessions(asked, model)
+    if model is None or planned is None or planned == asked:
+        return ""
+    return (
+        f"It ends after {planned:,} interleaved sessions, as the verdict on model {model.model_id} advises:"
         " --sessions N is another number"
     )
 

@@ -47,7 +47,10 @@ def build(settings: Settings) -> Worker:
     controller = RolloutController(settings, dependencies)
     ticks = Every("rollout", settings.rollout.look_every, leadership.leader_only(controller.tick))
     scoring = Every("trials", settings.rollout.look_every, leadership.leader_only(scorer.tick))
-    automatic = AutomaticTrials(rollouts, models, edges=edges, publisher=publisher, clock=clock)
+    terms = settings.rollout.trials.terms()
+    automatic = AutomaticTrials(
+        rollouts=rollouts, models=models, terms=terms, edges=edges, publisher=publisher, clock=clock
+    )
     asking = Every("automatic trials", EVERY, leadership.leader_only(automatic.tick))
     heartbeat = ReaderHeartbeat(settings, FollowedTopics(NAME, rollouts), redis=redis, clock=clock)
     for component in (

@@ -1,35 +1,45 @@
 """What is asked unasked: a model that its evaluation left undecided is built, and tried when it is ready."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import count
 
-from schemas.control import Model, Rollout
+from schemas.control import Model, Rollout, TrialTerms
+from services.rollout.domain.trials.plan import planned_sessions
 from shared.generations.state import Generations, Ledger
 
 
-def next_request(ledger: Ledger, models: Iterable[Model], now: datetime) -> Rollout | None:
+def next_request(
+    ledger: Ledger, models: Sequence[Model], now: datetime, *, terms: TrialTerms
+) -> Rollout | None:
     """Return the request that comes next; None: something is under way, or there is nothing to try.
 
+    `models` are as `models.v1` has them now. A trial gets the terms, and as many sessions as its model
+    advises.
     Each has an id of its own that says what it is for: what was asked once, and answered, is not asked again.
     """
     state = ledger.generations
     if ledger.pending or state.trial is not None or state.of("building"):
         return None
     asked = ledger.closed | ledger.running
-    requests = (*_trials(state, now), *_builds(state, models, now))
+    requests = (*_trials(state, models, now, terms=terms), *_builds(state, models, now))
     return next((request for request in requests if request.request_id not in asked), None)
 
 
-def _trials(state: Generations, now: datetime) -> Iterable[Rollout]:
+def _trials(
+    state: Generations, models: Iterable[Model], now: datetime, *, terms: TrialTerms
+) -> Iterable[Rollout]:
+    known = {model.model_id: model for model in models}
     tried = {trial.candidate for trial in state.past}
     for generation in state.of("ready"):
-        is_undecided = generation.model is not None and generation.model.verdict == "undecided"
-        if is_undecided and generation.name not in tried:
+        built = generation.model
+        if built is not None and built.verdict == "undecided" and generation.name not in tried:
+            sessions = planned_sessions(terms.sessions, known.get(built.model_id))
             yield Rollout(
                 request_id=f"try-{generation.name}",
                 action="trial",
                 generation=generation.name,
+                trial=terms.model_copy(update={"sessions": sessions}),
                 requested_at=now,
             )
 

@@ -6,10 +6,11 @@ import pytest
 from rich.console import Console
 
 from schemas.control import Model, TrialTerms
-from services.cli.trial_view import planned_sessions, power_table, share_of, trial_lines, trial_row
+from services.cli.trial_view import advice, power_table, share_of, trial_lines, trial_row
 from services.rollout.domain.announcement import WIDTH, line
 from services.rollout.domain.standing import TrialStanding
 from services.rollout.domain.trials.decision import Look, TrialState
+from services.rollout.domain.trials.plan import planned_sessions
 from shared.errors import ConfigurationError
 from shared.generations.trial import Trial
 
@@ -82,9 +83,9 @@ ADVISED = Model(
 
 
 def test_a_trial_takes_as_many_sessions_as_its_models_verdict_advises_and_says_so():
-    sessions, advice = planned_sessions(None, ADVISED)
-    assert sessions == 12_000
-    assert "12,000 interleaved sessions, as the verdict on model m-2 advises" in advice
+    assert planned_sessions(None, ADVISED) == 12_000
+    sentence = advice(None, ADVISED)
+    assert "12,000 interleaved sessions, as the verdict on model m-2 advises" in sentence
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_a_trial_takes_as_many_sessions_as_its_models_verdict_advises_and_says_s
     [(500, ADVISED), (500, None), (None, None), (None, ADVISED.model_copy(update={"trial_sessions": None}))],
 )
 def test_what_is_asked_for_comes_first_and_who_advises_nothing_is_not_quoted(asked, model):
-    assert planned_sessions(asked, model) == (asked, "")
+    assert (planned_sessions(asked, model), advice(asked, model)) == (asked, "")
 
 
 @pytest.mark.parametrize("text", ["81%", "0", "-5%", "half", ""])

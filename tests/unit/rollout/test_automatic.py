@@ -2,11 +2,13 @@
 
 from datetime import timedelta
 
+from schemas.control import TrialTerms
 from services.rollout.domain.automatic import next_request
 from shared.generations.state import fold
 from tests.unit.rollout.conftest import NOW, asked, model
 
 FOUNDED = asked("promote", "g1", "founding").model_copy(update={"status": "done"})
+TERMS = TrialTerms(days=7)
 UNDECIDED = model("m-2", verdict="undecided")
 
 
@@ -15,7 +17,7 @@ def answered(request, status, **other):
 
 
 def following(*messages, models=(UNDECIDED,)):
-    return next_request(fold(enumerate((FOUNDED, *messages))), models, NOW)
+    return next_request(fold(enumerate((FOUNDED, *messages))), models, NOW, terms=TERMS)
 
 
 def test_an_undecided_model_is_built_then_tried_and_then_left_to_its_end():
@@ -26,11 +28,19 @@ def test_an_undecided_model_is_built_then_tried_and_then_left_to_its_end():
     assert following(build, running) is None
     ready = (build, running, answered(build, "done"))
     trial = following(*ready)
-    assert (trial.action, trial.generation, trial.trial) == ("trial", "g2", None)
+    assert (trial.action, trial.generation, trial.trial) == ("trial", "g2", TERMS)
     begun = answered(trial, "running")
     assert following(*ready, trial) is None
     assert following(*ready, trial, begun) is None
     assert following(*ready, trial, begun, answered(trial, "done", end="no difference")) is None
+
+
+def test_a_trial_takes_as_many_sessions_as_the_verdict_on_its_model_advises_by_now():
+    build = following()
+    ready = (build, answered(build, "running", model=UNDECIDED), answered(build, "done"))
+    judged = UNDECIDED.model_copy(update={"trial_sessions": 12_000})
+    assert following(*ready, models=(judged,)).trial == TERMS.model_copy(update={"sessions": 12_000})
+    assert following(*ready, models=()).trial == TERMS
 
 
 def test_what_was_refused_is_not_asked_again():
