@@ -67,6 +67,7 @@ def trigrams(text: str) -> frozenset[str]:
     return frozenset(padded[at : at + 3] for at in range(len(padded) - 2))
 
 
+@lru_cache(maxsize=1 << 16)
 def _singular(word: str) -> str:
     """Fold plurals (after Harman's S stemmer, "How effective is suffixing?", JASIS 1991)."""
     if len(word) <= 3 or word.endswith(NO_PLURALS):
