@@ -107,7 +107,7 @@ class LearningScript:
             "robots.",
         )
         catalogue_asked = self.groups[ASKED]
-        ranker = Ranker.like(self._before[ASKED].answers, jitter=0.0)
+        ranker = Ranker.like(self._before[ASKED].answers)
         traffic = Traffic(
             sessions=self.sessions, until=self.client.clock.now(), seed=self.seed, popularity=self.seed
         )

@@ -129,11 +129,12 @@ class Ranker:
         )
 
     @classmethod
-    def like(cls, rankings: Mapping[str, Sequence[str]], *, jitter: float = JITTER) -> Self:
+    def like(cls, rankings: Mapping[str, Sequence[str]], *, jitter: float = 0.0) -> Self:
         """Return one that shows what a search engine answered: the ids of each query, best first.
 
-        The jitter, in logarithms of the rank, lets products beyond the first page onto it now and then;
-        without it shoppers see exactly what was answered.
+        Shoppers see exactly what was answered, in every bench and scene, as in a shop. A jitter, in
+        logarithms of the rank, lets products beyond the first page onto it now and then: who wants a row of
+        that asks for it.
         """
         return cls(
             {

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from schemas.search import SearchEvent, SearchQuery
 from services.lab.simulation import shop
 from services.lab.simulation.shoppers import ClickModel
-from services.lab.simulation.traffic import Ranker, Simulation, Traffic, stream
+from services.lab.simulation.traffic import JITTER, Ranker, Simulation, Traffic, stream
 from services.lab.simulation.truth import IMPRESSION, recount
 
 UNTIL = datetime(2026, 3, 1, tzinfo=UTC)
@@ -57,7 +57,7 @@ def test_the_truth_is_what_a_naive_recount_of_the_messages_finds(**traffic):
 
 def test_what_a_search_engine_answered_is_shown_in_its_order_but_for_the_jitter():
     query, answered = SHOP.queries[0], [f"P{rank}" for rank in range(1, 101)]
-    ranker, rng = Ranker.like({query.id: answered}), random.Random(1)
+    ranker, rng = Ranker.like({query.id: answered}, jitter=JITTER), random.Random(1)
     shown = Counter(product for _ in range(2000) for product in ranker.rank(query, 10, rng))
     assert shown["P1"] == 2000
     assert shown["P5"] > shown["P10"] > shown["P15"] > shown["P30"] > 0
@@ -66,7 +66,7 @@ def test_what_a_search_engine_answered_is_shown_in_its_order_but_for_the_jitter(
 
 def test_without_jitter_exactly_what_a_search_engine_answered_is_shown():
     query, answered = SHOP.queries[0], [f"P{rank}" for rank in range(1, 101)]
-    ranker = Ranker.like({query.id: answered}, jitter=0)
+    ranker = Ranker.like({query.id: answered})
     assert {ranker.rank(query, 10, random.Random(seed)) for seed in range(50)} == {tuple(answered[:10])}
 
 
