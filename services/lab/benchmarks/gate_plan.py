@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from services.lab.benchmarks.gate_candidates import CandidateSpec, FitSpec
 from services.lab.benchmarks.gate_logs import Labels, LogSpec
+from shared.errors import ConfigurationError
 
 PROMPT = "Represent this sentence for searching relevant passages: "
 """Of another model, so that it means nothing to this one."""
@@ -56,6 +57,16 @@ def first_table(sessions: Sequence[int], seed: int) -> list[CandidateSpec]:
         CandidateSpec("a little noise in the weights", small, noise=0.05, seed=seed),
         CandidateSpec("words forgotten, a tenth", small, forgotten=0.1, seed=seed),
     ]
+
+
+def first_of_table(sessions: Sequence[int], seed: int, candidates: int) -> list[CandidateSpec]:
+    """Return so many of the first table; raises `ConfigurationError` where these logs give fewer."""
+    table = first_table(sessions, seed)
+    if candidates > len(table):
+        raise ConfigurationError(
+            f"--candidates {candidates}: of {len(sessions)} logs the first table has {len(table)}"
+        )
+    return table[:candidates]
 
 
 def full_table(sessions: Sequence[int], seed: int, seeds: int = 2) -> list[CandidateSpec]:

@@ -11,6 +11,7 @@ from services.lab.benchmarks.gate_trials import ENDS, SessionPool
 from services.lab.benchmarks.gate_truth import TrueDifference
 from services.lab.benchmarks.gate_verdict import GateVerdict
 from services.lab.simulation.shoppers import SHOPPERS
+from shared.errors import ConfigurationError
 
 TRUTH = {
     "better": TrueDifference(0.6, 0.03, 0.01, 0.05),
@@ -129,6 +130,14 @@ def test_the_first_table_has_good_ones_and_damaged_ones_among_its_first() -> Non
     assert any(spec.fit for spec in first)
     assert any(spec.noise or spec.forgotten for spec in first)
     assert len({spec.fit for spec in gate_plan.first_table([20_000, 5_000], 1)}) <= 5
+
+
+@pytest.mark.parametrize(("logs", "most"), [([20_000, 5_000, 1_000], 17), ([20_000, 5_000], 16), ([500], 15)])
+def test_all_of_the_first_table_can_be_asked_for_and_no_more(logs, most) -> None:
+    assert gate_plan.first_of_table(logs, 1, most) == gate_plan.first_table(logs, 1)
+    assert gate_plan.first_of_table(logs, 1, 3) == gate_plan.first_table(logs, 1)[:3]
+    with pytest.raises(ConfigurationError, match=f"has {most}"):
+        gate_plan.first_of_table(logs, 1, most + 1)
 
 
 def test_what_was_done_to_a_fit_makes_it_another_candidate() -> None:
