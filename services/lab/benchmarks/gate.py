@@ -20,11 +20,12 @@ from schemas.base import Value
 from schemas.control import TrialEnd, TrialTerms
 from services.lab.benchmarks import gate_today, gate_trials, training_ablation
 from services.lab.benchmarks.gate_candidates import CandidateShelf, CandidateSpec, Embedded, FitSpec
-from services.lab.benchmarks.gate_logs import PAGE, LogSpec, ShopLog, graded_queries, simulated_log, taught
+from services.lab.benchmarks.gate_logs import PAGE, LogSpec, ShopLog, simulated_log, taught
 from services.lab.benchmarks.gate_trials import SessionPool, TrialPages, sessions_of
 from services.lab.benchmarks.gate_truth import TrueDifference, difference
 from services.lab.benchmarks.gate_verdict import GateVerdict, judged
 from services.lab.simulation.catalogue import GradedCatalogue
+from services.lab.simulation.mined_negatives import graded_queries
 from services.lab.simulation.shoppers import SHOPPERS
 from services.lab.simulation.traffic import JITTER
 from services.trainer.evaluation.codes import WHOLE
@@ -100,9 +101,15 @@ class GateBench:
         files = {name: self._file("sessions", spec, name) for name in SHOPPERS}
         return {name: SessionPool.unpack(file.read_bytes()) for name, file in files.items()}
 
+    def log(self, spec: LogSpec) -> ShopLog:
+        """Return the log that such shoppers leave; it is made once."""
+        if spec not in self._logs:
+            self._logs[spec] = simulated_log(spec, self._asked, self._answers, live=self._live.shop)
+        return self._logs[spec]
+
     def shown_with_jitter(self, spec: CandidateSpec) -> float:
         """Return the share of the candidate's first page that had been shown, had lists been jittered."""
-        jittered = self._log(spec.log._replace(jitter=JITTER))
+        jittered = self.log(spec.log._replace(jitter=JITTER))
         return self._shown(self._hybrid(self._candidate(spec), SHOP.live_weight), jittered)
 
     @cached_property
@@ -151,16 +158,11 @@ class GateBench:
         search = HybridSearch(model.shop, self._words, SHOP, weight)
         return {query.id: search.ranked(query.text)[: quality.DEPTH] for query in self.catalogue.queries}
 
-    def _log(self, spec: LogSpec) -> ShopLog:
-        if spec not in self._logs:
-            self._logs[spec] = simulated_log(spec, self._asked, self._answers, live=self._live.shop)
-        return self._logs[spec]
-
     def _candidate(self, spec: CandidateSpec) -> Embedded:
         if spec.fit is None:
             return self._shelf.candidate(spec, None)
         grades = graded_queries(self.catalogue)
-        dataset = taught(self._log(spec.fit.log), spec.fit.labels, grades, seed=spec.fit.seed)
+        dataset = taught(self.log(spec.fit.log), spec.fit.labels, grades, seed=spec.fit.seed)
         return self._shelf.candidate(spec, dataset)
 
     def _outcome(self, spec: CandidateSpec) -> CandidateOutcome:
@@ -170,7 +172,7 @@ class GateBench:
         return CandidateOutcome.model_validate_json(file.read_bytes())
 
     def _measured(self, spec: CandidateSpec) -> CandidateOutcome:
-        log, candidate = self._log(spec.log), self._candidate(spec)
+        log, candidate = self.log(spec.log), self._candidate(spec)
         by_set = gate_today.values(log.dataset, self._live, candidate)
         verdict = judged(log.dataset, self._live, candidate, words=self._words, shop=SHOP)
         answers = self._hybrid(candidate, verdict.weight)

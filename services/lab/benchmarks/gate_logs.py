@@ -10,7 +10,7 @@ from schemas.judgements import Negative
 from services.judgements.domain.counts import QueryProduct
 from services.judgements.domain.statistics import grade as grade_of
 from services.lab.benchmarks import training_ablation
-from services.lab.benchmarks.training_ablation import GENERATION, NOW, Shoppers
+from services.lab.benchmarks.training_ablation import GENERATION, NOW, RULES, RULES_BEFORE, Shoppers
 from services.lab.simulation.catalogue import GradedCatalogue
 from services.lab.simulation.shoppers import SHOPPERS
 from services.lab.simulation.traffic import Ranker
@@ -21,7 +21,6 @@ from services.trainer.dataset.domain.dataset import Dataset, TrainingPair
 from services.trainer.dataset.domain.entry import CatalogueEntry, key_of
 from services.trainer.dataset.domain.selection import DatasetSelection
 from services.trainer.evaluation.sets import EmbeddedCorpus
-from shared.catalogue.query_text import normalise
 from shared.retrieval import quality
 
 PAGE = 10
@@ -58,6 +57,10 @@ class ShopLog:
     """Every product that was ever shown for a query, by the query's text."""
     visits: Mapping[str, float]
     """How often a query was asked, by its text."""
+    negatives: Mapping[str, Sequence[Negative]]
+    """Those of each query that something is mined for, by its text."""
+    negatives_before: Mapping[str, Sequence[Negative]]
+    """Those by the rule of before."""
 
 
 def simulated_log(
@@ -75,7 +78,9 @@ def simulated_log(
         ranker=Ranker.like(answers, jitter=spec.jitter),
         model=SHOPPERS[spec.shoppers],
     )
-    mined = training_ablation.mined(shoppers, live, catalogue)
+    mined, before = (
+        training_ablation.mined(shoppers, live, catalogue, rules=rules) for rules in (RULES, RULES_BEFORE)
+    )
     negatives = [negative for of_query in mined.values() for negative in of_query]
     shown: dict[str, set[str]] = {}
     visits: dict[str, float] = {}
@@ -88,7 +93,14 @@ def simulated_log(
         "clicks": _by_pair(training_ablation.clicks(shoppers)),
     }
     dataset = assembled(catalogue, shoppers, negatives, seed=spec.seed)
-    return ShopLog(dataset, readings, {text: frozenset(ids) for text, ids in shown.items()}, visits)
+    return ShopLog(
+        dataset,
+        readings,
+        {text: frozenset(ids) for text, ids in shown.items()},
+        visits,
+        negatives=mined,
+        negatives_before=before,
+    )
 
 
 def assembled(
@@ -132,11 +144,6 @@ def taught(log: ShopLog, labels: Labels, grades: quality.Grades, *, seed: int) -
         ]
     pairs += [pair for pair in log.dataset.pairs if pair.split != "train"]
     return replace(log.dataset, pairs=tuple(sorted(pairs, key=lambda pair: (pair.query, pair.product_id))))
-
-
-def graded_queries(catalogue: GradedCatalogue) -> dict[str, Mapping[str, int]]:
-    """Return the grades by normalised query."""
-    return {normalise(query.text): catalogue.grades.get(query.id, {}) for query in catalogue.queries}
 
 
 def _graded(dataset: Dataset, grades: quality.Grades) -> list[TrainingPair]:

@@ -1,6 +1,7 @@
 """What `headrace bench gate` prints and draws."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from statistics import fmean
 
@@ -11,10 +12,12 @@ from schemas.control import TrialEnd, TrialTerms
 from services.lab.benchmarks import gate_trials
 from services.lab.benchmarks.gate import CandidateOutcome, GateBench
 from services.lab.benchmarks.gate_candidates import CandidateSpec
+from services.lab.benchmarks.gate_logs import LogSpec, ShopLog
 from services.lab.benchmarks.gate_plan import TERMS
 from services.lab.benchmarks.gate_trials import SessionPool
 from services.lab.benchmarks.gate_truth import TrueDifference, Worth
 from services.lab.report import ReportRow
+from services.lab.simulation.mined_negatives import GradedNegatives, graded_queries
 
 EFFECTS = (0.01, 0.02, 0.04)
 SESSIONS = (2_500, 5_000, 10_000, 20_000, 60_000)
@@ -74,6 +77,11 @@ def measure(
         *power_rows(next(iter(pools.values())), outcomes[best].hybrid.relative, bench.seed),
         *shown_rows(outcomes, bench.shown_with_jitter(specs[0])),
         *term_rows(outcomes),
+        *(
+            row
+            for spec in dict.fromkeys(spec.log for spec in specs)
+            for row in negatives_rows(spec, bench.log(spec), graded_queries(bench.catalogue))
+        ),
         *candidate_rows(outcomes),
     ]
     return rows, outcomes
@@ -211,6 +219,28 @@ def shown_rows(outcomes: Sequence[CandidateOutcome], with_jitter: float | None) 
             with_jitter,
             bound=outcomes[0].shown,
             note=f"{outcomes[0].name}; bound: the same without",
+        )
+
+
+def negatives_rows(
+    spec: LogSpec, log: ShopLog, grades: Mapping[str, Mapping[str, int]]
+) -> Iterator[ReportRow]:
+    """Yield what the negatives of a log are, those by the rule of before first; grades by normalised query.
+
+    How many are exact after all, of those that people graded; and how many queries have five or more, of
+    those that something is mined for.
+    """
+    for prefix, mined in ((TODAY, log.negatives_before), ("", log.negatives)):
+        numbers = GradedNegatives.of(chain.from_iterable(mined.values()), grades)
+        yield ReportRow(
+            f"{prefix}negatives: exact of graded, {spec.sessions:,} sessions",
+            numbers.exact_share,
+            note=f"{numbers.exact:,} of {numbers.graded:,}; {numbers.number:,} negatives",
+        )
+        yield ReportRow(
+            f"{prefix}negatives: queries with five, {spec.sessions:,} sessions",
+            numbers.with_enough / max(1, len(mined)),
+            note=f"{numbers.with_enough:,} of {len(mined):,} queries",
         )
 
 

@@ -42,6 +42,9 @@ from shared.relevance.learning import cross_fitted
 
 EVER = 0
 CLICK = "click"
+RULES = MiningRules()
+RULES_BEFORE = MiningRules(likely=1.0, depth=100, last_rank=100)
+"""The margin alone: no judge has a say."""
 HELD_OUT = 5
 """One in so many judged products of a training query is kept to be judged by."""
 NOW = datetime.fromisoformat("2026-11-01T00:00:00+00:00")
@@ -120,10 +123,13 @@ def negatives(
 
 
 def mined(
-    shoppers: Shoppers, base: EmbeddedCorpus, catalogue: GradedCatalogue
+    shoppers: Shoppers,
+    base: EmbeddedCorpus,
+    catalogue: GradedCatalogue,
+    *,
+    rules: MiningRules = RULES,
 ) -> dict[str, Sequence[Negative]]:
-    """Mine each query's negatives as the worker does, by the base's vectors."""
-    rules = MiningRules()
+    """Mine each query's negatives as the worker does, by the base's vectors; a query may have none."""
     index = BaseIndex(base, catalogue, rules)
     evidence: dict[str, dict[str, RelevanceEvidence]] = defaultdict(dict)
     for key, judgement in shoppers.judgements.items():

@@ -8,8 +8,12 @@ from schemas.judgements import Negative
 from services.lab.demo.client import DemoClient
 from services.lab.demo.console import DemoConsole
 from services.lab.demo.idle import MINING, wait_until_idle
-from services.lab.simulation.catalogue import EXACT, GradedCatalogue
+from services.lab.simulation.catalogue import GradedCatalogue
+from services.lab.simulation.mined_negatives import ENOUGH, GradedNegatives, graded_queries
 from shared.kafka.compacted import CompactedTopic, read_items
+
+JUDGE_QUERIES = "headrace_negatives_judge_queries"
+"""0: the judge is the one that simulated logs taught."""
 
 
 @dataclass(frozen=True)
@@ -32,26 +36,33 @@ class NegativesScene:
         try:
             with self.console.progress() as bars:
                 await wait_until_idle(self.client, lambda: len(topic.items), MINING, bars, title="negatives")
-            self.show(read_items(Negative, list(topic.items.values())))
+            taught_by = await self.client.metric("negatives", JUDGE_QUERIES)
+            self.show(read_items(Negative, list(topic.items.values())), taught_by=int(taught_by))
         finally:
             await topic.stop()
 
-    def show(self, negatives: Sequence[Negative]) -> None:
-        """Show those of one query, and how many of all are right by human grades, of those that have one."""
-        ids = {query.text.lower(): query.id for query in self.catalogue.queries}
-        grades = [
-            self.catalogue.grades.get(ids.get(negative.query, ""), {}).get(negative.product_id)
-            for negative in negatives
-        ]
-        graded = [grade for grade in grades if grade is not None]
-        exact = graded.count(EXACT) / max(1, len(graded))
+    def show(self, negatives: Sequence[Negative], *, taught_by: int) -> None:
+        """Show those of one query, and how many of all are right by human grades, of those that have one.
+
+        `taught_by` are the queries of this shop that the miner's judge learned from.
+        """
+        numbers = GradedNegatives.of(negatives, graded_queries(self.catalogue))
+        exact = f"{numbers.exact_share:.0%}"
         self._of_one_query(negatives)
-        self.console.claim(f"{len(negatives):,} negatives", holds=len(negatives) > 0)
+        self.console.claim(f"{numbers.number:,} negatives", holds=numbers.number > 0)
+        difficulties = ", ".join(f"{number:,} {name}" for name, number in numbers.difficulties.items())
+        queries = len({negative.query for negative in negatives})
         self.console.say(
-            f"People graded {len(graded):,} of them, and found {exact:.0%} exactly right after all: what "
-            "nobody was shown, no shopper can call wrong."
+            f"{numbers.with_enough:,} of {queries:,} queries have {ENOUGH} or more. By difficulty: "
+            f"{difficulties}."
         )
-        self.console.figure("hard negatives", f"{len(negatives):,}; {exact:.0%} exact of those graded")
+        judge = f"{taught_by:,} queries of this shop taught it" if taught_by else "simulated logs taught it"
+        self.console.say(
+            f"People graded {numbers.graded:,} of them, and found {exact} exactly right after all. "
+            "What nobody was shown, no shopper can call wrong: a judge of relevance keeps out what is likely "
+            f"right ({judge})."
+        )
+        self.console.figure("hard negatives", f"{numbers.number:,}; {exact} exact of those graded")
 
     def _of_one_query(self, negatives: Sequence[Negative]) -> None:
         if not negatives:

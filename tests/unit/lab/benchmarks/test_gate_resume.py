@@ -7,10 +7,12 @@ from rich.progress import Progress
 
 from services.lab.benchmarks.gate import SHOP, GateBench
 from services.lab.benchmarks.gate_candidates import CandidateSpec
-from services.lab.benchmarks.gate_logs import LogSpec, graded_queries, simulated_log, taught
+from services.lab.benchmarks.gate_logs import LogSpec, simulated_log, taught
+from services.lab.benchmarks.gate_rows import negatives_rows
 from services.lab.benchmarks.gate_verdict import compared
 from services.lab.simulation import shop
 from services.lab.simulation.catalogue import GradedCatalogue
+from services.lab.simulation.mined_negatives import graded_queries
 from services.trainer.evaluation.sets import EmbeddedCorpus
 
 LOG = LogSpec(300)
@@ -89,7 +91,7 @@ def test_the_live_model_itself_is_no_better_and_no_worse(catalogue, killed) -> N
 
 def test_the_gate_judges_the_pages_that_shoppers_saw(catalogue, tmp_path) -> None:
     made = bench(catalogue, tmp_path, Progress(disable=True))
-    comparison = compared(made._log(LOG).dataset, made._live, made._live, words=made._words, shop=SHOP)
+    comparison = compared(made.log(LOG).dataset, made._live, made._live, words=made._words, shop=SHOP)
     first = next(comparison.deciding())
     assert (first.code, first.shown) == ("hybrid", (1.0, 1.0))
 
@@ -106,6 +108,25 @@ def test_a_log_may_be_read_in_other_ways_and_what_is_held_out_stays(catalogue) -
         assert pair.grade == grades[pair.query][pair.product_id]
     assert {pair.value for pair in taught(log, "clicks", grades, seed=1).of("train")} <= {0.0, 1.0}
     assert taught(log, "shuffled", grades, seed=1).of("train") != log.dataset.of("train")
+
+
+def test_the_negatives_of_a_log_are_held_against_human_grades_beside_those_of_before(catalogue) -> None:
+    grades = graded_queries(catalogue)
+    log = simulated_log(LOG, catalogue, ranking(catalogue), live=vectors(catalogue))
+    rows = list(negatives_rows(LOG, log, grades))
+    assert [row.name for row in rows] == [
+        "today: negatives: exact of graded, 300 sessions",
+        "today: negatives: queries with five, 300 sessions",
+        "negatives: exact of graded, 300 sessions",
+        "negatives: queries with five, 300 sessions",
+    ]
+    for mined, row in ((log.negatives_before, rows[0]), (log.negatives, rows[2])):
+        grade = [grades[query].get(item.product_id) for query, items in mined.items() for item in items]
+        assert row.value == pytest.approx(grade.count(3) / max(1, len(grade) - grade.count(None)))
+    for mined, row in ((log.negatives_before, rows[1]), (log.negatives, rows[3])):
+        assert row.value == sum(len(items) >= 5 for items in mined.values()) / len(mined)
+    assert log.negatives != log.negatives_before, "the judge has a say"
+    assert sum(map(len, log.negatives_before.values())) > 0
 
 
 def ranking(catalogue: GradedCatalogue) -> dict[str, list[str]]:

@@ -184,12 +184,15 @@ def test_the_negatives_of_the_query_that_has_most_are_shown_in_their_order() -> 
     played, console = script()
     scene = NegativesScene(played.client, console, SALE)
     names = [product.id for product in SALE.products[:4]]
-    scene.show([negative("few", names[0], 1), negative("many", names[1], 9), negative("many", names[2], 2)])
+    scene.show(
+        [negative("few", names[0], 1), negative("many", names[1], 9), negative("many", names[2], 2)],
+        taught_by=0,
+    )
     shown = text(console)
     assert "not for “many”" in shown
     assert shown.index(SALE.products[2].title[:30]) < shown.index(SALE.products[1].title[:30])
     assert console.failures == []
-    scene.show([])
+    scene.show([], taught_by=0)
     assert console.failures == ["0 negatives"]
 
 
@@ -203,8 +206,24 @@ def test_how_many_negatives_are_right_is_said_of_those_that_people_graded() -> N
     rows = [
         negative(query.text.lower(), product, rank) for rank, product in enumerate((exact, wrong, nobody), 1)
     ]
-    NegativesScene(played.client, console, SALE).show(rows)
+    NegativesScene(played.client, console, SALE).show(rows, taught_by=0)
     assert "People graded 2 of them, and found 50% exactly right" in " ".join(text(console).split())
+
+
+@pytest.mark.parametrize(
+    ("taught_by", "teacher"), [(0, "simulated logs taught"), (34, "34 queries of this shop")]
+)
+def test_queries_with_enough_negatives_their_difficulties_and_who_taught_the_judge_are_said(
+    taught_by, teacher
+) -> None:
+    played, console = script()
+    rows = [negative("many", product.id, rank) for rank, product in enumerate(SALE.products[:5], 1)]
+    rows += [negative("few", SALE.products[0].id, 1).model_copy(update={"difficulty": "easy"})]
+    NegativesScene(played.client, console, SALE).show(rows, taught_by=taught_by)
+    shown = " ".join(text(console).split())
+    assert "1 of 2 queries have 5 or more. By difficulty: 5 hard, 1 easy." in shown
+    assert teacher in shown
+    assert console.figures == [("hard negatives", "6; 0% exact of those graded")]
 
 
 def test_an_interval_reads_as_a_difference_with_its_bounds() -> None:
