@@ -24,7 +24,7 @@ looked_at = Gauge(
 )
 precision = Gauge(
     "headrace_negatives_precision",
-    "Share of them that nobody acted upon; not a number while there are none, and where nobody mines",
+    "Share of them that shoppers went on to skip; not a number while there are none, and where nobody mines",
 )
 precision.set(nan)
 judge_queries = Gauge("headrace_negatives_judge_queries", "Queries that the judge of relevance learned from")

@@ -24,7 +24,7 @@ from schemas.judgements import Negative
 from services.negatives import metrics
 from services.negatives.domain.candidates import Retrieved
 from services.negatives.domain.mine import Mined, mine
-from services.negatives.domain.plan import MiningPlan, plan_mining
+from services.negatives.domain.plan import MiningPlan, passed_by, plan_mining
 from services.negatives.domain.precision import Evidence, NegativePrecision, measure, watch
 from services.negatives.domain.refresh import RefreshPolicy
 from services.negatives.domain.rules import MiningRules
@@ -159,9 +159,10 @@ class Miner:
         marks = await self._store.acted(ACTED_AT_ONCE)
         for query in sorted({mark.query for mark in marks if mark.is_published}):
             before = await self._store.query_state(query)
+            passed = passed_by(before.evidence, rules)
             gone = {
                 product_id: Withdrawal.ENGAGED
-                for product_id in before.published & before.evidence.keys()
+                for product_id in (before.published & before.evidence.keys()) - passed
                 if before.evidence[product_id].actions
             }
             await self._replace(state, query, before, change=_Change((), gone), rules=rules)

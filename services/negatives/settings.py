@@ -41,6 +41,8 @@ class NegativeSettings(Section):
     neutral_grade: Grade = MiningRules.neutral_grade
     evidence: Expected = MiningRules.evidence
     skipped_expected: Expected = MiningRules.skipped_expected
+    passed_expected: Expected = MiningRules.passed_expected
+    went_on: Expected = MiningRules.went_on
     margin: Share = MiningRules.margin
     likely: Share = MiningRules.likely
     overlap: Share = MiningRules.overlap

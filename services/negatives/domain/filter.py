@@ -43,7 +43,8 @@ class Filter:
     def refuse(self, candidate: NegativeCandidate) -> Reason | None:
         """Return the reason to refuse it, or None when it is a negative.
 
-        The margin is TopK-PercPos of NV-Retriever (arXiv 2407.15831).
+        The margin is TopK-PercPos of NV-Retriever (arXiv 2407.15831). What shoppers passed may be as close as
+        it likes: they have decided.
         """
         return (
             self._refuse_by_evidence(candidate.hit.product_id)
@@ -71,6 +72,8 @@ class Filter:
         hit = candidate.hit
         if hit.dense is None:
             return Reason.UNSCORED
+        if hit.product_id in self._plan.passed:
+            return None
         if hit.dense > self._threshold:
             return Reason.TOO_CLOSE
         cosine = share_of_weakest(hit.dense, self._weakest)

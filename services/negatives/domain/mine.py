@@ -84,7 +84,7 @@ def _message(
         score=sampled.score,
         positive_score=retrieved.weakest or 0.0,
         rank=sampled.candidate.rank,
-        skipped=hit.product_id in plan.skipped,
+        skipped=hit.product_id in plan.skipped | plan.passed,
         source=sampled.candidate.source,
         partition=hit.partition,
         offset=hit.offset,

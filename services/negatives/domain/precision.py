@@ -50,7 +50,7 @@ class NegativePrecision(NamedTuple):
 
     @property
     def share(self) -> float | None:
-        """Return the share that nobody acted upon; None when none was looked at enough."""
+        """Return the share that shoppers went on to skip; None when none was looked at enough."""
         return 1 - self.acted_upon / self.looked_at if self.looked_at else None
 
 
@@ -78,14 +78,17 @@ def watch(
 def measure(watched: Watched, evidence: Evidence, enough: float) -> NegativePrecision:
     """Return the precision of one query's negatives: a function of what is watched and what is judged now.
 
-    `enough` is how many actions must have been expected since a negative was mined.
+    `enough` is how many actions must have been expected since a negative was mined; and for each that it got,
+    and one more, so many must have been: else it counts as acted upon.
     """
     looked_at = [
         evidence[product_id]
         for product_id, negative in watched.items()
         if product_id in evidence and negative.expected_since(evidence[product_id]) >= enough
     ]
-    return NegativePrecision(len(looked_at), sum(of_product.actions > 0 for of_product in looked_at))
+    return NegativePrecision(
+        len(looked_at), sum(not of_product.is_skipped(enough) for of_product in looked_at)
+    )
 
 
 def _begin(evidence: RelevanceEvidence | None, now: datetime) -> WatchedNegative:

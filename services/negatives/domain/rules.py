@@ -31,6 +31,10 @@ class MiningRules:
     """Actions expected of an average product from which on a grade says something."""
     skipped_expected: float = 3.0
     """Expected actions without a single one that make a product one that shoppers skipped."""
+    passed_expected: float = 4.0
+    """Expected actions, for each that a product got and one more, from which on it may have been passed."""
+    went_on: float = 0.5
+    """Of the actions expected of what stands below it: so many say that shoppers went on to there."""
     margin: float = 0.8
     """Of the weakest positive's score: what is closer may be relevant and was never judged."""
     overlap: float = OVERLAP

@@ -13,7 +13,7 @@ from services.negatives.domain.candidates import NegativeCandidate, Retrieved, R
 from services.negatives.domain.evidence import RelevanceEvidence
 from services.negatives.domain.filter import Filter, Reason
 from services.negatives.domain.mine import hits_to_cross_score, mine
-from services.negatives.domain.plan import MiningPlan, plan_mining
+from services.negatives.domain.plan import MiningPlan, passed_by, plan_mining
 from services.negatives.domain.refresh import RefreshPolicy
 from services.negatives.domain.rules import MiningRules
 from services.negatives.domain.sample import CROSS_SCORED, difficulty, preferred, sample
@@ -241,8 +241,8 @@ def test_evidence_counts_the_objective_and_rounds():
         updated_at=NOW,
     )
     evidence = RelevanceEvidence.of(judgement, frozenset({"click", "purchase"}))
-    assert evidence == RelevanceEvidence(8, 4, 1.4, 2.45, NOW, NOW.date())
-    assert evidence.pack() == f"8 4 1.4 2.45 {milliseconds(NOW)} {NOW.date().toordinal()}"
+    assert evidence == RelevanceEvidence(8, 4, 1.4, 2.45, NOW, NOW.date(), 9)
+    assert evidence.pack() == f"8 4 1.4 2.45 {milliseconds(NOW)} {NOW.date().toordinal()} 9"
 
 
 @pytest.mark.parametrize(
@@ -268,6 +268,41 @@ def test_all_queries_are_mined_again_when_much_was_written_and_long_ago(news, of
 def test_by_default_every_action_that_shows_interest_makes_a_positive(action):
     assert action in MiningRules().objective
     assert "view" not in MiningRules().objective
+
+
+def shown(actions, expected, impressions=100):
+    return RelevanceEvidence(
+        actions=actions,
+        objective_actions=actions,
+        expected=expected,
+        grade=2.5 if actions > expected else 0.5,
+        impressions=impressions,
+    )
+
+
+def test_what_shoppers_pass_on_their_way_to_a_product_below_is_a_negative_however_close():
+    rows = {"top": shown(1, 12.0), "middle": shown(9, 8.0), "low": shown(6, 4.0)}
+    plan = plan_mining(rows, RULES)
+    assert (plan.positives, plan.passed, plan.engaged) == (("low", "middle"), {"top"}, {"middle", "low"})
+    judge = Filter(plan, RULES, weakest=0.5, positives=())
+    assert judge.refuse(NegativeCandidate(hit("top", 0.6), 1, "dense")) is None
+    found = answer(hit("low", 0.5), hit("middle", 0.6), hit("top", 0.7), scores={"low": 0.5, "middle": 0.6})
+    [negative] = mine("q", plan, found, rules=RULES, now=NOW).negatives
+    assert (negative.product_id, negative.skipped, negative.difficulty) == ("top", True, "hard")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        {"top": shown(9, 6.0), "low": shown(0, 5.0)},  # nothing stands below
+        {"top": shown(9, 6.0), "middle": shown(0, 5.0), "low": shown(1, 4.0)},  # they stopped above
+        {"top": shown(2, 6.0), "low": shown(9, 5.0)},  # it got a third of what was expected
+        {"top": shown(0, 6.0), "low": shown(2, 1.0)},  # too little was expected of what stands below
+        {"top": shown(0, 3.9), "low": shown(9, 3.8)},  # it was hardly looked at
+    ],
+)
+def test_what_shoppers_may_not_have_passed_is_not_taken_for_passed(rows):
+    assert passed_by(rows, RULES) == frozenset()
 
 
 def test_reasons_are_told_by_names_that_dashboards_know():

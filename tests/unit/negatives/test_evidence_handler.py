@@ -13,7 +13,7 @@ from shared.records import Batch, Partition, Record
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
-SAID = f"{milliseconds(NOW)} {NOW.date().toordinal()}"
+SAID = f"{milliseconds(NOW)} {NOW.date().toordinal()} 9"
 
 
 class State:

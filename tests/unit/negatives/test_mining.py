@@ -298,5 +298,6 @@ def test_a_fact_counts_what_the_objective_wants():
         expected=1.2,
         grade=2.4,
         made_at=NOW,
+        impressions=9,
         window_start=NOW.date(),
     )

@@ -33,7 +33,8 @@ def mined(evidence, *product_ids):
         ({"a": seen(3.0)}, NegativePrecision(1, 0)),
         ({"a": seen(3.0, 1)}, NegativePrecision(1, 1)),
         ({"a": seen(2.9, 1)}, NegativePrecision(0, 0)),
-        ({"a": seen(9.0), "b": seen(9.0, 2), "other": seen(9.0, 5)}, NegativePrecision(2, 1)),
+        ({"a": seen(9.0), "b": seen(9.0, 3), "other": seen(9.0, 5)}, NegativePrecision(2, 1)),
+        ({"a": seen(9.0), "b": seen(9.0, 2)}, NegativePrecision(2, 0)),  # a third of what was expected
     ],
 )
 def test_what_was_looked_at_enough_counts_and_is_right_when_nobody_acted(evidence, expected):
