@@ -75,6 +75,11 @@ class CrossFitted(Value):
 UNTAUGHT_JUDGES = CrossFitted()
 
 
+def share_of_weakest(dense: float, weakest: float) -> float:
+    """Return a score as a share of the weakest positive's, -1 to 1.5; 1 where that has no meaning."""
+    return max(-1.0, min(1.5, dense / weakest)) if weakest > 0 else 1.0
+
+
 def fold(query: str) -> int:
     """Return the part that a query belongs to, always the same."""
     return (_lot(query) >> 1) % FOLDS

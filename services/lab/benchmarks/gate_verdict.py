@@ -4,9 +4,11 @@ from schemas.base import Value
 from services.lab.benchmarks.gate_candidates import Embedded
 from services.trainer.dataset.domain.dataset import Dataset
 from services.trainer.evaluation.comparison import ModelComparison, compare_vectors
-from services.trainer.evaluation.domain.verdict import AdmissionTerms, Answer, decide
+from services.trainer.evaluation.domain.opinion import decide_with
+from services.trainer.evaluation.domain.verdict import AdmissionTerms, Answer
 from services.trainer.evaluation.general import general
 from services.trainer.evaluation.hybrid import HybridPair
+from services.trainer.evaluation.missing import missing_estimate
 from services.trainer.evaluation.sets import evaluation_sets, validation_set
 from services.trainer.evaluation.settings import ShopSearch
 from services.trainer.evaluation.words import Words
@@ -29,7 +31,8 @@ def judged(
     comparison = compared(dataset, live, candidate, words=words, shop=shop)
     everyday, _ = general()
     figures = [*comparison.deciding(), compare_vectors(everyday, live.general, candidate.general)]
-    verdict = decide(figures, AdmissionTerms(), faults=comparison.faults)
+    missing = missing_estimate(dataset, comparison.search)
+    verdict = decide_with(missing, figures, AdmissionTerms(), faults=comparison.faults)
     return GateVerdict(
         answer=verdict.answer,
         reason=verdict.reasons[0],

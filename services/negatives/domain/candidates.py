@@ -75,11 +75,6 @@ def best_by_vector(hits: Iterable[RetrievedProduct]) -> list[RetrievedProduct]:
     return sorted(scored, key=lambda hit: (-(hit.dense or 0.0), hit.product_id))
 
 
-def share_of_weakest(dense: float, weakest: float) -> float:
-    """Return a score as a share of the weakest positive's, -1 to 1.5; 1 where that has no meaning."""
-    return max(-1.0, min(1.5, dense / weakest)) if weakest > 0 else 1.0
-
-
 def best_first(candidate: NegativeCandidate) -> tuple[int, float, str]:
     """Return what candidates are sorted by: rank, then closeness, then id."""
     return candidate.rank, -(candidate.hit.dense or 0.0), candidate.hit.product_id

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from enum import StrEnum
 
-from services.negatives.domain.candidates import NegativeCandidate, share_of_weakest
+from services.negatives.domain.candidates import NegativeCandidate
 from services.negatives.domain.plan import MiningPlan
 from services.negatives.domain.rules import MiningRules
 from shared.catalogue.product_identity import ProductIdentity
+from shared.relevance.judge import share_of_weakest
 
 
 class Reason(StrEnum):

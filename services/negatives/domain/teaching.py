@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from services.negatives.domain.candidates import Retrieved, RetrievedProduct, best_by_vector, share_of_weakest
+from services.negatives.domain.candidates import Retrieved, RetrievedProduct, best_by_vector
 from services.negatives.domain.evidence import RelevanceEvidence
+from shared.relevance.judge import share_of_weakest
 from shared.relevance.learning import JudgedPair
 
 FAR = 10

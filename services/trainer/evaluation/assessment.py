@@ -6,7 +6,8 @@ from pathlib import Path
 from schemas.base import Value
 from services.trainer.dataset.domain.dataset import Dataset
 from services.trainer.dataset.domain.leakage import leaks
-from services.trainer.evaluation.domain.verdict import AdmissionTerms, CandidateVerdict, decide
+from services.trainer.evaluation.domain.opinion import decide_with
+from services.trainer.evaluation.domain.verdict import AdmissionTerms, CandidateVerdict
 from services.trainer.evaluation.evaluate import (
     Evaluated,
     asked_queries,
@@ -50,7 +51,8 @@ class CandidateEvaluator:
         """Return figures and verdict (blocking; minutes).
 
         A reranker or late-interaction model is judged by how it orders the best products of the live search,
-        beside their own order, with a weight that is fitted on the validation queries.
+        beside their own order, with a weight that is fitted on the validation queries; what nobody graded
+        is not estimated for it.
         Raises `ConfigurationError` when a directory is refused.
         """
         if recipe.kind == "encoder":
@@ -59,7 +61,8 @@ class CandidateEvaluator:
         else:
             evaluated = self._evaluate_reranker(dataset, candidate, recipe)
         faults = [f"leaks: {leak}" for leak in leaks(dataset.manifest.certificate)]
-        verdict = decide(evaluated.compared, self.terms, faults=[*evaluated.faults, *faults])
+        faults = [*evaluated.faults, *faults]
+        verdict = decide_with(evaluated.missing, evaluated.compared, self.terms, faults=faults)
         return CandidateAssessment(evaluated=evaluated, verdict=verdict)
 
     def _loaded_from(self, path: Path) -> ModelSettings:

@@ -9,8 +9,10 @@ from services.trainer.evaluation.comparison import ModelComparison, compare_vect
 from services.trainer.evaluation.costs import Cost, costs, encode_ms
 from services.trainer.evaluation.domain.figures import MetricComparison
 from services.trainer.evaluation.domain.fitting import threshold
+from services.trainer.evaluation.domain.opinion import MissingEstimate
 from services.trainer.evaluation.general import general
 from services.trainer.evaluation.hybrid import FIT_LEAST, HybridPair
+from services.trainer.evaluation.missing import missing_estimate, taught_by
 from services.trainer.evaluation.sets import (
     EmbeddedCorpus,
     EvaluationSet,
@@ -47,6 +49,8 @@ class Evaluated(Value):
     dense_weight: Score | None = None
     faults: tuple[str, ...] = ()
     """What is wrong with the candidate itself, whatever its figures are."""
+    missing: MissingEstimate | None = None
+    """The difference with what nobody graded as a judge sees it; None: none speaks."""
 
     def metrics(self) -> dict[str, float]:
         """Return the candidate's figures by name, as `models.v1` has them, and their differences to live.
@@ -81,7 +85,7 @@ def evaluate(
     queries = asked_queries([*sets, fit_set], shop)
     encoders = [load_encoder(model) for model in (live, candidate)]
     progress("evaluation", 0.0, {})
-    of_live = embed(encoders[0], corpus, queries)
+    of_live = embed(encoders[0], corpus, [*queries, *taught_by(dataset)])
     progress("evaluation", 0.4, {})
     try:
         of_candidate = embed(encoders[1], corpus, queries)
@@ -97,7 +101,8 @@ def evaluate(
     progress("evaluation", 0.8, {})
     words = words_of(dataset.products, shop)
     search = HybridPair.of(of_live, of_candidate, words, shop=shop, fit_set=fit_set)
-    return _evaluated(encoders, ModelComparison(sets, search), fit_set)
+    evaluated = _evaluated(encoders, ModelComparison(sets, search), fit_set)
+    return evaluated.model_copy(update={"missing": missing_estimate(dataset, search)})
 
 
 def evaluate_on(
