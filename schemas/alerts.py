@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from datetime import datetime
+from typing import ClassVar, Literal, Self
 
 from schemas.base import GenerationName, Identifier, Message, Score, Timestamp
 
@@ -38,6 +39,11 @@ class Alert(Message):
     def key(self) -> bytes:
         """Return the alert's key."""
         return self.alert_key.encode()
+
+    def over(self, summary: str, now: datetime) -> Self:
+        """Return it resolved: there is nothing to do any more."""
+        change = {"status": "resolved", "summary": summary, "action": "nothing to do"}
+        return self.model_copy(update={**change, "updated_at": max(now, self.updated_at)})
 
 
 def alert_key(detector: str, subject: str) -> str:

@@ -58,12 +58,6 @@ class CrossFitted(Value):
         """Return the judge of a query: one that has not learned from it."""
         return self.parts[fold(query)] if self.parts else self.whole
 
-    @property
-    def name(self) -> str:
-        """Return what tells this judge from others."""
-        numbers = " ".join(f"{number:.4g}" for judge in (self.whole, *self.parts) for number in judge)
-        return blake2b(numbers.encode(), digest_size=6).hexdigest()
-
     def is_near(self, other: "CrossFitted", tolerance: float = 0.25) -> bool:
         """Whether both say nearly the same everywhere: log odds that differ by no more than that."""
         corners = ((0.0, 0.0), (0.0, 1.0), (0.8, 0.0), (0.8, 1.0))

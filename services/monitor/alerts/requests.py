@@ -34,14 +34,7 @@ def resolved_by_hand(key: str, alert: Alert | None, *, note: str, now: datetime)
         )
     if alert.resolution == "automatic":
         raise ConfigurationError(f"{key} resolves by itself when what it saw is over. To do: {alert.action}")
-    return alert.model_copy(
-        update={
-            "status": "resolved",
-            "summary": f"{alert.summary} (closed by hand{': ' * bool(note)}{note})",
-            "action": "nothing to do",
-            "updated_at": max(now, alert.updated_at),
-        }
-    )
+    return alert.over(f"{alert.summary} (closed by hand{': ' * bool(note)}{note})", now)
 
 
 def open_alerts(history: Iterable[Alert]) -> list[Alert]:

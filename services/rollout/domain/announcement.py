@@ -91,14 +91,7 @@ def answered(request: Alert, state: Generations, now: datetime) -> Alert | None:
     why = _why_answered(name, state, request.started_at)
     if why is None or request.status == "resolved":
         return None
-    return request.model_copy(
-        update={
-            "status": "resolved",
-            "summary": f"{name} {why}: nobody needs to promote it any more",
-            "action": "nothing to do",
-            "updated_at": max(now, request.updated_at),
-        }
-    )
+    return request.over(f"{name} {why}: nobody needs to promote it any more", now)
 
 
 def _why_answered(name: str, state: Generations, since: datetime) -> str | None:
