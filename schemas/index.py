@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from schemas.base import (
     EPOCH,
@@ -16,6 +16,9 @@ from schemas.base import (
     Value,
 )
 from schemas.catalogue import UNSTATED, Document
+
+Language = Annotated[str, StringConstraints(pattern=r"^([A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,7})?$")]
+"""A language tag (BCP 47) such as `de` or `zh-Hant`; empty: nobody can tell."""
 
 
 class Passage(Value):
@@ -40,6 +43,8 @@ class IndexRecord(Message):
     product_id: ProductId
     document: Document
     text: str = ""
+    language: Language = ""
+    """That of the text."""
     content_hash: str = ""
     fingerprint: Fingerprint
     dimensions: Annotated[int, Field(ge=1, le=8192)]

@@ -320,6 +320,7 @@ MESSAGES: dict[type[Message], st.SearchStrategy] = {
             event_time=optional(moments),
         ),
         text=texts,
+        language=st.sampled_from(["", "de", "zh-Hant", "pt-BR"]),
         content_hash=texts,
         fingerprint=prints,
         dimensions=st.integers(1, 8192),
