@@ -87,7 +87,7 @@ class SearchRetriever:
             lexical=hit.scores.lexical,
             identity=self._rules.identity_of(hit.fields),
             title=title_of(hit.fields, self._rules.titles),
-            coverage=covered(words, telling_words(whole_text(hit.fields))),
+            covers=lambda: covered(words, telling_words(whole_text(hit.fields))),
             partition=hit.provenance.partition,
             offset=hit.provenance.offset,
         )

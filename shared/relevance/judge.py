@@ -8,6 +8,7 @@ with an area under the curve of .65, the cosine alone with .61. That is enough t
 relevant; that a product is right it never says.
 """
 
+from collections.abc import Callable
 from hashlib import blake2b
 from math import exp
 from typing import NamedTuple
@@ -25,11 +26,17 @@ class RelevanceJudge(NamedTuple):
     cosine: float
     """Of the cosine, as a share of that of the weakest right product."""
     words: float
-    """Of the share of the query's words that the product's text has."""
+    """Of the share of the query's words that the product's text has; never below 0."""
 
     def likelihood(self, cosine: float, words: float) -> float:
         """Return how likely a product of these shares is chosen rather than far, 0 to 1."""
         return 1 / (1 + exp(-self.logit(cosine, words)))
+
+    def finds(self, cosine: float, words: Callable[[], float], *, likely: float) -> bool:
+        """Whether it is at least that likely; the words are read only where they decide."""
+        if self.likelihood(cosine, 0.0) >= likely:
+            return True
+        return self.likelihood(cosine, 1.0) >= likely and self.likelihood(cosine, words()) >= likely
 
     def logit(self, cosine: float, words: float) -> float:
         """Return the log odds of it."""

@@ -1,8 +1,8 @@
 """How a judge of relevance learns: from what shoppers chose, held against what is far from the query."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import log
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -11,7 +11,11 @@ from shared.relevance.judge import FOLDS, UNTAUGHT, CrossFitted, RelevanceJudge,
 
 LEAST = 20
 """Queries without which nothing is learned."""
+FAR = 10
+"""Products that stand for the rest of the catalogue, of each query."""
+FAR_WEIGHT = 0.5
 CAUTION = 1e-6
+T = TypeVar("T")
 
 
 class JudgedPair(NamedTuple):
@@ -29,6 +33,12 @@ class JudgedPair(NamedTuple):
 
 Pairs = Mapping[str, Sequence[JudgedPair]]
 """By query."""
+
+
+def far(nearest: Sequence[T], known: Callable[[T], bool]) -> Sequence[T]:
+    """Return some of the farther half of what is near, evenly spaced, without what is known already."""
+    farther = [one for one in nearest[len(nearest) // 2 :] if not known(one)]
+    return farther[:: max(1, len(farther) // FAR)][:FAR]
 
 
 def cross_fitted(pairs: Pairs) -> CrossFitted | None:

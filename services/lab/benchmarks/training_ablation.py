@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 
@@ -176,7 +177,7 @@ class BaseIndex:
                     dense=scores[product_id],
                     lexical=None,
                     identity=self._identities[product_id],
-                    coverage=covered(wanted, self._words[product_id]),
+                    covers=partial(covered, wanted, self._words[product_id]),
                 )
                 for product_id in nearest
             ),

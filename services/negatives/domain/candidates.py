@@ -1,7 +1,7 @@
 """Step two, as values: what the live index answers, and how it ranks."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from shared.catalogue.product_identity import UNIDENTIFIED, ProductIdentity
@@ -18,10 +18,15 @@ class RetrievedProduct:
     lexical: float | None
     identity: ProductIdentity = UNIDENTIFIED
     title: str = ""
-    coverage: float = 1.0
-    """Share of the query's words that its text has; of a text that nobody knows, all."""
+    covers: Callable[[], float] = field(default=lambda: 1.0, compare=False, repr=False)
+    """Reads its text, of which there are a thousand a query and few decide anything."""
     partition: int = 0
     offset: int = 0
+
+    @property
+    def coverage(self) -> float:
+        """Share of the query's words that its text has; of a text that nobody knows, all."""
+        return self.covers()
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,5 +78,5 @@ class Filter:
         if hit.dense > self._threshold:
             return Reason.TOO_CLOSE
         cosine = share_of_weakest(hit.dense, self._weakest)
-        is_likely = self._plan.judge.likelihood(cosine, hit.coverage) >= self._rules.likely
+        is_likely = self._plan.judge.finds(cosine, hit.covers, likely=self._rules.likely)
         return Reason.LIKELY if is_likely else None

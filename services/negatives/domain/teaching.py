@@ -5,11 +5,8 @@ from collections.abc import Mapping
 from services.negatives.domain.candidates import Retrieved, RetrievedProduct, best_by_vector
 from services.negatives.domain.evidence import RelevanceEvidence
 from shared.relevance.judge import share_of_weakest
-from shared.relevance.learning import JudgedPair
+from shared.relevance.learning import FAR_WEIGHT, JudgedPair, far
 
-FAR = 10
-"""Products of the farther half of what is retrieved, evenly spaced."""
-FAR_WEIGHT = 0.5
 CERTAIN = 2
 """Actions from which on a product was chosen for certain; one may be by accident."""
 
@@ -24,14 +21,15 @@ def lesson(evidence: Mapping[str, RelevanceEvidence], retrieved: Retrieved) -> t
         return ()
     ordered = best_by_vector(retrieved.hits)
     chosen = [hit for hit in ordered if hit.product_id in evidence and evidence[hit.product_id].actions]
-    farther = [hit for hit in ordered[len(ordered) // 2 :] if hit.product_id not in evidence]
-    far = farther[:: max(1, len(farther) // FAR)][:FAR]
     return (
         *(
             _pair(hit, weakest, min(1, evidence[hit.product_id].actions / CERTAIN), chosen=True)
             for hit in chosen
         ),
-        *(_pair(hit, weakest, FAR_WEIGHT, chosen=False) for hit in far),
+        *(
+            _pair(hit, weakest, FAR_WEIGHT, chosen=False)
+            for hit in far(ordered, lambda hit: hit.product_id in evidence)
+        ),
     )
 
 

@@ -21,15 +21,13 @@ from services.trainer.evaluation.hybrid import HybridPair, HybridSearch
 from services.trainer.evaluation.sets import EvaluationSet, evaluation_sets
 from shared.catalogue.words import covered, telling_words
 from shared.relevance.judge import CrossFitted, RelevanceJudge, share_of_weakest, teaches_miner
-from shared.relevance.learning import JudgedPair, cross_fitted
+from shared.relevance.learning import FAR_WEIGHT, JudgedPair, cross_fitted, far
 from shared.retrieval import quality
 
 MOST = 1000
 """Queries that teach: more of them change nothing."""
 NEAREST = 1000
 """Products by cosine, of whose farther half some stand for what nobody would choose."""
-FAR = 10
-FAR_WEIGHT = 0.5
 
 
 def taught_by(dataset: Dataset) -> dict[str, dict[str, int]]:
@@ -127,12 +125,12 @@ class _Sight:
         weakest = self.weakest(query, right)
         if weakest is None:
             return []
-        far = self._far(query, grades)
-        pairs = [JudgedPair(*shares, False, FAR_WEIGHT) for shares in self.shares(query, far, weakest)]
+        others = self.shares(query, self._far(query, grades), weakest)
+        pairs = [JudgedPair(*shares, False, FAR_WEIGHT) for shares in others]
         for product_id in sorted(right):
-            others = self.weakest(query, right - {product_id})
-            if others is not None:
-                [shares] = self.shares(query, [product_id], others)
+            weakest = self.weakest(query, right - {product_id})
+            if weakest is not None:
+                [shares] = self.shares(query, [product_id], weakest)
                 pairs.append(JudgedPair(*shares, True, 1.0))
         return pairs
 
@@ -147,13 +145,11 @@ class _Sight:
                 gain = worth(grades[product_id])
                 yield JudgedGain(judge.likelihood(*shares), gain, hidden=product_id not in shown)
 
-    def _far(self, query: str, grades: Mapping[str, int]) -> list[str]:
+    def _far(self, query: str, grades: Mapping[str, int]) -> Sequence[str]:
         embedded = self.live.embedded
         cosines = embedded.documents @ embedded.queries[query]
         nearest = np.argsort(-cosines, kind="stable")[:NEAREST]
-        farther = [embedded.ids[place] for place in nearest[len(nearest) // 2 :]]
-        farther = [product_id for product_id in farther if product_id not in grades]
-        return farther[:: max(1, len(farther) // FAR)][:FAR]
+        return far([embedded.ids[place] for place in nearest], grades.__contains__)
 
     def _shown_by_words(self, query: str, grades: Mapping[str, int]) -> frozenset[str]:
         """Return the first page of word search; where it finds nothing, the nearer half of the graded."""
