@@ -3,13 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
-from shared.encoder.sentence import has_amx
-
-PROCESSOR = Path("/proc/cpuinfo")
+from shared.encoder.runtimes.processor import has_amx, processor
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,5 +27,4 @@ def best() -> Precision:
     """Return a GPU if there is one; bf16 where the hardware multiplies it (GPU, AMX), else fp32."""
     if torch.cuda.is_available():
         return Precision("cuda", torch.cuda.is_bf16_supported())
-    lines = PROCESSOR.read_text().splitlines() if PROCESSOR.exists() else []
-    return Precision("cpu", has_amx(lines))
+    return Precision("cpu", has_amx(processor()))

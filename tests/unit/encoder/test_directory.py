@@ -6,7 +6,7 @@ import pytest
 
 from shared.encoder.directory import check_directory, packaged_directory
 from shared.encoder.fingerprint import fingerprint
-from shared.encoder.sentence import has_amx
+from shared.encoder.runtimes.processor import has_amx
 from shared.errors import ConfigurationError
 
 INPUTS = {"query_prompt": "", "max_tokens": 256}

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sentence_transformers import SentenceTransformer
 
+from shared.encoder.directory import packaged_directory
 from shared.encoder.loading import load_encoder
 from shared.ports import Encoder
 from shared.settings import ModelSettings
@@ -86,5 +88,5 @@ def test_real_products_get_the_vectors_of_the_plain_library() -> None:
         products = [json.loads(line) for line, _ in zip(lines, range(24), strict=False)]
     texts = [f"{product['title']}\n{product['bullets']}" for product in products]
     encoder = load_encoder(ModelSettings(precision="fp32"))
-    plain = encoder._model.encode(texts, batch_size=8, show_progress_bar=False)
+    plain = SentenceTransformer(str(packaged_directory()), device="cpu").encode(texts, batch_size=8)
     assert (encoder.encode_documents(texts) * plain).sum(axis=1).min() > 0.9999

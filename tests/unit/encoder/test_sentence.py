@@ -13,7 +13,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from shared.encoder.description import DESCRIPTION, describe
-from shared.encoder.sentence import UNIT_TOLERANCE, SentenceEncoder, _unit
+from shared.encoder.sentence import SentenceEncoder
+from shared.encoder.vectors import UNIT_TOLERANCE, unit
 from shared.errors import ConfigurationError, FatalError
 from shared.settings import ModelSettings
 from tests.unit.trainer.tiny import OTHERS, knowing_model, tiny_model
@@ -133,7 +134,7 @@ def test_a_vector_that_is_none_never_gets_into_an_index(bad: float) -> None:
     rows = np.ones((3, 4), np.float32)
     rows[1] = bad
     with pytest.raises(FatalError, match="its weights are damaged"):
-        _unit(rows)
+        unit(rows)
 
 
 @given(st.lists(st.lists(st.floats(-100, 100, width=32), min_size=3, max_size=3), min_size=1, max_size=5))
@@ -142,6 +143,6 @@ def test_rows_are_brought_to_unit_length_and_keep_their_direction(rows: list[lis
     norms = np.linalg.norm(table, axis=1)
     if norms.min() < 1e-3:
         return
-    unit = _unit(table)
-    np.testing.assert_allclose(np.linalg.norm(unit, axis=1), 1, atol=UNIT_TOLERANCE)
-    np.testing.assert_allclose((unit * table).sum(axis=1), norms, rtol=2e-3)
+    made = unit(table)
+    np.testing.assert_allclose(np.linalg.norm(made, axis=1), 1, atol=UNIT_TOLERANCE)
+    np.testing.assert_allclose((made * table).sum(axis=1), norms, rtol=2e-3)

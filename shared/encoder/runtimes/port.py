@@ -1,0 +1,28 @@
+"""What every runtime promises."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.ports import Vectors
+
+Features = Mapping[str, NDArray[np.int64]]
+"""A table (texts, longest) of each kind the tokenizer gives: `input_ids`, padded behind each text, and
+`attention_mask`, 0 where it is padding."""
+
+
+class Runtime(Protocol):
+    """One loaded model, for `threads` callers at once, a core each."""
+
+    threads: int
+    pass_tokens: int
+    """Tokens (padding counted) of a forward pass that keep it busy."""
+
+    def forward(self, features: Features) -> Vectors:
+        """Return the raw embedding of each text of one packed batch, float32, in order (blocking).
+
+        Neither cut to fewer dimensions nor brought to length one, unless a module of the model does that.
+        """
+        ...

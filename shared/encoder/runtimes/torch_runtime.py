@@ -1,0 +1,58 @@
+"""Torch, through sentence-transformers: runs every model, on a CPU or a GPU.
+
+A pass has one thread, and several callers run at once, one a core: sharing one pass means a barrier after
+every layer, and each barrier waits for a time slice on a busy machine (seen: 0.73 s, not 10 ms, a query).
+"""
+
+import os
+from pathlib import Path
+
+import torch
+from sentence_transformers import SentenceTransformer
+
+from shared.encoder.libraries import loading, quiet
+from shared.encoder.runtimes.port import Features
+from shared.encoder.runtimes.processor import has_amx, processor
+from shared.errors import ConfigurationError
+from shared.ports import Vectors
+from shared.settings import ModelSettings
+
+PASS_TOKENS = {"cpu": 1024, "cuda": 16384}
+"""What keeps the device busy: on a CPU, larger passes gain 3 % and make others wait twice as long."""
+
+
+class TorchRuntime:
+    """A directory, loaded by sentence-transformers with all its modules."""
+
+    def __init__(self, directory: Path, settings: ModelSettings) -> None:
+        """Load it (seconds); raises `ConfigurationError` when the device is not there."""
+        self._device = _device(settings)
+        torch.set_num_threads(1)
+        cores = settings.threads or len(os.sched_getaffinity(0))
+        self.threads = 1 if self._device == "cuda" else cores
+        self.pass_tokens = settings.token_budget or PASS_TOKENS[self._device]
+        quiet()
+        keywords = loading(self._device, _precision(settings, self._device))
+        self.model = SentenceTransformer(str(directory), **keywords).eval()
+
+    @torch.inference_mode()
+    def forward(self, features: Features) -> Vectors:
+        """Return the `sentence_embedding` that the last module leaves."""
+        tensors = {name: torch.from_numpy(table).to(self._device) for name, table in features.items()}
+        embedded: torch.Tensor = self.model(tensors)["sentence_embedding"]
+        vectors: Vectors = embedded.float().cpu().numpy()
+        return vectors
+
+
+def _device(settings: ModelSettings) -> str:
+    available = torch.cuda.is_available()
+    if settings.device == "cuda" and not available:
+        raise ConfigurationError("model.device: this machine has no CUDA device; use auto or cpu")
+    return "cuda" if available and settings.device != "cpu" else "cpu"
+
+
+def _precision(settings: ModelSettings, device: str) -> torch.dtype:
+    """Choose bf16 where the processor multiplies it in hardware, else fp32 (bf16 is slower without)."""
+    fast = torch.cuda.is_bf16_supported() if device == "cuda" else has_amx(processor())
+    wanted = settings.precision == "bf16" or (settings.precision == "auto" and fast)
+    return torch.bfloat16 if wanted else torch.float32

@@ -1,0 +1,18 @@
+"""What a model gives, made into what an index keeps: rows of length one."""
+
+import numpy as np
+
+from shared.errors import FatalError
+from shared.ports import Vectors
+
+UNIT_TOLERANCE = 1e-3
+
+
+def unit(rows: Vectors) -> Vectors:
+    """Return the rows at unit length; raises `FatalError` when one has none (an index would be poisoned)."""
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    if not np.isfinite(norms).all() or not norms.all():
+        raise FatalError("the model gave a vector that is zero or not finite: its weights are damaged")
+    if np.abs(norms - 1).max() > UNIT_TOLERANCE:
+        rows = rows / norms
+    return rows.astype(np.float32, copy=False)
