@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import structlog
 
+from shared.catalogue.plain_text import normal_form
 from shared.encoder.batcher import CoalescingEncoder
 from shared.errors import FatalError
 from shared.ports import Encoder, Vectors
@@ -55,7 +56,7 @@ class QueryVectors:
 
     async def of(self, text: str) -> Vectors:
         """Return the unit vector of a query; raises `TransientError` when too many wait."""
-        encoder = self._ready()
+        encoder, text = self._ready(), normal_form(text)
         key = (encoder.fingerprint, text)
         if key in self._cache:
             self._cache.move_to_end(key)

@@ -16,10 +16,12 @@ import tantivy
 from tantivy import Occur, Query
 
 from schemas.filters import Filter, RangeFilter, TermFilter
-from services.shards.domain.filters import FLAG, NUMBER, STRING, kind, prefix, scalars, term, terms
+from services.shards.domain.filters import FLAG, NUMBER, STRING, kind, prefix, term, terms
 from services.shards.files import Files
 from services.shards.rows import Integers
 from services.shards.settings import LexicalSettings
+from shared.catalogue.plain_text import normal_form
+from shared.catalogue.texts import words_in
 from shared.disk import pause_of
 from shared.errors import FatalError
 from shared.retrieval.text import TOKENIZER, add_fields, analyzer, words_query
@@ -112,7 +114,7 @@ class LexicalReader:
             yield int(offset), bytes(self.searcher.doc(address).get_first("stored"))
 
     def _words(self, text: str) -> Any:
-        return words_query(SCHEMA, self.analyzer.analyze(text), title_boost=self.title_boost)
+        return words_query(SCHEMA, self.analyzer.analyze(normal_form(text)), title_boost=self.title_boost)
 
     def _clauses(self, filters: Sequence[Filter]) -> list[tuple[Any, Any]]:
         queries = [query for condition in filters for query in self._conditions(condition)]
@@ -231,9 +233,8 @@ class LexicalIndex:
         document.add_unsigned("offset", product.offset)
         for name, value in product.fields.items():
             field = self._settings.part_of(name)
-            for text in scalars(value):
-                if isinstance(text, str):
-                    document.add_text(field, text)
+            for words in words_in(value):
+                document.add_text(field, words)
         for index_term in terms(product.fields):
             document.add_text("attributes", index_term)
         document.add_bytes("stored", product.stored)

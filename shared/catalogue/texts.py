@@ -1,8 +1,10 @@
-"""The text of a product that is embedded, built from configured fields."""
+"""The text of a product that is embedded, built from configured fields: their words, without markup."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from schemas.base import MAX_TEXT_BYTES, FieldValue
+from shared.catalogue.plain_text import plain_text
 from shared.catalogue.product_identity import values_of
 
 LABEL = "{"
@@ -10,20 +12,43 @@ TEMPLATES = ("{title|name|description}",)
 """What is embedded when nothing is configured. MiniLM ranks best by titles alone: measure before adding."""
 
 
+class BuiltText(NamedTuple):
+    """A text, and how many bytes of it were too many."""
+
+    text: str
+    left_out: int = 0
+
+
 def build_text(fields: Mapping[str, FieldValue], templates: Sequence[str]) -> str:
-    """Return one line a template whose fields have a value, in order; cut at 32 KiB of UTF-8.
+    """Return the lines of the templates whose fields have a value, in order; cut at 32 KiB of UTF-8.
 
     A template is a field's name (`title`) or a text around names in braces (`Brand: {brand}`), where
-    `{bullets|description}` is the first of them that has a value; a line with none is left out.
+    `{bullets|description}` is the first of them that has a value; one with none is left out. Of each value
+    its words count (`plain_text`): a value of several paragraphs has several lines.
     """
+    return bounded_text(fields, templates).text
+
+
+def bounded_text(fields: Mapping[str, FieldValue], templates: Sequence[str]) -> BuiltText:
+    """Return what `build_text` does, and say what it had to leave out."""
     lines = (_line(fields, template) for template in templates)
-    return _bounded("\n".join(line for line in lines if line))
+    text = "\n".join(line for line in lines if line)
+    encoded = text.encode("utf-8", "replace")
+    if len(encoded) <= MAX_TEXT_BYTES:
+        return BuiltText(text)
+    return BuiltText(encoded[:MAX_TEXT_BYTES].decode("utf-8", "ignore"), len(encoded) - MAX_TEXT_BYTES)
 
 
 def whole_text(fields: Mapping[str, FieldValue]) -> str:
     """Return everything that a product says in words, whatever the attribute."""
-    values = (value for of_field in fields.values() for value in values_of(of_field))
-    return "\n".join(value for value in values if isinstance(value, str))
+    return "\n".join(words for value in fields.values() for words in words_in(value))
+
+
+def words_in(value: FieldValue) -> Iterator[str]:
+    """Yield the words of each text of an attribute; numbers and truth values have none."""
+    for item in values_of(value):
+        if isinstance(item, str) and (words := plain_text(item)):
+            yield words
 
 
 def _line(fields: Mapping[str, FieldValue], template: str) -> str:
@@ -56,17 +81,10 @@ def _shown(value: FieldValue) -> str:
         case None:
             return ""
         case str():
-            return value.strip()
+            return plain_text(value)
         case bool():
             return "yes" if value else "no"
         case tuple() | list():
             return ", ".join(shown for item in value if (shown := _shown(item)))
         case _:
             return format(value, "g") if isinstance(value, float) else str(value)
-
-
-def _bounded(text: str) -> str:
-    encoded = text.encode("utf-8", "replace")
-    if len(encoded) <= MAX_TEXT_BYTES:
-        return text
-    return encoded[:MAX_TEXT_BYTES].decode("utf-8", "ignore")

@@ -12,6 +12,7 @@ import torch
 from services.trainer.dataset.domain.dataset import EVALUATED, Dataset, TrainingPair
 from services.trainer.evaluation.codes import Code, Coded
 from services.trainer.evaluation.domain.figures import HELD_OUT
+from shared.catalogue.plain_text import normal_form
 from shared.encoder.packing import pack
 from shared.encoder.sentence import SentenceEncoder
 from shared.ports import Vectors
@@ -159,7 +160,7 @@ def embed(encoder: SentenceEncoder, corpus: Mapping[str, str], queries: Sequence
     places = {text: place for place, text in enumerate(texts)}
     ids = sorted(corpus)
     unique = list(dict.fromkeys(queries))
-    vectors = dict(zip(unique, encoder.encode_queries(unique), strict=True))
+    vectors = dict(zip(unique, encoder.encode_queries([*map(normal_form, unique)]), strict=True))
     return EmbeddedCorpus(ids, rows[[places[corpus[product_id]] for product_id in ids]], vectors)
 
 

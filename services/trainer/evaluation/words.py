@@ -9,6 +9,7 @@ import tantivy
 from numpy.typing import NDArray
 
 from services.trainer.dataset.domain.dataset import ProductText
+from shared.catalogue.plain_text import normal_form
 from shared.kafka.partitioning import partition_of
 from shared.retrieval.settings import TextSettings
 from shared.retrieval.text import TOKENIZER, add_fields, analyzer, words_query
@@ -50,7 +51,7 @@ class Words:
     def scores(self, query: str) -> NDArray[np.float32]:
         """Return each product's score; 0 where no word of the query is found."""
         scores = np.zeros(len(self.ids), np.float32)
-        tokens = self._analyzer.analyze(query)
+        tokens = self._analyzer.analyze(normal_form(query))
         words = words_query(SCHEMA, tokens, title_boost=self._settings.title_boost)
         for searcher in self._searchers if words is not None else ():
             hits = searcher.search(words, max(1, searcher.num_docs), count=False).hits

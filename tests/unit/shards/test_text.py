@@ -50,6 +50,19 @@ def test_a_word_in_the_title_counts_more_than_in_the_text(shard):
     assert [hit.product_id for hit in by_words(shard, "shoes")] == ["title", "text"]
 
 
+def test_markup_and_addresses_are_no_words(shard):
+    html = (
+        '<table class="specs"><tr><td>Scr&ouml;en</td></tr></table><img src="http://cdn.example.com/a.png">'
+    )
+    shard.apply(log(message("p", NORTH, fields={"title": "ＳＯＮＹ hat", "body_html": html})), 1)
+    found = {
+        word: bool(by_words(shard, word)) for word in ("table", "specs", "example", "ouml", "scroen", "sony")
+    }
+    assert found == {word: word in {"scroen", "sony"} for word in found}
+    (hit,) = by_words(shard, "ｈａｔ")
+    assert (hit.product_id, hit.fields["title"]) == ("p", "ＳＯＮＹ hat")
+
+
 def by_words(shard, text):
     return sorted(shard.view.search(ViewQuery(text=text, mode="lexical")), key=lambda hit: -hit.lexical)
 

@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 
 from schemas.base import MAX_TEXT_BYTES
 from services.embedder.settings import EmbedderSettings
-from shared.catalogue.texts import build_text
+from shared.catalogue.texts import bounded_text, build_text, whole_text
 
 DEFAULT = EmbedderSettings().text
 LABELLED = ("title", "Brand: {brand}", "Color: {color}", "{bullets|description}")
@@ -40,3 +40,20 @@ def test_the_order_of_the_fields_in_the_document_does_not_matter(fields: dict[st
 def test_a_text_is_cut_at_the_limit_without_breaking_a_character() -> None:
     text = build_text({"title": "é" * MAX_TEXT_BYTES}, DEFAULT)
     assert text == "é" * (MAX_TEXT_BYTES // 2)
+
+
+def test_what_is_too_long_is_said() -> None:
+    assert bounded_text({"title": "é" * MAX_TEXT_BYTES}, DEFAULT).left_out == MAX_TEXT_BYTES
+    assert bounded_text({"title": "é"}, DEFAULT).left_out == 0
+
+
+def test_the_attributes_stay_and_the_text_is_their_words() -> None:
+    fields = {
+        "title": "Ｓock",
+        "bullets": "<p>soft &amp; warm</p><p>red</p>",
+        "image": "http://a.de/b.png",
+        "n": 3,
+    }
+    assert build_text(fields, ("title", "{bullets}")) == "Sock\nsoft & warm\nred"
+    assert whole_text(fields) == "Sock\nsoft & warm\nred"
+    assert fields["title"] == "Ｓock"
