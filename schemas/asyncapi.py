@@ -14,7 +14,7 @@ from schemas import search_api, shard_api
 from schemas.base import Message
 from schemas.catalogue import ProductChange
 from schemas.golden import golden
-from schemas.index import IndexRecord
+from schemas.index import BINARY, IndexRecord
 from schemas.search import SearchEvent
 from schemas.topics import DEAD_LETTER_SUFFIX, TOPICS, TopicSpec, all_topics, index_records
 
@@ -162,7 +162,7 @@ def _message(kind: type[Message]) -> Document:
         "name": kind.__name__,
         "title": kind.__name__,
         "summary": (kind.__doc__ or "").partition("\n")[0],
-        "contentType": "application/json",
+        "contentType": "application/vnd.msgpack" if kind in BINARY else "application/json",
         "payload": {"$ref": f"#/components/schemas/{kind.__name__}"},
         "bindings": {
             "kafka": {"key": {"type": "string", "description": keys[kind]}, "bindingVersion": "0.5.0"}

@@ -1,9 +1,12 @@
 """Index records: the durable truth of one generation of the index."""
 
 from datetime import datetime
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
-from pydantic import Field, StringConstraints
+from msgspec import DecodeError
+from msgspec.structs import asdict
+from pydantic import Field, StringConstraints, ValidationError
+from pydantic_core import PydanticCustomError
 
 from schemas.base import (
     EPOCH,
@@ -15,9 +18,19 @@ from schemas.base import (
     Timestamp,
     Value,
 )
-from schemas.catalogue import UNSTATED, Document
+from schemas.binary import (
+    LANGUAGE,
+    CoordinatesLayout,
+    DocumentLayout,
+    RecordLayout,
+    RevisionLayout,
+    is_binary,
+    pack_record,
+    unpack_record,
+)
+from schemas.catalogue import UNSTATED, Appended, Document, Revision
 
-Language = Annotated[str, StringConstraints(pattern=r"^([A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,7})?$")]
+Language = Annotated[str, StringConstraints(pattern=LANGUAGE)]
 """A language tag (BCP 47) such as `de` or `zh-Hant`; empty: nobody can tell."""
 
 
@@ -31,11 +44,12 @@ class Passage(Value):
 class IndexRecord(Message):
     """One product, complete: merged document, passages and their vectors, and where it came from.
 
-    `vectors` holds `len(passages) x dimensions` little-endian float16 values, row by row (base64url in
-    JSON), each row of unit length. A deleted product keeps its record, without passages, so that the
-    version of its delete outlives compaction. `source` is where the last change lay that was merged in.
-    Of two records of one product that of the lower `epoch` (of the product's home) counts for nothing, and of
-    one epoch the later in the log counts.
+    `vectors` holds `len(passages) x dimensions` little-endian float16 values, row by row, each row of unit
+    length. It is written in binary (see `schemas.binary`), and read in JSON too, as it was written before and
+    is shown; there the vectors are in base64url. A deleted product keeps its record, without passages, so
+    that the version of its delete outlives compaction. `source` is where the last change lay that was merged
+    in. Of two records of one product that of the lower `epoch` (of the product's home) counts for nothing,
+    and of one epoch the later in the log counts.
     """
 
     topic: ClassVar[str] = "index.records"
@@ -59,6 +73,51 @@ class IndexRecord(Message):
         """Return the product id."""
         return self.product_id.encode()
 
+    def encode(self) -> bytes:
+        """Return the message in binary."""
+        return pack_record(
+            RecordLayout(
+                product_id=self.product_id,
+                document=laid_out(self.document),
+                fingerprint=self.fingerprint,
+                dimensions=self.dimensions,
+                source=CoordinatesLayout(self.source.topic, self.source.partition, self.source.offset),
+                epoch=self.epoch,
+                event_time=self.event_time,
+                text=self.text,
+                language=self.language,
+                content_hash=self.content_hash,
+                passages=tuple([(passage.start, passage.end) for passage in self.passages]),
+                vectors=self.vectors,
+            )
+        )
+
+    @classmethod
+    def decode(cls, value: bytes) -> Self:
+        """Read a record, in binary or in JSON; raises `pydantic.ValidationError` with what is wrong where."""
+        if not is_binary(value):
+            return super().decode(value)
+        try:
+            read = unpack_record(value)
+        except (DecodeError, ValueError) as error:
+            raise _invalid(cls.__name__, str(error)) from error
+        return cls.unchecked(
+            {
+                "product_id": read.product_id,
+                "document": document_of(read.document),
+                "text": read.text,
+                "language": read.language,
+                "content_hash": read.content_hash,
+                "fingerprint": read.fingerprint,
+                "dimensions": read.dimensions,
+                "passages": tuple([Passage.unchecked({"start": s, "end": e}) for s, e in read.passages]),
+                "vectors": read.vectors,
+                "source": Coordinates.unchecked(asdict(read.source)),
+                "epoch": read.epoch,
+                "event_time": read.event_time,
+            }
+        )
+
     @property
     def appended_at(self) -> datetime | None:
         """When the broker appended the last change that was merged in; None: that is not known."""
@@ -75,3 +134,47 @@ class IndexRecord(Message):
     def deleted(self) -> bool:
         """Whether this record takes the product out of the index."""
         return not self.document.exists
+
+
+BINARY: frozenset[type[Message]] = frozenset({IndexRecord})
+"""What is written in binary; its JSON Schema says what is in the msgpack map."""
+
+
+def laid_out(document: Document) -> DocumentLayout:
+    """Return a document as it is written in binary."""
+    revisions = [
+        RevisionLayout(
+            revision.line,
+            revision.version,
+            revision.appended,
+            revision.digest,
+            revision.partial,
+            revision.timeline,
+            revision.op,
+            dict(revision.fields),
+            revision.replaces,
+            revision.kept,
+        )
+        for revision in document.revisions
+    ]
+    return DocumentLayout(dict(document.fields), tuple(revisions), document.base, dict(document.owners))
+
+
+def document_of(read: DocumentLayout) -> Document:
+    """Return the document that was read from binary."""
+    revisions = [
+        Revision.unchecked(asdict(one) | {"appended": Appended(*one.appended)}) for one in read.revisions
+    ]
+    return Document.unchecked(
+        {
+            "fields": read.fields,
+            "revisions": tuple(revisions),
+            "base": read.base,
+            "owners": read.owners,
+        }
+    )
+
+
+def _invalid(kind: str, reason: str) -> ValidationError:
+    fault = PydanticCustomError("binary", "{reason}", {"reason": reason})
+    return ValidationError.from_exception_data(kind, [{"type": fault, "loc": (), "input": None}])

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from schemas.binary import is_binary
 from schemas.catalogue import ProductChange
 from schemas.index import IndexRecord
 from schemas.search import SearchEvent, SearchQuery
@@ -92,8 +93,8 @@ def validate(
 
 
 def split(text: bytes, *, key: bytes | None = None) -> Iterator[MessageSample]:
-    """Return the messages of a file: one JSON document, one message a line, or one with a schema id."""
-    if text.startswith(b"\0"):  # bytes that name a schema
+    """Return the messages of a file: one JSON document, one message a line, or one that is not text."""
+    if text.startswith(b"\0") or is_binary(text):  # bytes that name a schema, or an index record
         yield MessageSample(1, key, text)
         return
     lines = text.splitlines()

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ValidationError
 
 from schemas.base import MAX_MESSAGE_BYTES, Message
+from schemas.binary import is_binary
+from schemas.index import IndexRecord
 from schemas.search import SearchEvent, SearchQuery
 from schemas.wire.errors import WireError, shown
 from schemas.wire.fields import cut_text
@@ -48,6 +50,11 @@ def decode_event(value: bytes | None) -> SearchEvent:
 
 def decode_message(kind: type[M], value: bytes | None) -> M:
     """Read a message of our own topics; raises `WireError`. Those with vectors may be of any size."""
+    if issubclass(kind, IndexRecord) and is_binary(_present(value)):
+        try:
+            return kind.decode(_present(value))
+        except ValidationError as error:
+            raise WireError("field.invalid", error.errors()[0]["msg"]) from error
     limit = MAX_MESSAGE_BYTES if "vectors" not in kind.model_fields else None
     check_values(parse_object(_present(value), limit=limit))
     try:

@@ -1,4 +1,4 @@
-"""`headrace topics list | diff | apply`."""
+"""`headrace topics list | diff | apply | show`."""
 
 import asyncio
 import json
@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from shared.infrastructure.topic_plan import TopicDifference
+    from shared.records import Record
     from shared.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Create the topics, or show how they differ from the plan.")
@@ -80,6 +81,49 @@ def apply_(json_: Json = False, wait: Wait = 0.0) -> None:
 
     settings = _settings()
     _show(asyncio.run(apply(settings, wait_seconds=wait)), settings.kafka, json_=json_)
+
+
+@app.command()
+def show(
+    topic: Annotated[str, typer.Argument(help="The topic, such as index.records.g1.")],
+    key: Annotated[str | None, typer.Option(help="Only messages of this key: a product id, say.")] = None,
+    last: Annotated[int, typer.Option(help="At most so many, the latest.", min=1, max=10_000)] = 10,
+) -> None:
+    """Print the latest messages as JSON, one a line, also those that are written in binary."""
+    from shared.kafka.latest import latest  # noqa: PLC0415  lazy: see main
+
+    wanted = None if key is None else key.encode()
+    for record in asyncio.run(latest(_settings(), topic, count=last, key=wanted)):
+        print(json.dumps(message_of(record), ensure_ascii=False))
+
+
+def message_of(record: "Record") -> dict[str, object]:
+    """Return a record for people: its value as JSON where there is a way, else as text."""
+    from schemas.binary import is_binary  # noqa: PLC0415  lazy: see main
+    from schemas.index import IndexRecord  # noqa: PLC0415  lazy: see main
+
+    value = record.value
+    if value is not None and is_binary(value):
+        value = IndexRecord.decode(value).as_json()
+    return {
+        "partition": record.partition.number,
+        "offset": record.offset,
+        "appended": record.timestamp.isoformat(),
+        "key": _text(record.key),
+        "headers": {name: _text(content) for name, content in record.headers},
+        "value": _json(value),
+    }
+
+
+def _json(value: bytes | None) -> object:
+    try:
+        return None if value is None else json.loads(value)
+    except ValueError:
+        return _text(value)
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode(errors="backslashreplace")
 
 
 def _show(changes: "Sequence[TopicDifference]", broker: str, *, json_: bool) -> None:

@@ -8,8 +8,7 @@ be read, so nothing is missed, and merging them twice changes nothing.
 
 from dataclasses import dataclass, field
 
-import orjson
-
+from schemas.binary import head_of
 from schemas.index import IndexRecord
 from services.embedder.domain.plan import Touched
 from services.embedder.domain.recovery import Proven, Published, raise_to
@@ -28,19 +27,18 @@ class Survey:
 
     def note(self, published: Published) -> None:
         """Take note of one record, in log order."""
-        raw = orjson.loads(published.value)
+        head = head_of(published.value)
         raise_to(self.offsets, published.offsets)
-        epoch, product_id = raw["epoch"], raw["product_id"]
-        if epoch >= self._last.get(product_id, (0, 0))[0]:
-            self._last[product_id] = epoch, published.offset
+        if head.epoch >= self._last.get(head.product_id, (0, 0))[0]:
+            self._last[head.product_id] = head.epoch, published.offset
 
     def pick(self, published: Published) -> IndexRecord | None:
         """Return the record when it is the last one of its product, or one that came after."""
-        raw = orjson.loads(published.value)
-        if raw["product_id"] not in self._last:
+        head = head_of(published.value)
+        if head.product_id not in self._last:
             return None
-        epoch, offset = self._last[raw["product_id"]]
-        counts = published.offset >= offset and raw["epoch"] >= epoch
+        epoch, offset = self._last[head.product_id]
+        counts = published.offset >= offset and head.epoch >= epoch
         return IndexRecord.decode(published.value) if counts else None
 
 

@@ -1,10 +1,18 @@
 """`headrace topics list | diff | apply`: the plan needs no broker, and a difference reads as a sentence."""
 
+import json
+from datetime import UTC, datetime
+
 import pytest
 
+from schemas.golden import golden
+from schemas.index import IndexRecord
 from schemas.topics import all_topics
 from services.cli import topics
 from shared.infrastructure.topic_plan import TopicAction, TopicDifference, Wanted
+from shared.records import Partition, Record
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 def wanted(name: str = "a.v1", partitions: int = 4) -> Wanted:
@@ -88,3 +96,19 @@ def test_a_difference_as_json_has_before_and_after(capsys) -> None:
 def test_every_action_can_be_shown(capsys, action) -> None:
     topics._show([difference(action)], "host:1", json_=False)
     assert action.value.split()[0] in capsys.readouterr().out
+
+
+def test_a_binary_message_is_shown_as_json() -> None:
+    written = IndexRecord.decode(golden("index.records"))
+    at = Record(Partition("index.records.g1", 1), 7, written.key(), written.encode(), NOW, (("a", b"1"),))
+    shown = topics.message_of(at)
+    assert shown["value"] == json.loads(written.as_json())
+    assert (shown["key"], shown["offset"], shown["headers"]) == (written.product_id, 7, {"a": "1"})
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(None, None), (b'{"a":1}', {"a": 1}), (b"words", "words"), (b"\xff\xc1", "\\xff\\xc1"), (b"", "")],
+)
+def test_any_other_message_is_shown_as_what_it_says(value: bytes | None, shown: object) -> None:
+    assert topics.message_of(Record(Partition("t", 0), 7, None, value, NOW))["value"] == shown

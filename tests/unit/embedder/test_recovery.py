@@ -128,6 +128,6 @@ def test_whatever_records_there_are_the_product_is_their_join_and_published_if_n
 
 
 def test_a_record_that_cannot_be_read_stops_the_worker():
-    broken = record(4).encode().replace(b'"dimensions":2', b'"dimensions":0')
+    broken = record(4).as_json().replace(b'"dimensions":2', b'"dimensions":0')
     with pytest.raises(FatalError, match="an index record cannot be read"):
         StateRecovery().take(Published(broken))

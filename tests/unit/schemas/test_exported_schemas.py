@@ -23,7 +23,7 @@ EVERY_TYPE = pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.__name
 @given(data=st.data())
 def test_every_message_that_is_written_satisfies_its_schema(kind: type[Message], data: st.DataObject):
     message = data.draw(MESSAGES[kind])
-    assert [error.message for error in VALIDATORS[kind].iter_errors(json.loads(message.encode()))] == []
+    assert [error.message for error in VALIDATORS[kind].iter_errors(json.loads(message.as_json()))] == []
 
 
 @EVERY_TYPE
