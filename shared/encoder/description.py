@@ -1,20 +1,18 @@
 """What a model directory says of itself, read before any library sees it: its fingerprint and dimensions."""
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from schemas.control import Model
 from shared.encoder.directory import check_directory
 from shared.encoder.fingerprint import fingerprint
+from shared.encoder.pipeline import DESCRIPTION, Pipeline, json_object, pair_width, read_pipeline
 from shared.errors import ConfigurationError
 from shared.settings import ModelSettings
 
-JsonObject = Mapping[str, Any]  # Any: JSON from outside
-DESCRIPTION = "config_sentence_transformers.json"
-NO_LIMIT = 1 << 20
-"""Tokenizers without a limit claim one of some 10 ** 30 tokens."""
+QUERY_NAMES = ("query",)
+DOCUMENT_NAMES = ("document", "passage", "corpus")
+"""By what names sentence-transformers looks for the prompt of a document, in this order."""
 
 
 class Description(NamedTuple):
@@ -22,6 +20,38 @@ class Description(NamedTuple):
 
     fingerprint: str
     dimensions: int
+
+
+class Prompt(NamedTuple):
+    """What goes before each text of a kind, and under which name the directory has it (empty: none)."""
+
+    name: str = ""
+    text: str = ""
+
+
+class Encoding(NamedTuple):
+    """All that makes vectors of texts, of a directory and the settings it is loaded with."""
+
+    directory: Path
+    pipeline: Pipeline
+    query: Prompt
+    document: Prompt
+    max_tokens: int
+    """Of a text, its prompt included; 0: all of them."""
+    dimensions: int
+    """The first so many numbers of a vector are kept, and brought to length one."""
+
+    @property
+    def packs(self) -> bool:
+        """Whether texts are tokenised here and packed by tokens, for any runtime."""
+        prompted = self.query.text or self.document.text
+        return self.pipeline.packs and (self.pipeline.pools_prompt or not prompted)
+
+    @property
+    def description(self) -> Description:
+        """What all this amounts to."""
+        prompted = self.query.text, self.document.text
+        return _description(self.directory, prompted, max_tokens=self.max_tokens, dimensions=self.dimensions)
 
 
 def check_model(settings: ModelSettings, model: Model) -> None:
@@ -32,7 +62,8 @@ def check_model(settings: ModelSettings, model: Model) -> None:
     if settings.path is None:
         raise ConfigurationError(f"model {model.model_id} has no directory")
     check_directory(settings.path)
-    compare(describe(settings.path, settings), model)
+    described = describe if model.kind == "encoder" else describe_pairs
+    compare(described(settings.path, settings), model)
 
 
 def compare(description: Description, model: Model) -> None:
@@ -51,67 +82,82 @@ def compare(description: Description, model: Model) -> None:
 
 
 def describe(directory: Path, settings: ModelSettings) -> Description:
-    """Return fingerprint and dimensions as `SentenceEncoder` would have them, without loading anything."""
-    dimensions = _dimensions(directory)
+    """Return fingerprint and dimensions as its encoder will have them, without loading anything."""
+    return read_encoding(directory, settings).description
+
+
+def describe_pairs(directory: Path, settings: ModelSettings) -> Description:
+    """Do the same for a model that reads a query beside a product."""
+    width, longest = pair_width(directory)
+    query, document = prompts(directory)
+    prompted = settings.query_prompt or query.text, settings.document_prompt or document.text
+    max_tokens = min(settings.max_tokens, longest or settings.max_tokens)
+    dimensions = _dimensions(directory, width)
+    return _description(directory, prompted, max_tokens=max_tokens, dimensions=dimensions)
+
+
+def read_encoding(directory: Path, settings: ModelSettings) -> Encoding:
+    """Return how a checked directory makes vectors; raises `ConfigurationError` when none for an index."""
+    pipeline = read_pipeline(directory)
+    query, document = prompts(directory)
+    longest = pipeline.longest
+    reads_all = longest is None and not pipeline.packs
+    return Encoding(
+        directory=directory,
+        pipeline=pipeline,
+        query=Prompt("model.query_prompt", settings.query_prompt) if settings.query_prompt else query,
+        document=Prompt("model.document_prompt", settings.document_prompt)
+        if settings.document_prompt
+        else document,
+        max_tokens=0 if reads_all else min(settings.max_tokens, longest or settings.max_tokens),
+        dimensions=_dimensions(directory, pipeline.width),
+    )
+
+
+def prompts(directory: Path) -> tuple[Prompt, Prompt]:
+    """Return the directory's own prompts, of queries and of documents.
+
+    As in `encode_query` and `encode_document`, but for one case: the library adds an empty `document` to
+    every model, also when it saves one, so that a `passage` or `corpus` beside it would be lost. An empty
+    one is taken for none here.
+    """
+    named = json_object(directory / DESCRIPTION).get("prompts")
+    texts = named if isinstance(named, dict) else {}
+
+    def first(names: tuple[str, ...]) -> Prompt:
+        found = ((name, texts[name]) for name in names if texts.get(name))
+        return next((Prompt(name, text) for name, text in found if isinstance(text, str)), Prompt())
+
+    return first(QUERY_NAMES), first(DOCUMENT_NAMES)
+
+
+def default_prompt(directory: Path) -> str:
+    """Return the name of the prompt that `encode` takes of itself, and neither queries nor documents get."""
+    default = json_object(directory / DESCRIPTION).get("default_prompt_name")
+    return default if isinstance(default, str) and default not in (*QUERY_NAMES, *DOCUMENT_NAMES) else ""
+
+
+def _description(
+    directory: Path, prompted: tuple[str, str], *, max_tokens: int, dimensions: int
+) -> Description:
+    query, document = prompted
     inputs: dict[str, str | int | bool] = {
-        "query_prompt": settings.query_prompt or prompts(directory).get("query", ""),
-        "document_prompt": settings.document_prompt or prompts(directory).get("document", ""),
-        "max_tokens": min(settings.max_tokens, _longest(directory) or settings.max_tokens),
+        "query_prompt": query,
+        "document_prompt": document,
+        "max_tokens": max_tokens,
         "dimensions": dimensions,
         "normalised": True,
     }
     return Description(fingerprint(directory, inputs), dimensions)
 
 
-def prompts(directory: Path) -> dict[str, str]:
-    """Return the prompts that the model's own configuration names."""
-    configured = _json(directory / DESCRIPTION).get("prompts")
-    return {name: prompt for name, prompt in (configured or {}).items() if isinstance(prompt, str)}
-
-
-def model_type(directory: Path) -> str | None:
-    """Return which class of sentence-transformers the model was saved by, if it says so."""
-    kind = _json(directory / DESCRIPTION).get("model_type")
-    return kind if isinstance(kind, str) else None
-
-
-def _longest(directory: Path) -> int | None:
-    """Return the most tokens of an input: sentence-transformers' own limit, else the tokenizer's."""
-    limit = _json(directory / "sentence_bert_config.json").get("max_seq_length")
-    if limit is None:
-        limits = (
-            _json(directory / "tokenizer_config.json").get("model_max_length"),
-            _json(directory / "config.json").get("max_position_embeddings"),
+def _dimensions(directory: Path, width: int) -> int:
+    """Return how many numbers of a vector are kept: all, or those of a Matryoshka model's `truncate_dim`."""
+    kept = json_object(directory / DESCRIPTION).get("truncate_dim")
+    if kept is None:
+        return width
+    if isinstance(kept, bool) or not isinstance(kept, int) or kept < 1:
+        raise ConfigurationError(
+            f"{directory / DESCRIPTION}: truncate_dim is {kept!r}: give a number above 0"
         )
-        lengths = [most for most in limits if isinstance(most, int) and 0 < most < NO_LIMIT]
-        limit = min(lengths, default=None)
-    return limit if isinstance(limit, int) else None
-
-
-def _dimensions(directory: Path) -> int:
-    """Return what the last module that says so puts out; else the width of the transformer."""
-    width = _json(directory / "config.json").get("hidden_size")
-    for module in json.loads((directory / "modules.json").read_bytes()):
-        config = _json(directory / str(module.get("path", "")) / "config.json")
-        kind = str(module.get("type", "")).rsplit(".", 1)[-1]
-        if kind == "Pooling":
-            width = config.get("embedding_dimension") or _pooled(config) or width
-        elif kind == "Dense":
-            width = config.get("out_features") or width
-    width = _json(directory / DESCRIPTION).get("truncate_dim") or width
-    if not isinstance(width, int) or width < 1:
-        raise ConfigurationError(f"{directory} does not say how many dimensions its vectors have")
-    return width
-
-
-def _pooled(config: JsonObject) -> Any:  # Any: JSON from outside
-    modes = sum(bool(value) for name, value in config.items() if name.startswith("pooling_mode_"))
-    width = config.get("word_embedding_dimension")
-    return width * max(1, modes) if isinstance(width, int) else None
-
-
-def _json(file: Path) -> JsonObject:
-    if not file.is_file():
-        return {}
-    content = json.loads(file.read_bytes())
-    return content if isinstance(content, dict) else {}
+    return min(width, kept)

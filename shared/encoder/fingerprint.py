@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
-from shared.encoder.directory import sha256_of
+from shared.encoder.directory import TRANSFORMER_CONFIGS, sha256_of
 
 DIGITS = 16
 TOKENIZER = frozenset(
@@ -19,7 +19,7 @@ TOKENIZER = frozenset(
         "merges.txt",
     }
 )
-STRUCTURE = frozenset({"config.json", "modules.json", "sentence_bert_config.json"})
+STRUCTURE = frozenset({"config.json", "modules.json", "router_config.json", *TRANSFORMER_CONFIGS})
 
 
 def fingerprint(directory: Path, inputs: Mapping[str, str | int | bool]) -> str:

@@ -1,30 +1,54 @@
-"""The configured model, loaded: when it is known what to expect, no library sees its files unchecked."""
+"""The configured model, loaded: no library sees its files unchecked, and its vectors are the library's."""
 
 from typing import TYPE_CHECKING
 
+import structlog
+
 from schemas.control import Model
-from shared.encoder.description import Description, check_model, compare
-from shared.errors import ConfigurationError
+from shared.encoder.description import Description, Encoding, check_model, compare, read_encoding
+from shared.encoder.directory import model_directory, other_files, unread
+from shared.errors import ConfigurationError, FatalError, HeadraceError
+from shared.ports import Encoder
 from shared.settings import ModelSettings
 
 if TYPE_CHECKING:
-    from shared.encoder.sentence import SentenceEncoder
+    from shared.encoder.comparison import Served
+
+log = structlog.get_logger()
 
 
-def load_encoder(model: ModelSettings, expected: Model | None = None) -> "SentenceEncoder":
+def load_encoder(model: ModelSettings, expected: Model | None = None) -> Encoder:
     """Load the configured model (blocking, seconds); raises `ConfigurationError` when it is refused.
 
     When it is `expected` to be a certain model, that is made sure of before any library sees its files.
     """
     if expected is not None:
         check_model(model, expected)
-    from shared.encoder.sentence import SentenceEncoder  # noqa: PLC0415 - torch is loaded only when needed
-
-    if expected is None:
-        return SentenceEncoder(model)
-    try:
-        loaded = SentenceEncoder(model)
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:  # the library's, for damage
-        raise ConfigurationError(f"model {expected.model_id} cannot be loaded: {error!r}") from error
-    compare(Description(loaded.fingerprint, loaded.dimensions), expected)
+    encoding = read_encoding(model_directory(model.path), model)
+    loaded = _loaded(encoding, model)
+    if expected is not None:
+        compare(Description(loaded.fingerprint, loaded.dimensions), expected)
+    if others := unread(other_files(encoding.directory)):
+        log.info("model.other_files", directory=str(encoding.directory), files=others)
     return loaded
+
+
+def _loaded(encoding: Encoding, model: ModelSettings) -> Encoder:
+    """Load the model by the way that is its own, and compare what it gives with the library."""
+    from shared.encoder.comparison import check_vectors  # noqa: PLC0415 - torch is loaded only when needed
+    from shared.encoder.library import LibraryEncoder  # noqa: PLC0415 - likewise
+    from shared.encoder.sentence import SentenceEncoder  # noqa: PLC0415 - likewise
+
+    kind = SentenceEncoder if encoding.packs else LibraryEncoder
+    try:
+        encoder: Served = kind(encoding, model)
+        check_vectors(encoder, encoder.library, encoding)
+    except ConfigurationError:
+        raise
+    except FatalError as error:
+        raise ConfigurationError(f"{encoding.directory}: {error}") from error
+    except HeadraceError:
+        raise
+    except (ImportError, LookupError, OSError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+        raise ConfigurationError(f"{encoding.directory} cannot be loaded: {error!r}"[:1000]) from error
+    return encoder

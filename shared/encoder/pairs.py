@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from sentence_transformers import CrossEncoder, MultiVectorEncoder
 from torch.nn import Identity
 
-from shared.encoder.description import model_type
 from shared.encoder.directory import check_directory
 from shared.encoder.libraries import loading, quiet
+from shared.encoder.pipeline import model_type
 from shared.errors import ConfigurationError
 from shared.ports import PairModel, Vectors
 

@@ -8,6 +8,13 @@ from shared.ports import Vectors
 UNIT_TOLERANCE = 1e-3
 
 
+def shortened(rows: Vectors, *, width: int, dimensions: int) -> Vectors:
+    """Return the first `dimensions` numbers of rows of `width`; raises `FatalError` when they are not."""
+    if rows.shape[1] != width:
+        raise FatalError(f"the model gave {rows.shape[1]} numbers a text, its configuration says {width}")
+    return rows[:, :dimensions]
+
+
 def unit(rows: Vectors) -> Vectors:
     """Return the rows at unit length; raises `FatalError` when one has none (an index would be poisoned)."""
     norms = np.linalg.norm(rows, axis=1, keepdims=True)

@@ -27,9 +27,9 @@ from services.trainer.learning.domain.recipe import QUICK, Recipe
 from services.trainer.learning.train import load_trainable, train
 from services.trainer.progress import Progress
 from shared.directories import replace_file
-from shared.encoder.description import DESCRIPTION
 from shared.encoder.directory import packaged_directory
 from shared.encoder.loading import load_encoder
+from shared.encoder.pipeline import DESCRIPTION
 from shared.ports import Vectors
 from shared.settings import ModelSettings
 

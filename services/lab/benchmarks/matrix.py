@@ -15,7 +15,7 @@ from services.trainer.evaluation.sets import EvaluationSet
 from services.trainer.evaluation.settings import ShopSearch
 from services.trainer.jobs.settings import Settings
 from services.trainer.learning.domain.recipe import Recipe
-from shared.encoder.description import model_type
+from shared.encoder.pipeline import model_type
 from shared.settings import ModelSettings
 
 GRADES = "grades"

@@ -22,7 +22,7 @@ from services.trainer.evaluation.settings import ShopSearch
 from services.trainer.learning.domain.recipe import Recipe
 from services.trainer.learning.train import load_trainable
 from services.trainer.progress import Progress
-from shared.encoder.description import describe
+from shared.encoder.description import describe_pairs
 from shared.encoder.loading import load_encoder
 from shared.settings import ModelSettings
 
@@ -92,7 +92,7 @@ class CandidateEvaluator:
         )
         return Evaluated(
             live=encoder.fingerprint,
-            candidate=describe(candidate, self.model).fingerprint,
+            candidate=describe_pairs(candidate, self.model).fingerprint,
             dimensions=encoder.dimensions,
             products=len(corpus),
             compared=compared,

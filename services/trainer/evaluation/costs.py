@@ -9,7 +9,7 @@ from schemas.base import Score, Value
 from services.trainer.evaluation.codes import LENGTHS, WHOLE, Code, codes
 from services.trainer.evaluation.domain.figures import MEASURE
 from services.trainer.evaluation.sets import EmbeddedCorpus, EvaluationSet
-from shared.encoder.sentence import SentenceEncoder
+from shared.ports import Encoder
 from shared.retrieval import quality
 
 TIMED = 25
@@ -49,7 +49,7 @@ def costs(embedded: EmbeddedCorpus, evaluation_set: EvaluationSet) -> Iterator[C
         )
 
 
-def encode_ms(encoder: SentenceEncoder, queries: Sequence[str]) -> float:
+def encode_ms(encoder: Encoder, queries: Sequence[str]) -> float:
     """Return the time from one query to its vector, in milliseconds: the middle one of some."""
     return _median_ms(lambda query: encoder.encode_queries([query]), queries)
 

@@ -24,8 +24,8 @@ from services.trainer.evaluation.settings import ShopSearch
 from services.trainer.evaluation.words import Words, texts_by_id
 from services.trainer.progress import Progress
 from shared.encoder.loading import load_encoder
-from shared.encoder.sentence import SentenceEncoder
 from shared.errors import FatalError
+from shared.ports import Encoder
 from shared.retrieval import quality
 from shared.settings import ModelSettings
 
@@ -144,9 +144,7 @@ def asked_queries(sets: Iterable[EvaluationSet], shop: ShopSearch) -> list[str]:
     return [*queries, *(canary.query for canary in shop.canaries)]
 
 
-def _evaluated(
-    encoders: Sequence[SentenceEncoder], comparison: ModelComparison, fit_set: EvaluationSet
-) -> Evaluated:
+def _evaluated(encoders: Sequence[Encoder], comparison: ModelComparison, fit_set: EvaluationSet) -> Evaluated:
     search = comparison.search
     embedded = search.candidate.embedded
     is_fitted = len(fit_set.grades) >= FIT_LEAST
@@ -165,7 +163,7 @@ def _evaluated(
     )
 
 
-def _on_general_texts(encoders: Sequence[SentenceEncoder]) -> MetricComparison:
+def _on_general_texts(encoders: Sequence[Encoder]) -> MetricComparison:
     evaluation_set, corpus = general()
     live, candidate = (embed(encoder, corpus, evaluation_set.queries) for encoder in encoders)
     return compare_vectors(evaluation_set, live, candidate)

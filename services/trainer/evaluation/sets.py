@@ -14,8 +14,7 @@ from services.trainer.evaluation.codes import Code, Coded
 from services.trainer.evaluation.domain.figures import HELD_OUT
 from shared.catalogue.plain_text import normal_form
 from shared.encoder.packing import pack
-from shared.encoder.sentence import SentenceEncoder
-from shared.ports import Vectors
+from shared.ports import Encoder, Vectors
 from shared.retrieval import quality
 
 CHUNK = 256
@@ -149,7 +148,7 @@ class EmbeddedCorpus:
         return mean_cosine > ALIKE
 
 
-def embed(encoder: SentenceEncoder, corpus: Mapping[str, str], queries: Sequence[str]) -> EmbeddedCorpus:
+def embed(encoder: Encoder, corpus: Mapping[str, str], queries: Sequence[str]) -> EmbeddedCorpus:
     """Embed products (text by id) and queries on every core; a text that comes twice is embedded once."""
     texts = sorted(set(corpus.values()), key=lambda text: (-len(text), text))
     numbers = pack([1] * len(texts), CHUNK)
