@@ -7,6 +7,8 @@ import numpy as np
 from sentence_transformers import SentenceTransformer
 
 from shared.encoder.description import Encoding, Prompt
+from shared.encoder.libraries import loading, quiet
+from shared.encoder.library import limit
 from shared.errors import ConfigurationError
 from shared.ports import Encoder, Vectors
 
@@ -72,6 +74,14 @@ def library_vectors(
         encode = model.encode_query if role == "query" else model.encode_document
         rows = encode(list(texts), prompt=prompt.text if _is_configured(prompt) else None, **keywords)
     return np.asarray(rows, np.float32)
+
+
+def load_library(encoding: Encoding) -> SentenceTransformer:
+    """Return the directory as sentence-transformers loads it, in fp32 on a CPU, as long as texts are read."""
+    quiet()
+    model = SentenceTransformer(str(encoding.directory), **loading("cpu"))
+    limit(model, encoding.max_tokens)
+    return model
 
 
 def reference(role: str, prompt: Prompt) -> str:

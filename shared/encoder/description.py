@@ -125,8 +125,8 @@ def prompts(directory: Path) -> tuple[Prompt, Prompt]:
     texts = named if isinstance(named, dict) else {}
 
     def first(names: tuple[str, ...]) -> Prompt:
-        found = ((name, texts[name]) for name in names if texts.get(name))
-        return next((Prompt(name, text) for name, text in found if isinstance(text, str)), Prompt())
+        named_texts = ((name, texts[name]) for name in names if texts.get(name))
+        return next((Prompt(name, text) for name, text in named_texts if isinstance(text, str)), Prompt())
 
     return first(QUERY_NAMES), first(DOCUMENT_NAMES)
 

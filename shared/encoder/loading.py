@@ -45,7 +45,7 @@ def _loaded(encoding: Encoding, model: ModelSettings) -> Encoder:
         check_vectors(encoder, encoder.library, encoding)
     except ConfigurationError:
         raise
-    except FatalError as error:
+    except FatalError as error:  # such as weights that are not finite
         raise ConfigurationError(f"{encoding.directory}: {error}") from error
     except HeadraceError:
         raise

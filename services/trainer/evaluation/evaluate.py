@@ -23,6 +23,8 @@ from services.trainer.evaluation.sets import (
 from services.trainer.evaluation.settings import ShopSearch
 from services.trainer.evaluation.words import Words, texts_by_id
 from services.trainer.progress import Progress
+from shared.encoder.description import describe
+from shared.encoder.directory import model_directory
 from shared.encoder.loading import load_encoder
 from shared.errors import FatalError
 from shared.ports import Encoder
@@ -83,17 +85,19 @@ def evaluate(
     corpus = embedded_texts(dataset.products)
     sets, fit_set = list(evaluation_sets(dataset)), validation_set(dataset)
     queries = asked_queries([*sets, fit_set], shop)
-    encoders = [load_encoder(model) for model in (live, candidate)]
+    described = describe(model_directory(candidate.path), candidate)
+    live_encoder = load_encoder(live)
     progress("evaluation", 0.0, {})
-    of_live = embed(encoders[0], corpus, [*queries, *taught_by(dataset)])
+    of_live = embed(live_encoder, corpus, [*queries, *taught_by(dataset)])
     progress("evaluation", 0.4, {})
     try:
+        encoders = [live_encoder, load_encoder(candidate)]
         of_candidate = embed(encoders[1], corpus, queries)
     except FatalError as error:
         return Evaluated(
-            live=encoders[0].fingerprint,
-            candidate=encoders[1].fingerprint,
-            dimensions=encoders[1].dimensions,
+            live=live_encoder.fingerprint,
+            candidate=described.fingerprint,
+            dimensions=described.dimensions,
             products=len(corpus),
             compared=(),
             faults=(f"broken: {error}",),

@@ -45,12 +45,13 @@ def hostile(good: Path, place: Path) -> dict[str, Model]:
     """Write what must be refused, by the words of the reason."""
     pickled, coded = _copy(good, place / "pickled"), _copy(good, place / "coded")
     models = {
-        "pytorch_model.bin": record("pickled", pickled),
+        ".safetensors": record("pickled", pickled),
         "auto_map": record("coded", coded),
         "fingerprint": record("other-weights", good, fingerprint="0" * 16),
         "dimensions": record("other-dimensions", good, dimensions=48),
         "not a directory": record("gone", good, location=str(place / "gone")),
     }
+    (pickled / "model.safetensors").unlink()
     (pickled / "pytorch_model.bin").write_bytes(b"\x80\x04cposix\nsystem\n")
     configuration = json.loads((coded / "config.json").read_bytes())
     configuration["auto_map"] = {"AutoModel": "evil.Model"}

@@ -81,10 +81,11 @@ def test_a_line_that_cannot_be_used_is_named(headrace, data, name, line, complai
 
 def test_a_model_that_could_run_code_is_refused(headrace, data, tmp_path) -> None:
     (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "modules.json").write_text("[]")
     (tmp_path / "model" / "weights.pkl").write_bytes(b"")
     done = headrace("evaluate", "--data", str(data), "--model", str(tmp_path / "model"))
     assert done.code == 2
-    assert "weights.pkl" in done.error
+    assert "no .safetensors weights" in done.error
 
 
 @pytest.mark.parametrize(

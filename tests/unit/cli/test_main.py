@@ -23,7 +23,7 @@ GROUPS = {
     "dlq": {"list", "show", "replay"},
     "drift": {"status"},
     "judgements": {"show", "export", "rebuild"},
-    "models": {"list", "show", "import"},
+    "models": {"list", "show", "check", "import"},
     "rollout": {"status", "backfill", "trial", "stop", "promote", "rollback", "retire"},
     "schemas": {"export", "validate"},
     "topics": {"list", "diff", "apply"},

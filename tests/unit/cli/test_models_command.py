@@ -9,7 +9,8 @@ import pytest
 def directory(tmp_path: Path) -> Path:
     directory = tmp_path / "model"
     directory.mkdir()
-    (directory / "modules.json").write_text("[]")
+    (directory / "modules.json").write_text('[{"type": "sentence_transformers.models.Transformer"}]')
+    (directory / "model.safetensors").write_bytes(b"weights")
     (directory / "config.json").write_text("{}")
     return directory
 
@@ -24,10 +25,9 @@ def test_a_directory_that_is_not_there_is_named(headrace, tmp_path) -> None:
     assert f"{tmp_path / 'missing'} is not a directory" in refused(headrace, tmp_path / "missing")
 
 
-@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pkl", "modeling.py"])
-def test_what_could_run_code_is_refused_by_its_name(headrace, directory, name) -> None:
-    (directory / name).write_bytes(b"")
-    assert name in refused(headrace, directory)
+def test_what_could_run_code_is_refused_by_its_name(headrace, directory) -> None:
+    (directory / "config.json").write_text('{"auto_map": {"AutoModel": "modeling.Evil"}}')
+    assert "config.json: auto_map names code to run" in refused(headrace, directory)
 
 
 @pytest.mark.parametrize("name", ["modules.json", "config.json"])

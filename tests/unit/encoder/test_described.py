@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.encoder.description import DESCRIPTION, describe, model_type, prompts
+from shared.encoder.description import Prompt, default_prompt, describe, describe_pairs, prompts
 from shared.encoder.directory import check_directory, sha256_of
+from shared.encoder.pipeline import DESCRIPTION, model_type
 from shared.errors import ConfigurationError
 from shared.settings import ModelSettings
 
@@ -30,20 +31,23 @@ def model(directory: Path, modules: dict[str, dict[str, object]], **files: objec
 
 
 BERT = {"hidden_size": 384}
+USUAL = {"Transformer": BERT, "Pooling": {}}
 POOLING = {"word_embedding_dimension": 384, "pooling_mode_mean_tokens": True}
 
 
 @pytest.mark.parametrize(
     ("modules", "description", "dimensions"),
     [
-        ({"Transformer": BERT}, {}, 384),
+        ({"Transformer": BERT, "Pooling": {}}, {}, 384),
         ({"Transformer": BERT, "Pooling": POOLING}, {}, 384),
         ({"Transformer": {}, "Pooling": POOLING}, {}, 384),
         ({"Transformer": BERT, "Pooling": {**POOLING, "pooling_mode_cls_token": True}}, {}, 768),
         ({"Transformer": BERT, "Pooling": {"embedding_dimension": 512}}, {}, 512),
         ({"Transformer": BERT, "Pooling": POOLING, "Dense": {"out_features": 128}}, {}, 128),
         ({"Transformer": BERT, "Pooling": POOLING, "Dense": {}, "Normalize": {}}, {}, 384),
+        ({"Transformer": BERT, "Pooling": {**POOLING, "pooling_mode": ["cls", "mean"]}}, {}, 768),
         ({"Transformer": BERT, "Pooling": POOLING}, {"truncate_dim": 64}, 64),
+        ({"Transformer": BERT, "Pooling": POOLING}, {"truncate_dim": 4096}, 384),
     ],
 )
 def test_the_dimensions_are_those_of_what_comes_out_at_the_end(tmp_path, modules, description, dimensions):
@@ -54,9 +58,50 @@ def test_the_dimensions_are_those_of_what_comes_out_at_the_end(tmp_path, modules
 
 @pytest.mark.parametrize("config", [{}, {"hidden_size": "384"}, {"hidden_size": 0}, {"hidden_size": -1}])
 def test_one_that_does_not_say_how_wide_it_is_is_refused(tmp_path, config):
-    directory = model(tmp_path / "model", {"Transformer": config})
+    directory = model(tmp_path / "model", {"Transformer": config, "Pooling": {}})
     with pytest.raises(ConfigurationError, match="does not say how many dimensions"):
         describe(directory, ModelSettings())
+
+
+@pytest.mark.parametrize("kept", [0, -3, True, 12.5, "12"])
+def test_a_truncation_to_no_number_is_refused(tmp_path, kept):
+    said = {"truncate_dim": kept}
+    directory = model(tmp_path / "model", USUAL, config_sentence_transformers=said)
+    with pytest.raises(ConfigurationError, match=r"truncate_dim is .*: give a number above 0"):
+        describe(directory, ModelSettings())
+
+
+@pytest.mark.parametrize(
+    ("modules", "why"),
+    [
+        ({"Transformer": BERT}, "no module makes one vector of a text: is Pooling missing"),
+        ({"Transformer": BERT, "CNN": {}}, "its vectors depend on the texts that it is given together"),
+        ({"BoW": {}}, "BoW: it reads lists of words"),
+        ({"CLIPModel": {}}, "CLIPModel: it reads images"),
+        ({"Transformer": BERT, "SpladePooling": {}}, "SpladePooling: is a sparse model"),
+        ({"Transformer": BERT, "Pooling": {}, "Quantum": {}}, "Quantum is not a module that is known here"),
+    ],
+)
+def test_modules_that_make_no_vector_of_their_own_are_refused_by_name(tmp_path, modules, why):
+    directory = model(tmp_path / "model", modules)
+    check_directory(directory)
+    with pytest.raises(ConfigurationError, match=why):
+        describe(directory, ModelSettings())
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("CrossEncoder", "is a cross-encoder: .* set search.reranker.model"),
+        ("MultiVectorEncoder", "is a multi-vector model: .* set search.reranker.model"),
+        ("SparseEncoder", "is a sparse model"),
+    ],
+)
+def test_a_model_of_another_class_is_refused_by_name(tmp_path, kind, why):
+    directory = model(tmp_path / "model", USUAL, config_sentence_transformers={"model_type": kind})
+    with pytest.raises(ConfigurationError, match=why):
+        describe(directory, ModelSettings())
+    assert describe_pairs(directory, ModelSettings()).dimensions == 384
 
 
 @pytest.mark.parametrize(
@@ -78,7 +123,7 @@ def test_the_longest_input_is_the_models_own_limit_or_the_configured_one_if_that
     tmp_path, files, longest
 ):
     """The fingerprint tells: settings of up to `longest` tokens make other models, longer ones do not."""
-    directory = model(tmp_path / "model", {"Transformer": BERT}, **files)
+    directory = model(tmp_path / "model", USUAL, **files)
 
     def described(max_tokens: int) -> str:
         return describe(directory, ModelSettings(max_tokens=max_tokens)).fingerprint
@@ -93,8 +138,33 @@ def test_prompts_are_those_of_the_models_configuration_that_are_text(tmp_path):
         "model_type": "CrossEncoder",
     }
     directory = model(tmp_path / "model", {"Transformer": BERT}, config_sentence_transformers=said)
-    assert prompts(directory) == {"query": "query: ", "document": ""}
+    assert prompts(directory) == (Prompt("query", "query: "), Prompt())
     assert model_type(directory) == "CrossEncoder"
+
+
+@pytest.mark.parametrize(
+    ("named", "document"),
+    [
+        ({"document": "doc: ", "passage": "passage: "}, Prompt("document", "doc: ")),
+        ({"passage": "passage: ", "corpus": "corpus: "}, Prompt("passage", "passage: ")),
+        ({"document": "", "passage": "passage: "}, Prompt("passage", "passage: ")),
+        ({"document": None, "corpus": "corpus: "}, Prompt("corpus", "corpus: ")),
+        ({"query": "query: ", "sts": "sts: "}, Prompt()),
+    ],
+)
+def test_the_prompt_of_a_document_has_three_names(tmp_path, named, document):
+    """Of an empty one nobody can tell whether its owner wrote it: the library adds it to every model."""
+    directory = model(tmp_path / "model", USUAL, config_sentence_transformers={"prompts": named})
+    assert prompts(directory)[1] == document
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("sts", "sts"), ("query", ""), ("passage", ""), (None, ""), (7, "")]
+)
+def test_a_default_prompt_is_told_unless_it_is_one_of_a_query_or_document(tmp_path, name, shown):
+    said = {"default_prompt_name": name}
+    directory = model(tmp_path / "model", USUAL, config_sentence_transformers=said)
+    assert default_prompt(directory) == shown
 
 
 @pytest.mark.parametrize("said", [None, {}, {"prompts": None}, {"model_type": 7}, [], "text"])
@@ -102,7 +172,7 @@ def test_one_that_says_nothing_has_no_prompts_and_no_kind(tmp_path, said):
     directory = model(tmp_path / "model", {"Transformer": BERT})
     if said is not None:
         (directory / DESCRIPTION).write_text(json.dumps(said))
-    assert (prompts(directory), model_type(directory)) == ({}, None)
+    assert (prompts(directory), model_type(directory)) == ((Prompt(), Prompt()), None)
 
 
 def test_a_file_that_was_changed_is_hashed_again(tmp_path):

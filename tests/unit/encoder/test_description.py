@@ -71,10 +71,10 @@ def test_weights_that_were_changed_afterwards_are_refused(directory: Path) -> No
         load_encoder(ModelSettings(path=directory), before)
 
 
-def test_a_pickle_is_refused_before_its_fingerprint_is_asked_for(directory: Path) -> None:
+def test_a_pickle_alone_is_refused_before_its_fingerprint_is_asked_for(directory: Path) -> None:
     before = record(directory)
-    (directory / "pytorch_model.bin").write_bytes(b"pickle")
-    with pytest.raises(ConfigurationError, match=r"pytorch_model\.bin"):
+    (directory / "model.safetensors").rename(directory / "pytorch_model.bin")
+    with pytest.raises(ConfigurationError, match=r"no \.safetensors weights"):
         load_encoder(ModelSettings(path=directory), before)
 
 

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from shared.encoder.directory import check_directory, packaged_directory
+from shared.encoder.directory import check_directory, other_files, packaged_directory, unread
 from shared.encoder.fingerprint import fingerprint
 from shared.encoder.runtimes.processor import has_amx
 from shared.errors import ConfigurationError
 
+LIBRARY = "sentence_transformers.models."
 INPUTS = {"query_prompt": "", "max_tokens": 256}
 
 
@@ -30,12 +31,85 @@ def test_a_plain_safetensors_directory_is_accepted(directory: Path) -> None:
     check_directory(directory)
 
 
+DOWNLOADED = ["pytorch_model.bin", "onnx/model.onnx", "openvino/config.json", "modeling.py", "tf.h5", "a.png"]
+
+
+def test_what_a_download_brings_along_is_never_read_and_told_in_a_line(directory: Path) -> None:
+    for name in DOWNLOADED:
+        (directory / name).parent.mkdir(exist_ok=True)
+        (directory / name).write_bytes(b"not JSON")
+    check_directory(directory)
+    others = other_files(directory)
+    assert {file.as_posix() for file in others} == {
+        *DOWNLOADED,
+        "1_Pooling/config.json",
+    }  # no module names it
+    told = "never read: 1_Pooling/config.json, a.png, modeling.py, onnx/model.onnx and 3 more"
+    assert unread(others) == told
+    assert not unread([])
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.safetensors.index.json"])
+def test_weights_of_a_module_that_would_be_unpickled_are_refused(directory: Path, name: str) -> None:
+    (directory / "2_Dense").mkdir()
+    (directory / "2_Dense" / "pytorch_model.bin").write_bytes(b"pickle")
+    (directory / "2_Dense" / name).write_bytes(b"{}")
+    listed = [{"type": LIBRARY + "Transformer", "path": ""}, {"type": LIBRARY + "Dense", "path": "2_Dense"}]
+    (directory / "modules.json").write_text(json.dumps(listed))
+    with pytest.raises(
+        ConfigurationError, match=r"2_Dense/pytorch_model\.bin: pickled weights are not loaded"
+    ):
+        check_directory(directory)
+    (directory / "2_Dense" / "model.safetensors").write_bytes(b"weights")
+    check_directory(directory)
+
+
 @pytest.mark.parametrize(
-    "name", ["pytorch_model.bin", "model.pt", "state.pkl", "modeling.py", "tf.h5", "model.onnx", "run"]
+    "part", ["../other.safetensors", "weights.bin", "/etc/x.safetensors", "no.safetensors"]
 )
-def test_files_that_may_run_or_are_unknown_are_refused(directory: Path, name: str) -> None:
-    (directory / "1_Pooling" / name).write_bytes(b"x")
-    with pytest.raises(ConfigurationError, match=name):
+def test_parts_of_weights_that_lie_elsewhere_or_are_none_are_refused(directory: Path, part: str) -> None:
+    (directory / "model.safetensors").rename(directory / "model-1.safetensors")
+    index = directory / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "model-1.safetensors"}}))
+    check_directory(directory)
+    (directory / "weights.bin").write_bytes(b"pickle")
+    index.write_text(json.dumps({"weight_map": {"a": "model-1.safetensors", "b": part}}))
+    with pytest.raises(ConfigurationError, match="is no safetensors file beside it"):
+        check_directory(directory)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("adapter_config.json", {"base_model_name_or_path": "/x"}, "an adapter of another model"),
+        ("config.json", {"transformers_weights": "adapter_model.bin"}, "transformers_weights names other"),
+        ("config.json", {"configuration_files": ["config.9.json"]}, "configuration_files names other"),
+        ("sentence_bert_config.json", {"tokenizer_name_or_path": "/x"}, "its tokenizer is of another place"),
+        ("sentence_bert_config.json", {"model_args": {"gguf_file": "x"}}, "model_args has gguf_file"),
+        ("sentence_bert_config.json", {"processor_kwargs": "x"}, "processor_kwargs has x"),
+    ],
+)
+def test_what_leads_the_libraries_to_other_files_is_refused(
+    directory: Path, name: str, content: dict[str, object], why: str
+) -> None:
+    (directory / name).write_text(json.dumps(content))
+    with pytest.raises(ConfigurationError, match=why):
+        check_directory(directory)
+
+
+@pytest.mark.parametrize(
+    ("router", "why"),
+    [
+        ({"types": {"a": "evil.Module"}, "structure": {"query": ["a"]}}, r"evil\.Module"),
+        ({"types": {"../a": LIBRARY + "Pooling"}, "structure": {"query": ["../a"]}}, "leads out"),
+        ({"types": {}, "structure": {"query": ["a"]}}, "a module that is not listed"),
+        ({"types": {}, "structure": {}}, "not the modules of a router"),
+    ],
+)
+def test_the_modules_of_a_router_are_looked_at_too(directory: Path, router: object, why: str) -> None:
+    (directory / "modules.json").write_text(json.dumps([{"type": LIBRARY + "Router", "path": ""}]))
+    (directory / "router_config.json").write_text(json.dumps(router))
+    with pytest.raises(ConfigurationError, match=why):
         check_directory(directory)
 
 

@@ -72,11 +72,11 @@ def test_a_damaged_model_is_refused_with_its_directory(models: Path, tmp_path: P
         load(tmp_path)
 
 
-def test_a_pickle_beside_it_is_refused_before_anything_is_loaded(models: Path, tmp_path: Path) -> None:
+def test_pickled_weights_are_refused_before_anything_is_loaded(models: Path, tmp_path: Path) -> None:
     for file in (models / "cross").iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    (tmp_path / "pytorch_model.bin").write_bytes(b"pickle")
-    with pytest.raises(ConfigurationError, match=r"pytorch_model\.bin"):
+    (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
+    with pytest.raises(ConfigurationError, match=r"no \.safetensors weights"):
         load(tmp_path)
 
 

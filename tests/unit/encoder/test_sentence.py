@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from shared.encoder.description import DESCRIPTION, describe
+from shared.encoder.description import describe, read_encoding
+from shared.encoder.pipeline import DESCRIPTION
 from shared.encoder.sentence import SentenceEncoder
 from shared.encoder.vectors import UNIT_TOLERANCE, unit
 from shared.errors import ConfigurationError, FatalError
@@ -36,7 +37,8 @@ def encoders(directory: Path) -> dict[int, SentenceEncoder]:
 
 def encoder(directory: Path, **settings: object) -> SentenceEncoder:
     common = {"path": directory, "device": "cpu", "precision": "fp32", "threads": 2}
-    return SentenceEncoder(ModelSettings.model_validate({**common, **settings}))
+    model = ModelSettings.model_validate({**common, **settings})
+    return SentenceEncoder(read_encoding(directory, model), model)
 
 
 @hypothesis_settings(max_examples=25)

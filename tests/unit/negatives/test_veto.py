@@ -71,8 +71,8 @@ def test_a_directory_that_may_run_something_is_refused(directory, tmp_path):
     for file in directory.iterdir():
         if file.is_file():
             (tmp_path / file.name).write_bytes(file.read_bytes())
-    (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x04.")
-    with pytest.raises(ConfigurationError, match=r"pytorch_model\.bin"):
+    (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
+    with pytest.raises(ConfigurationError, match=r"no \.safetensors weights"):
         veto.load(tmp_path)
     with pytest.raises(ConfigurationError, match="is not a directory"):
         veto.load(tmp_path / "none")

@@ -1,5 +1,6 @@
 """Fits of a tiny model: they learn, they resume bit for bit, and leave one whole directory."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -130,9 +131,9 @@ def test_a_run_that_is_done_is_not_done_again(base, tmp_path):
 
 def test_a_base_that_may_run_code_is_refused(base, tmp_path):
     hostile = tmp_path / "hostile"
-    hostile.mkdir()
-    (hostile / "pytorch_model.bin").write_bytes(b"\x80\x04.")
-    with pytest.raises(ConfigurationError, match="convert pickled weights"):
+    shutil.copytree(base, hostile)
+    (hostile / "model.safetensors").rename(hostile / "pytorch_model.bin")
+    with pytest.raises(ConfigurationError, match=r"no \.safetensors weights"):
         fit(hostile, tmp_path)
 
 
