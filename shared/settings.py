@@ -43,6 +43,11 @@ def environment() -> dict[str, str]:
     return dict(os.environ)
 
 
+def cache_directory() -> Path:
+    """Return where this machine's users keep what can be made again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "headrace"
+
+
 def use_file(path: Path) -> None:
     """Read settings from this TOML file from now on, in this process and in those that it starts."""
     os.environ["HEADRACE_CONFIG"] = str(path.resolve())
@@ -115,7 +120,15 @@ class ModelSettings(Section):
     token_budget: Annotated[int, Field(ge=0)] = 0
     """Tokens (padding counted) in one forward pass; 0: what suits the device."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    runtime: Literal["auto", "torch", "ctranslate2", "onnx"] = "auto"
+    """What runs the model. They give the same vectors, which is made sure of; auto: on a CPU the one that is
+    measured to be quickest there, on a GPU torch."""
+    precision: Literal["auto", "fp32", "bf16", "int8"] = "auto"
+    """bf16 gives nearly the vectors of fp32 (auto takes it where the hardware multiplies it). int8 gives
+    others: a model in int8 has a fingerprint of its own, for queries and documents alike."""
+    cache: Path = Field(default_factory=cache_directory)
+    """Where models are kept that were converted for a runtime. Workers of a machine share it; anybody may
+    delete it at any time."""
     threads: Annotated[int, Field(ge=0)] = 0
     """Forward passes at once on a CPU, a thread each; 0: as many as there are cores."""
 

@@ -10,6 +10,7 @@ from schemas.base import Value
 from shared.encoder.description import Encoding, default_prompt, read_encoding
 from shared.encoder.directory import model_directory, other_files, unread
 from shared.encoder.loading import load_encoder
+from shared.encoder.runtimes.proof import AGREEMENT
 from shared.errors import ConfigurationError
 from shared.settings import ModelSettings
 
@@ -78,7 +79,7 @@ def _notes(encoding: Encoding) -> list[str]:
 
 
 def _cosines(encoding: Encoding, settings: ModelSettings) -> tuple[float, float]:
-    from shared.encoder.comparison import AGREEMENT, cosines, load_library  # noqa: PLC0415 - it imports torch
+    from shared.encoder.comparison import cosines, load_library  # noqa: PLC0415 - it imports torch
 
     served = load_encoder(settings)
     by_role = cosines(served, load_library(encoding), encoding)

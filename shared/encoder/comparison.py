@@ -1,7 +1,6 @@
 """Whether the vectors that are served are sentence-transformers' own, by embedding a few texts with both."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 from sentence_transformers import SentenceTransformer
@@ -9,11 +8,10 @@ from sentence_transformers import SentenceTransformer
 from shared.encoder.description import Encoding, Prompt
 from shared.encoder.libraries import loading, quiet
 from shared.encoder.library import limit
+from shared.encoder.runtimes.proof import AGREEMENT
 from shared.errors import ConfigurationError
 from shared.ports import Encoder, Vectors
 
-AGREEMENT = 0.9999
-"""The least cosine between a vector that is served and the library's, in fp32."""
 HALF_AGREEMENT = 0.99
 """In half precision, where a text alone and among others already differ more."""
 FEW = ("red lamp", "Oak chair for home, 2 pieces: good and cheap, in a Box (45 × 60 cm)")
@@ -25,15 +23,6 @@ SAMPLES = (
     "Small oak table with two drawers and steel handles. " * 60,
 )
 """Short and long ones, of letters that tokenizers treat in ways of their own."""
-
-
-class Served(Encoder, Protocol):
-    """An encoder that knows the library's model that it was made of."""
-
-    @property
-    def library(self) -> SentenceTransformer:
-        """The model as sentence-transformers has it."""
-        ...
 
 
 def check_vectors(encoder: Encoder, model: SentenceTransformer, encoding: Encoding) -> None:

@@ -1,5 +1,6 @@
 """What a model directory says of itself, read before any library sees it: its fingerprint and dimensions."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,6 +41,8 @@ class Encoding(NamedTuple):
     """Of a text, its prompt included; 0: all of them."""
     dimensions: int
     """The first so many numbers of a vector are kept, and brought to length one."""
+    is_int8: bool = False
+    """Whether it multiplies whole numbers: that makes other vectors, on every machine nearly the same."""
 
     @property
     def packs(self) -> bool:
@@ -51,7 +54,10 @@ class Encoding(NamedTuple):
     def description(self) -> Description:
         """What all this amounts to."""
         prompted = self.query.text, self.document.text
-        return _description(self.directory, prompted, max_tokens=self.max_tokens, dimensions=self.dimensions)
+        described: dict[str, str | int] = {"max_tokens": self.max_tokens, "dimensions": self.dimensions}
+        if self.is_int8:
+            described["precision"] = "int8"
+        return _description(self.directory, prompted, described)
 
 
 def check_model(settings: ModelSettings, model: Model) -> None:
@@ -93,7 +99,7 @@ def describe_pairs(directory: Path, settings: ModelSettings) -> Description:
     prompted = settings.query_prompt or query.text, settings.document_prompt or document.text
     max_tokens = min(settings.max_tokens, longest or settings.max_tokens)
     dimensions = _dimensions(directory, width)
-    return _description(directory, prompted, max_tokens=max_tokens, dimensions=dimensions)
+    return _description(directory, prompted, {"max_tokens": max_tokens, "dimensions": dimensions})
 
 
 def read_encoding(directory: Path, settings: ModelSettings) -> Encoding:
@@ -111,6 +117,7 @@ def read_encoding(directory: Path, settings: ModelSettings) -> Encoding:
         else document,
         max_tokens=0 if reads_all else min(settings.max_tokens, longest or settings.max_tokens),
         dimensions=_dimensions(directory, pipeline.width),
+        is_int8=settings.precision == "int8",
     )
 
 
@@ -138,17 +145,11 @@ def default_prompt(directory: Path) -> str:
 
 
 def _description(
-    directory: Path, prompted: tuple[str, str], *, max_tokens: int, dimensions: int
+    directory: Path, prompted: tuple[str, str], described: Mapping[str, str | int]
 ) -> Description:
     query, document = prompted
-    inputs: dict[str, str | int | bool] = {
-        "query_prompt": query,
-        "document_prompt": document,
-        "max_tokens": max_tokens,
-        "dimensions": dimensions,
-        "normalised": True,
-    }
-    return Description(fingerprint(directory, inputs), dimensions)
+    inputs = {"query_prompt": query, "document_prompt": document, "normalised": True, **described}
+    return Description(fingerprint(directory, inputs), int(described["dimensions"]))
 
 
 def _dimensions(directory: Path, width: int) -> int:

@@ -1,7 +1,5 @@
 """The configured model, loaded: no library sees its files unchecked, and its vectors are the library's."""
 
-from typing import TYPE_CHECKING
-
 import structlog
 
 from schemas.control import Model
@@ -10,9 +8,6 @@ from shared.encoder.directory import model_directory, other_files, unread
 from shared.errors import ConfigurationError, FatalError, HeadraceError
 from shared.ports import Encoder
 from shared.settings import ModelSettings
-
-if TYPE_CHECKING:
-    from shared.encoder.comparison import Served
 
 log = structlog.get_logger()
 
@@ -35,14 +30,10 @@ def load_encoder(model: ModelSettings, expected: Model | None = None) -> Encoder
 
 def _loaded(encoding: Encoding, model: ModelSettings) -> Encoder:
     """Load the model by the way that is its own, and compare what it gives with the library."""
-    from shared.encoder.comparison import check_vectors  # noqa: PLC0415 - torch is loaded only when needed
-    from shared.encoder.library import LibraryEncoder  # noqa: PLC0415 - likewise
-    from shared.encoder.sentence import SentenceEncoder  # noqa: PLC0415 - likewise
+    from shared.encoder.choice import load_sentence_encoder  # noqa: PLC0415 - not without the extra `model`
 
-    kind = SentenceEncoder if encoding.packs else LibraryEncoder
     try:
-        encoder: Served = kind(encoding, model)
-        check_vectors(encoder, encoder.library, encoding)
+        return load_sentence_encoder(encoding, model) if encoding.packs else _library_encoder(encoding, model)
     except ConfigurationError:
         raise
     except FatalError as error:  # such as weights that are not finite
@@ -51,4 +42,16 @@ def _loaded(encoding: Encoding, model: ModelSettings) -> Encoder:
         raise
     except (ImportError, LookupError, OSError, RuntimeError, TypeError, ValueError, AttributeError) as error:
         raise ConfigurationError(f"{encoding.directory} cannot be loaded: {error!r}"[:1000]) from error
+
+
+def _library_encoder(encoding: Encoding, model: ModelSettings) -> Encoder:
+    from shared.encoder.comparison import check_vectors  # noqa: PLC0415 - torch is loaded only when needed
+    from shared.encoder.library import LibraryEncoder  # noqa: PLC0415 - likewise
+
+    if model.precision == "int8" or model.runtime not in {"auto", "torch"}:
+        raise ConfigurationError(
+            f"{encoding.directory}: only torch runs it, and not in int8: see model.runtime"
+        )
+    encoder = LibraryEncoder(encoding, model)
+    check_vectors(encoder, encoder.library, encoding)
     return encoder

@@ -1,4 +1,4 @@
-"""The `Encoder` of a sentence-transformers directory: checked weights, packed batches, unit vectors.
+"""The `Encoder` of a sentence-transformers directory: packed batches, unit vectors, in any runtime.
 
 `SentenceTransformer.encode` sorts by characters and cuts batches by count; here texts are tokenised once,
 sorted by tokens, and packed so that a forward pass stays within the token budget. What runs the pass is a
@@ -8,42 +8,25 @@ sorted by tokens, and packed so that a forward pass stays within the token budge
 from collections.abc import Sequence
 
 import numpy as np
-from sentence_transformers import SentenceTransformer
 
 from shared.encoder.description import Encoding
-from shared.encoder.library import limit
 from shared.encoder.packing import pack
-from shared.encoder.runtimes.torch_runtime import TorchRuntime
-from shared.encoder.tokens import TextTokenizer
+from shared.encoder.runtimes.port import Runtime
+from shared.encoder.tokens import IDS, Tokenizer
 from shared.encoder.vectors import shortened, unit
-from shared.errors import ConfigurationError
 from shared.ports import Vectors
-from shared.settings import ModelSettings
 
 
 class SentenceEncoder:
     """One loaded model, for `threads` callers at once: put `CoalescingEncoder` before it."""
 
-    def __init__(self, encoding: Encoding, settings: ModelSettings) -> None:
-        """Load it (seconds); raises `ConfigurationError` when it reads other lengths than it was said to."""
-        self._runtime = TorchRuntime(encoding.directory, settings)
-        self.threads = self._runtime.threads
-        self.pass_tokens = self._runtime.pass_tokens
-        longest = min(settings.max_tokens, self.library.max_seq_length or settings.max_tokens)
-        if longest != encoding.max_tokens:
-            raise ConfigurationError(
-                f"{encoding.directory}: reads {longest} tokens, its files say {encoding.max_tokens}: "
-                "write max_seq_length into sentence_bert_config.json"
-            )
-        limit(self.library, longest)
-        self._tokenizer = TextTokenizer(self.library.tokenizer, longest)
+    def __init__(self, encoding: Encoding, runtime: Runtime, tokenizer: Tokenizer) -> None:
+        self.runtime = runtime
+        self.tokenizer = tokenizer
+        self.threads = runtime.threads
+        self.pass_tokens = runtime.pass_tokens
         self.fingerprint, self.dimensions = encoding.description
         self._encoding = encoding
-
-    @property
-    def library(self) -> SentenceTransformer:
-        """The model as sentence-transformers has it, which reads no more of a text than is configured."""
-        return self._runtime.model
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
         """Return one unit float32 row a text, in order (blocking)."""
@@ -57,8 +40,8 @@ class SentenceEncoder:
         rows: Vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
         if not texts:
             return rows
-        tokens, width = self._tokenizer.tokens(texts), self._encoding.pipeline.width
-        for batch in pack([len(row) for row in tokens["input_ids"]], self.pass_tokens):
-            embedded = self._runtime.forward(self._tokenizer.features(tokens, batch))
+        tokens, width = self.tokenizer.tokens(texts), self._encoding.pipeline.width
+        for batch in pack([len(row) for row in tokens[IDS]], self.pass_tokens):
+            embedded = self.runtime.forward(self.tokenizer.features(tokens, batch))
             rows[batch] = shortened(embedded, width=width, dimensions=self.dimensions)
         return unit(rows)

@@ -29,6 +29,8 @@ BY_NAME = {
     "import-linter": "a command of `make check`",
     "mypy": "a command of `make check`",
     "noida-db": "found by name: shared/infrastructure/broker.py",
+    "onnx": "torch exports by it: shared/encoder/runtimes/onnx_export.py",
+    "onnxscript": "likewise",
     "pytest-asyncio": "a plugin of pytest",
     "pytest-cov": "a plugin of pytest",
     "pytest-timeout": "a plugin of pytest",

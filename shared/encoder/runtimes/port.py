@@ -1,21 +1,28 @@
 """What every runtime promises."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.errors import ConfigurationError
 from shared.ports import Vectors
 
 Features = Mapping[str, NDArray[np.int64]]
 """A table (texts, longest) of each kind the tokenizer gives: `input_ids`, padded behind each text, and
 `attention_mask`, 0 where it is padding."""
+RuntimeName = Literal["torch", "ctranslate2", "onnx"]
+
+
+class UnsupportedModelError(ConfigurationError):
+    """A runtime cannot run this model, or does not give its vectors; torch can."""
 
 
 class Runtime(Protocol):
     """One loaded model, for `threads` callers at once, a core each."""
 
+    name: RuntimeName
     threads: int
     pass_tokens: int
     """Tokens (padding counted) of a forward pass that keep it busy."""

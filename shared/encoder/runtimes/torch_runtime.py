@@ -11,7 +11,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from shared.encoder.libraries import loading, quiet
-from shared.encoder.runtimes.port import Features
+from shared.encoder.runtimes.port import Features, RuntimeName
 from shared.encoder.runtimes.processor import has_amx, processor
 from shared.errors import ConfigurationError
 from shared.ports import Vectors
@@ -24,21 +24,23 @@ PASS_TOKENS = {"cpu": 1024, "cuda": 16384}
 class TorchRuntime:
     """A directory, loaded by sentence-transformers with all its modules."""
 
+    name: RuntimeName = "torch"
+
     def __init__(self, directory: Path, settings: ModelSettings) -> None:
         """Load it (seconds); raises `ConfigurationError` when the device is not there."""
-        self._device = _device(settings)
+        self.device = _device(settings)
         torch.set_num_threads(1)
         cores = settings.threads or len(os.sched_getaffinity(0))
-        self.threads = 1 if self._device == "cuda" else cores
-        self.pass_tokens = settings.token_budget or PASS_TOKENS[self._device]
+        self.threads = 1 if self.device == "cuda" else cores
+        self.pass_tokens = settings.token_budget or PASS_TOKENS[self.device]
         quiet()
-        keywords = loading(self._device, _precision(settings, self._device))
-        self.model = SentenceTransformer(str(directory), **keywords).eval()
+        precision = torch.bfloat16 if is_half(settings) else torch.float32
+        self.model = SentenceTransformer(str(directory), **loading(self.device, precision)).eval()
 
     @torch.inference_mode()
     def forward(self, features: Features) -> Vectors:
         """Return the `sentence_embedding` that the last module leaves."""
-        tensors = {name: torch.from_numpy(table).to(self._device) for name, table in features.items()}
+        tensors = {name: torch.from_numpy(table).to(self.device) for name, table in features.items()}
         embedded: torch.Tensor = self.model(tensors)["sentence_embedding"]
         vectors: Vectors = embedded.float().cpu().numpy()
         return vectors
@@ -51,8 +53,8 @@ def _device(settings: ModelSettings) -> str:
     return "cuda" if available and settings.device != "cpu" else "cpu"
 
 
-def _precision(settings: ModelSettings, device: str) -> torch.dtype:
-    """Choose bf16 where the processor multiplies it in hardware, else fp32 (bf16 is slower without)."""
-    fast = torch.cuda.is_bf16_supported() if device == "cuda" else has_amx(processor())
-    wanted = settings.precision == "bf16" or (settings.precision == "auto" and fast)
-    return torch.bfloat16 if wanted else torch.float32
+def is_half(settings: ModelSettings) -> bool:
+    """Whether bf16 is configured, or there is hardware that multiplies it (it is slower without)."""
+    if settings.precision != "auto":
+        return settings.precision == "bf16"
+    return torch.cuda.is_bf16_supported() if _device(settings) == "cuda" else has_amx(processor())

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from shared.encoder.choice import load_sentence_encoder
 from shared.encoder.description import describe, read_encoding
 from shared.encoder.pipeline import DESCRIPTION
 from shared.encoder.sentence import SentenceEncoder
@@ -38,7 +39,7 @@ def encoders(directory: Path) -> dict[int, SentenceEncoder]:
 def encoder(directory: Path, **settings: object) -> SentenceEncoder:
     common = {"path": directory, "device": "cpu", "precision": "fp32", "threads": 2}
     model = ModelSettings.model_validate({**common, **settings})
-    return SentenceEncoder(read_encoding(directory, model), model)
+    return load_sentence_encoder(read_encoding(directory, model), model)
 
 
 @hypothesis_settings(max_examples=25)
