@@ -14,7 +14,7 @@ from schemas import search_api, shard_api
 from schemas.base import Message
 from schemas.catalogue import ProductChange
 from schemas.golden import golden
-from schemas.index import BINARY, IndexRecord
+from schemas.index import BINARY, AttributeRecord, IndexRecord
 from schemas.search import SearchEvent
 from schemas.topics import DEAD_LETTER_SUFFIX, TOPICS, TopicSpec, all_topics, index_records
 
@@ -96,15 +96,17 @@ def asyncapi() -> Document:
 
 
 def _kinds() -> list[type[Message]]:
-    return [*(topic.message for topic in TOPICS), IndexRecord]
+    return [*(topic.message for topic in TOPICS), IndexRecord, AttributeRecord]
 
 
 def _channel_name(topic: TopicSpec) -> str:
     return topic.name.removesuffix(f".{GENERATION}")
 
 
-def _message_name(topic: TopicSpec) -> str:
-    return "DeadLetter" if _is_dead_letters(topic) else topic.message.__name__
+def _message_names(topic: TopicSpec) -> list[str]:
+    if _is_dead_letters(topic):
+        return ["DeadLetter"]
+    return [kind.__name__ for kind in (topic.message, *topic.also)]
 
 
 def _is_dead_letters(topic: TopicSpec) -> bool:
@@ -112,13 +114,12 @@ def _is_dead_letters(topic: TopicSpec) -> bool:
 
 
 def _channel(topic: TopicSpec) -> Document:
-    name = _message_name(topic)
     channel: Document = {
         "address": topic.name,
         "description": f"{topic.description} {_FORMS}"
         if topic.name == ProductChange.topic
         else topic.description,
-        "messages": {name: {"$ref": f"#/components/messages/{name}"}},
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in _message_names(topic)},
         "bindings": {"kafka": _channel_binding(topic)},
     }
     if GENERATION in topic.name:
@@ -152,12 +153,13 @@ def _operation(topic: TopicSpec, action: str) -> Document:
     return {
         "action": action,
         "channel": {"$ref": channel},
-        "messages": [{"$ref": f"{channel}/messages/{_message_name(topic)}"}],
+        "messages": [{"$ref": f"{channel}/messages/{name}"} for name in _message_names(topic)],
     }
 
 
 def _message(kind: type[Message]) -> Document:
     keys = {topic.message: topic.key for topic in [*TOPICS, index_records(GENERATION)]}
+    keys[AttributeRecord] = "product id, a zero byte, `attributes`"
     return {
         "name": kind.__name__,
         "title": kind.__name__,

@@ -21,12 +21,16 @@ from schemas.base import MAX_VERSION, is_product_id
 MARK = 0xC1
 WHOLE = bytes((MARK, 1))
 """An index record."""
+ATTRIBUTES = bytes((MARK, 2))
+"""An attribute record."""
 
 Scalar = str | bool | Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | float
 FieldValue = Scalar | tuple[Scalar, ...] | None
 Fields = dict[str, FieldValue]
 Count = Annotated[int, Meta(ge=0)]
 LANGUAGE = r"^([A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,7})?$"
+Fingerprint = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
+Moment = Annotated[datetime, Meta(tz=True)]
 Place = Annotated[int, Meta(ge=0, le=MAX_VERSION)]
 
 
@@ -67,16 +71,28 @@ class RecordLayout(msgspec.Struct, omit_defaults=True):
 
     product_id: str
     document: DocumentLayout
-    fingerprint: Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
+    fingerprint: Fingerprint
     dimensions: Annotated[int, Meta(ge=1, le=8192)]
     source: CoordinatesLayout
     epoch: Count
-    event_time: Annotated[datetime, Meta(tz=True)]
+    event_time: Moment
     text: str = ""
     language: Annotated[str, Meta(pattern=LANGUAGE)] = ""
     content_hash: str = ""
     passages: tuple[tuple[Count, Count], ...] = ()
     vectors: bytes = b""
+
+
+class AttributesLayout(msgspec.Struct, omit_defaults=True):
+    """A `schemas.index.AttributeRecord`."""
+
+    product_id: str
+    changes: DocumentLayout
+    content_hash: str
+    fingerprint: Fingerprint
+    source: CoordinatesLayout
+    epoch: Count
+    event_time: Moment
 
 
 class RecordHead(msgspec.Struct):
@@ -87,7 +103,9 @@ class RecordHead(msgspec.Struct):
 
 
 _ENCODER = msgspec.msgpack.Encoder()
+_DOCUMENT = msgspec.msgpack.Decoder(DocumentLayout)
 _RECORD = msgspec.msgpack.Decoder(RecordLayout)
+_ATTRIBUTES = msgspec.msgpack.Decoder(AttributesLayout)
 _HEAD, _JSON_HEAD = msgspec.msgpack.Decoder(RecordHead), msgspec.json.Decoder(RecordHead)
 
 
@@ -110,8 +128,32 @@ def unpack_record(value: bytes) -> RecordLayout:
     return record
 
 
+def pack_attributes(record: AttributesLayout) -> bytes:
+    """Return an attribute record on the wire."""
+    return ATTRIBUTES + _ENCODER.encode(record)
+
+
+def unpack_attributes(value: bytes) -> AttributesLayout:
+    """Return an attribute record from the wire; raises `ValueError` with what is wrong."""
+    if not value.startswith(ATTRIBUTES):
+        raise ValueError(f"a message of kind {value[1:2].hex() or 'none'} is no attribute record known here")
+    record = _ATTRIBUTES.decode(memoryview(value)[len(ATTRIBUTES) :])
+    _check(record.product_id, record.changes)
+    return record
+
+
+def pack_document(document: DocumentLayout) -> bytes:
+    """Return a document by itself."""
+    return _ENCODER.encode(document)
+
+
+def unpack_document(packed: bytes) -> DocumentLayout:
+    """Return what `pack_document` was given."""
+    return _DOCUMENT.decode(packed)
+
+
 def head_of(value: bytes) -> RecordHead:
-    """Return the head of an index record, in binary or JSON, without reading the rest."""
+    """Return the head of an index or attribute record, in binary or JSON, without reading the rest."""
     return _HEAD.decode(memoryview(value)[len(WHOLE) :]) if is_binary(value) else _JSON_HEAD.decode(value)
 
 

@@ -19,13 +19,17 @@ from schemas.base import (
     Value,
 )
 from schemas.binary import (
+    ATTRIBUTES,
     LANGUAGE,
+    AttributesLayout,
     CoordinatesLayout,
     DocumentLayout,
     RecordLayout,
     RevisionLayout,
     is_binary,
+    pack_attributes,
     pack_record,
+    unpack_attributes,
     unpack_record,
 )
 from schemas.catalogue import UNSTATED, Appended, Document, Revision
@@ -121,14 +125,7 @@ class IndexRecord(Message):
     @property
     def appended_at(self) -> datetime | None:
         """When the broker appended the last change that was merged in; None: that is not known."""
-        appended = [revision.appended for revision in self.document.revisions]
-        place = (self.source.partition, self.source.offset)
-        of_source = [one for one in appended if (one.partition, one.offset) == place]
-        milliseconds = max(of_source or appended, default=UNSTATED).milliseconds
-        try:
-            return EPOCH + milliseconds * MILLISECOND if milliseconds else None
-        except OverflowError:  # no calendar goes there
-            return None
+        return _appended_at(self.document, self.source)
 
     @property
     def deleted(self) -> bool:
@@ -136,8 +133,96 @@ class IndexRecord(Message):
         return not self.document.exists
 
 
-BINARY: frozenset[type[Message]] = frozenset({IndexRecord})
+class AttributeRecord(Message):
+    """What a product's index record does not say of it: changes of nothing that its text is made of.
+
+    `changes` is a document of those revisions that the index record does not have: absorbed by that record's,
+    it gives the product as it is (`shared.catalogue.documents`). It lies in the partition of its index
+    record, under a key of its own, so that compaction keeps the last of both. It belongs to an index record
+    of its own `content_hash` and of no higher `epoch`; beside any other one, and beside none, it says
+    nothing: an index record that is written later says all of it. Where it is ended, its key has a tombstone.
+    """
+
+    topic: ClassVar[str] = "index.records.attributes"
+    """The name of its schema and its sample; it lies in the topic of its index record."""
+
+    product_id: ProductId
+    changes: Document
+    content_hash: str
+    fingerprint: Fingerprint
+    source: Coordinates
+    epoch: Annotated[int, Field(ge=0)]
+    event_time: Timestamp
+
+    def key(self) -> bytes:
+        """Return the product id with a mark that no product id has."""
+        return attributes_key(self.product_id)
+
+    def encode(self) -> bytes:
+        """Return the message in binary."""
+        return pack_attributes(
+            AttributesLayout(
+                product_id=self.product_id,
+                changes=laid_out(self.changes),
+                content_hash=self.content_hash,
+                fingerprint=self.fingerprint,
+                source=CoordinatesLayout(self.source.topic, self.source.partition, self.source.offset),
+                epoch=self.epoch,
+                event_time=self.event_time,
+            )
+        )
+
+    @classmethod
+    def decode(cls, value: bytes) -> Self:
+        """Read a record, in binary or in JSON; raises `pydantic.ValidationError` with what is wrong where."""
+        if not is_binary(value):
+            return super().decode(value)
+        try:
+            read = unpack_attributes(value)
+        except (DecodeError, ValueError) as error:
+            raise _invalid(cls.__name__, str(error)) from error
+        return cls.unchecked(
+            {
+                "product_id": read.product_id,
+                "changes": document_of(read.changes),
+                "content_hash": read.content_hash,
+                "fingerprint": read.fingerprint,
+                "source": Coordinates.unchecked(asdict(read.source)),
+                "epoch": read.epoch,
+                "event_time": read.event_time,
+            }
+        )
+
+    @property
+    def appended_at(self) -> datetime | None:
+        """When the broker appended the last change that was merged in; None: that is not known."""
+        return _appended_at(self.changes, self.source)
+
+    def belongs_to(self, content_hash: str, epoch: int) -> bool:
+        """Whether it says more of a product whose index record has this hash and epoch."""
+        return self.content_hash == content_hash and self.epoch >= epoch
+
+
+AnyRecord = IndexRecord | AttributeRecord
+BINARY: frozenset[type[Message]] = frozenset({IndexRecord, AttributeRecord})
 """What is written in binary; its JSON Schema says what is in the msgpack map."""
+
+_OF_ATTRIBUTES = b"\0attributes"
+
+
+def attributes_key(product_id: str) -> bytes:
+    """Return the key of a product's attribute record."""
+    return product_id.encode() + _OF_ATTRIBUTES
+
+
+def is_attributes_key(key: bytes) -> bool:
+    """Whether a key is that of an attribute record."""
+    return key.endswith(_OF_ATTRIBUTES)
+
+
+def read_record(value: bytes) -> AnyRecord:
+    """Read an index record or an attribute record; raises `pydantic.ValidationError` as they do."""
+    return AttributeRecord.decode(value) if value.startswith(ATTRIBUTES) else IndexRecord.decode(value)
 
 
 def laid_out(document: Document) -> DocumentLayout:
@@ -173,6 +258,17 @@ def document_of(read: DocumentLayout) -> Document:
             "owners": read.owners,
         }
     )
+
+
+def _appended_at(document: Document, source: Coordinates) -> datetime | None:
+    appended = [revision.appended for revision in document.revisions]
+    place = (source.partition, source.offset)
+    of_source = [one for one in appended if (one.partition, one.offset) == place]
+    milliseconds = max(of_source or appended, default=UNSTATED).milliseconds
+    try:
+        return EPOCH + milliseconds * MILLISECOND if milliseconds else None
+    except OverflowError:  # no calendar goes there
+        return None
 
 
 def _invalid(kind: str, reason: str) -> ValidationError:

@@ -11,7 +11,7 @@ from schemas.base import Message
 from schemas.catalogue import Acceptance, ProductChange
 from schemas.control import Command, Model, Rollout, TrainingJob
 from schemas.findings import CatalogueFindings
-from schemas.index import IndexRecord
+from schemas.index import AttributeRecord, IndexRecord
 from schemas.judgements import Canary, Judgement, Negative, Outcome
 from schemas.search import SearchEvent, SearchQuery
 from schemas.trials import TrialSession
@@ -47,6 +47,8 @@ class TopicSpec:
     external: bool = False
     """Others write it too, through partitioners and with clocks of their own. So what a message says decides
     which state it belongs to, not its partition: one that lies elsewhere goes through a repartition topic."""
+    also: tuple[type[Message], ...] = ()
+    """Messages of other kinds that lie in it, under keys of their own."""
     config: Mapping[str, str] = field(default_factory=dict)
 
     def configuration(self) -> dict[str, str]:
@@ -201,7 +203,9 @@ def index_records(generation: str) -> TopicSpec:
         message=IndexRecord,
         cleanup="compact",
         dead_letters=True,
-        description="Every product of one index generation, complete; shards are built from it.",
+        also=(AttributeRecord,),
+        description="Every product of one index generation, complete: its index record, and beside it what "
+        "changed since of nothing that was embedded; shards are built from it.",
     )
 
 

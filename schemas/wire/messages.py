@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from schemas.base import MAX_MESSAGE_BYTES, Message
 from schemas.binary import is_binary
-from schemas.index import IndexRecord
+from schemas.index import BINARY
 from schemas.search import SearchEvent, SearchQuery
 from schemas.wire.errors import WireError, shown
 from schemas.wire.fields import cut_text
@@ -50,7 +50,7 @@ def decode_event(value: bytes | None) -> SearchEvent:
 
 def decode_message(kind: type[M], value: bytes | None) -> M:
     """Read a message of our own topics; raises `WireError`. Those with vectors may be of any size."""
-    if issubclass(kind, IndexRecord) and is_binary(_present(value)):
+    if kind in BINARY and is_binary(_present(value)):
         try:
             return kind.decode(_present(value))
         except ValidationError as error:

@@ -100,11 +100,11 @@ def show(
 def message_of(record: "Record") -> dict[str, object]:
     """Return a record for people: its value as JSON where there is a way, else as text."""
     from schemas.binary import is_binary  # noqa: PLC0415  lazy: see main
-    from schemas.index import IndexRecord  # noqa: PLC0415  lazy: see main
+    from schemas.index import read_record  # noqa: PLC0415  lazy: see main
 
     value = record.value
     if value is not None and is_binary(value):
-        value = IndexRecord.decode(value).as_json()
+        value = read_record(value).as_json()
     return {
         "partition": record.partition.number,
         "offset": record.offset,

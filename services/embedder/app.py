@@ -11,11 +11,12 @@ from schemas.topics import index_records
 from services.embedder.backfill import Backfill
 from services.embedder.domain.plan import EmbeddingRecipe
 from services.embedder.handler import EmbedderHandler, Ports
+from services.embedder.home import LOGS
 from services.embedder.records import KafkaRecordLog
 from services.embedder.routing import describe
 from services.embedder.settings import Settings
 from services.embedder.sources import BusSources, Rewinding
-from services.embedder.store import LOGS, DocumentStore
+from services.embedder.store import DocumentStore
 from services.embedder.writer import RecordWriter
 from shared.clock import SystemClock
 from shared.encoder.batcher import CoalescingEncoder, EncoderThreads

@@ -8,13 +8,14 @@ from dataclasses import replace
 
 import structlog
 
-from schemas.index import IndexRecord
+from schemas.index import AnyRecord
 from services.embedder import metrics
-from services.embedder.domain.backfill import Survey, take_over
+from services.embedder.domain.backfill import Survey, joined, take_over
 from services.embedder.domain.plan import Touched, plan
 from services.embedder.domain.recovery import Proven
+from services.embedder.home import HomeState
 from services.embedder.records import RecordLog
-from services.embedder.store import DocumentStore, HomeState
+from services.embedder.store import DocumentStore
 from services.embedder.writer import RecordWriter
 
 log = structlog.get_logger()
@@ -36,7 +37,7 @@ class Backfill:
         survey = Survey()
         async for published in self._source.scan(home.number):
             survey.note(published)
-        waiting: list[IndexRecord] = []
+        waiting: list[AnyRecord] = []
         taken = 0
         async for published in self._source.scan(home.number):
             if (picked := survey.pick(published)) is not None:
@@ -48,9 +49,9 @@ class Backfill:
         log.info("backfill.done", home=home.number, products=taken, offsets=survey.offsets)
         return survey.offsets
 
-    async def _take(self, home: HomeState, records: list[IndexRecord]) -> int:
+    async def _take(self, home: HomeState, records: list[AnyRecord]) -> int:
         """Take over some products; returns how many were not there yet."""
-        latest = {record.product_id: record for record in records}
+        latest = joined(records)
         stored = await self._store.read(home, list(latest))
         touched: list[Touched] = []
         for product_id, record in latest.items():
@@ -60,6 +61,7 @@ class Backfill:
         if touched:
             items = [plan(product, self._writer.recipe) for product in touched]
             writes = await self._writer.send(home, items, replayed=True)
-            await self._store.restore(home, [replace(write, embedded=True) for write in writes])
+            embedded = [replace(write, embedded=write.product.embedding.read) for write in writes]
+            await self._store.restore(home, embedded)
         metrics.backfilled.labels("taken").inc(len(touched))
         return len(touched)

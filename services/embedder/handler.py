@@ -18,23 +18,25 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import NamedTuple
 
 import structlog
 
 from schemas.catalogue import StampedChange
-from schemas.index import IndexRecord
+from schemas.index import AnyRecord
 from schemas.wire import clamp_event_time
 from services.embedder import metrics
 from services.embedder.backfill import AT_ONCE, Backfill
 from services.embedder.domain.plan import Merged, Planned, Touched, merge_batch, plan
 from services.embedder.domain.recovery import Last, StateRecovery
 from services.embedder.domain.state import StoredProduct
+from services.embedder.domain.steps import Changes, steps
+from services.embedder.home import LOGS, HomeState, Write
 from services.embedder.records import RecordLog
 from services.embedder.sources import AcceptedSources, first_affected
-from services.embedder.store import LOGS, DocumentStore, HomeState, Write
+from services.embedder.store import DocumentStore
 from services.embedder.writer import RecordWriter
 from shared.catalogue.acceptances import NONE
 from shared.catalogue.changes import ChangeReader
@@ -51,8 +53,6 @@ RESTORE_AT_ONCE = 256
 TEXTS_AT_ONCE = 256
 """A batch with more texts to embed is done in steps: what is embedded is soon searchable, and a kill
 repeats little. Changes that need no inference go in large batches, which cost the shards fewer commits."""
-
-Changes = Batch[StampedChange]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +174,7 @@ class EmbedderHandler:
         texts = sum(len(item.passages) for item in planned.items)
         if texts <= TEXTS_AT_ONCE or len(batch.messages) == 1:
             return await self._finish(home, batch, planned, topic=topic)
-        return await self._in_steps(home, topic, _steps(batch, math.ceil(texts / TEXTS_AT_ONCE)))
+        return await self._in_steps(home, topic, steps(batch, math.ceil(texts / TEXTS_AT_ONCE)))
 
     async def _in_steps(self, home: HomeState, topic: str, steps: Iterable[Changes]) -> Applied:
         """Finish one step after the other; done again after a failure, the first ones change nothing."""
@@ -200,7 +200,7 @@ class EmbedderHandler:
             if touched.is_written:
                 items.append(plan(touched, self._writer.recipe))
             else:
-                product = StoredProduct(touched.document, touched.before)
+                product = StoredProduct(touched.document, touched.before.embedding)
                 first = batch.messages[0][0].offset
                 unwritten.append(Write(touched.product_id, product, embedded=False, unwritten=first))
         return BatchPlan(items, unwritten, merged)
@@ -277,7 +277,7 @@ class EmbedderHandler:
     async def _recover(self, home: HomeState, begin: int = 0) -> StateRecovery:
         """Store what the index records of this generation say, from an offset on; returns what they prove."""
         recovery = StateRecovery()
-        waiting: list[IndexRecord] = []
+        waiting: list[AnyRecord] = []
         async for published in self._records.scan(home.number, begin):
             waiting.append(recovery.take(published))
             if len(waiting) >= RESTORE_AT_ONCE:
@@ -286,10 +286,9 @@ class EmbedderHandler:
         await self._restore(home, recovery, waiting)
         return recovery
 
-    async def _restore(
-        self, home: HomeState, recovery: StateRecovery, records: Sequence[IndexRecord]
-    ) -> None:
-        products = await self._store.read(home, list({record.product_id for record in records}))
+    async def _restore(self, home: HomeState, recovery: StateRecovery, records: Sequence[AnyRecord]) -> None:
+        ids = list({record.product_id for record in records})
+        products = await self._store.read(home, ids, vectors=True)
         for record in records:
             products[record.product_id] = recovery.join(record, products.get(record.product_id))
         writes = [Write(product_id, product, embedded=True) for product_id, product in products.items()]
@@ -300,21 +299,18 @@ class EmbedderHandler:
         incomplete = list(products.items())
         for first in range(0, len(incomplete), AT_ONCE):
             portion = dict(incomplete[first : first + AT_ONCE])
-            stored = await self._store.read(home, list(portion))
+            stored = await self._store.read(home, list(portion), vectors=True)
             items = [
                 plan(
-                    Touched(product_id, product.document, product.embedding, *portion[product_id].origin),
+                    Touched(
+                        product_id,
+                        product.document,
+                        replace(product, whole=None),
+                        *portion[product_id].origin,
+                    ),
                     self._writer.recipe,
                 )
                 for product_id, product in stored.items()
+                if product.document.base >= 0  # of patches alone nothing is published
             ]
             await self._store.restore(home, await self._writer.send(home, items, replayed=True))
-
-
-def _steps(batch: Changes, count: int) -> Iterator[Changes]:
-    """Cut the batch into `count` of about the same size; each ends where the next begins."""
-    size = math.ceil(len(batch.messages) / count)
-    for start in range(0, len(batch.messages), size):
-        end = start + size
-        following = batch.messages[end][0].offset if end < len(batch.messages) else batch.next_offset
-        yield Batch(batch.messages[start:end], following)

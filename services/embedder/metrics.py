@@ -12,7 +12,8 @@ embed_batch = Histogram(
 )
 texts_embedded = Counter("headrace_texts_embedded", "Passages that went through the model")
 texts_reused = Counter("headrace_texts_reused", "Products whose vectors were kept, their text unchanged")
-records_published = Counter("headrace_records_published", "Index records written")
+records_published = Counter("headrace_records_published", "Index and attribute records written")
+attributes_published = Counter("headrace_attributes_published", "Attribute records among them")
 texts_cut = Counter("headrace_texts_cut", "Attributes cut at 32 KiB")
 attributes_left_out = Counter(
     "headrace_attributes_left_out", "Attributes that could not be taken of a change", ("reason",)

@@ -7,7 +7,7 @@ import structlog
 from pydantic import ValidationError
 
 from schemas.control import OffsetRange
-from schemas.index import IndexRecord
+from schemas.index import AnyRecord, read_record
 from schemas.topics import index_records
 from services.embedder.domain.recovery import APPLIED, Published
 from shared.errors import ConfigurationError
@@ -64,9 +64,9 @@ class KafkaRecordLog:
         """Raise `ConfigurationError` when the generation was written with another model."""
         await wait_for_broker(self._settings, [self._topic])
         async with TopicReader(self._settings, [self._topic]) as reader:
-            async for record in reader.last():
+            async for record in reader.last(but_tombstones=True):
                 if record.value is not None and not _is_strange(record, record.value):
-                    _check(IndexRecord.decode(record.value), fingerprint, self._settings.generation)
+                    _check(read_record(record.value), fingerprint, self._settings.generation)
 
 
 def _is_strange(record: Record, value: bytes) -> bool:
@@ -77,7 +77,7 @@ def _is_strange(record: Record, value: bytes) -> bool:
     if record.header(APPLIED) is not None:
         return False
     try:
-        IndexRecord.decode(value)
+        read_record(value)
     except ValidationError as error:
         reason = str(error.errors()[0]["msg"])
         log.warning("record.strange", partition=str(record.partition), offset=record.offset, error=reason)
@@ -85,7 +85,7 @@ def _is_strange(record: Record, value: bytes) -> bool:
     return False
 
 
-def _check(record: IndexRecord, fingerprint: str, generation: str) -> None:
+def _check(record: AnyRecord, fingerprint: str, generation: str) -> None:
     if record.fingerprint != fingerprint:
         raise ConfigurationError(
             f"generation {generation!r} was written with model {record.fingerprint}, configured is "

@@ -18,21 +18,22 @@ nothing.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from typing import cast
 
 import orjson
 from redis.asyncio import Redis
 
 from schemas.catalogue import ProductChange
-from schemas.topics import repartition_topic
 from services.embedder.domain.recovery import Proven
 from services.embedder.domain.state import (
     StoredProduct,
-    pack_document,
     pack_embedding,
-    unpack_document,
+    pack_product,
     unpack_embedding,
+    unpack_product,
 )
+from services.embedder.home import FIELDS, LOGS, HomeState, Write
 from services.embedder.scripts import ACCEPT, ADOPT, COMMIT, MEND, WHOLE
 from shared.catalogue.acceptances import NONE, Acceptances, Accepted
 from shared.catalogue.older import NOTHING_OLDER, OLDER, OlderUpdate, line_of
@@ -42,7 +43,6 @@ from shared.state.fenced import (
     FencedScript,
     FencedState,
     StateClaim,
-    StateFields,
     StateKeys,
     refusal,
     remove,
@@ -51,83 +51,10 @@ from shared.state.redis import text, transient
 
 LAYOUT = 2
 """1: a state for each partition of the changes, whatever products came through it."""
-LOGS = (ProductChange.topic, repartition_topic(ProductChange.topic))
-FIELDS = {topic: StateFields("epoch", f"next:{topic}", f"log:{topic}") for topic in LOGS}
 DOCUMENTS, EMBEDDINGS, UNWRITTEN = "documents", "embeddings", "unwritten:"
 RECORDS = "records"
 """The field of the state that has the end of the records that are in it."""
 ACCEPTED = "accepted"
-
-
-@dataclass(slots=True)
-class HomeState:
-    """The state of a home that this process has taken over: how it is held for each log, by topic."""
-
-    number: int
-    logs: Mapping[str, FencedState]
-    identities: dict[str, str]
-    """By log, that of the topic that its offset is of; empty: not known."""
-    accepted: Acceptances = NONE
-    """By which the logs were read."""
-    older: Mapping[str, str] = field(default_factory=dict)
-    """Products that were written with older versions, see `shared.catalogue.older`."""
-    unwritten: dict[str, int] = field(default_factory=dict)
-    """By log, the first change of a product that nobody has written; where there is one."""
-    records: int | None = None
-    """The end of the index records that are in the state; None: not known."""
-    published: int = 0
-    """How many were published since, as far as they were acknowledged."""
-    ahead: bool = False
-    """Whether something may be published that is not stored."""
-
-    @property
-    def epoch(self) -> int:
-        """The epoch under which it is held."""
-        return self._any.epoch
-
-    @property
-    def keys(self) -> StateKeys:
-        """Where it lies."""
-        return self._any.keys
-
-    @property
-    def whole(self) -> bool:
-        """Whether there is a state: one that has seen something."""
-        return any(held.next_offset is not None for held in self.logs.values())
-
-    def next_offset(self, topic: str) -> int | None:
-        """Return the first message of a log that is not in the state; None: it has seen nothing of it."""
-        return self.logs[topic].next_offset
-
-    @property
-    def proven(self) -> dict[str, Proven]:
-        """By log, the offset below which the index records have all that is known, and of which topic."""
-        return {
-            topic: Proven(
-                min(held.next_offset, self.unwritten.get(topic, held.next_offset)), self.identities[topic]
-            )
-            for topic, held in self.logs.items()
-            if held.next_offset is not None
-        }
-
-    def verify(self, stored_epoch: bytes | None) -> None:
-        """Raise what a write would raise if this is the epoch that is stored now."""
-        self._any.verify(stored_epoch)
-
-    @property
-    def _any(self) -> FencedState:
-        return self.logs[LOGS[0]]
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """A product as it is now; `embedded` says whether its vectors changed too."""
-
-    product_id: str
-    product: StoredProduct
-    embedded: bool
-    unwritten: int | None = None
-    """Nobody has written the product, so nothing is published: the offset of this change in its log."""
 
 
 class DocumentStore:
@@ -183,8 +110,13 @@ class DocumentStore:
         for held in home.logs.values():
             held.epoch = claimed.epoch
 
-    async def read(self, home: HomeState, product_ids: Sequence[str]) -> dict[str, StoredProduct]:
-        """Return what is stored of these products, in one round trip."""
+    async def read(
+        self, home: HomeState, product_ids: Sequence[str], *, vectors: bool = False
+    ) -> dict[str, StoredProduct]:
+        """Return what is stored of these products, in one round trip; their vectors only when asked for.
+
+        What an earlier version stored takes a second one.
+        """
         with transient():
             pipeline = self._redis.pipeline(transaction=False)
             pipeline.hget(home.keys.state, FIELDS[LOGS[0]].epoch)
@@ -193,18 +125,42 @@ class DocumentStore:
                 pipeline.zrange(home.keys.key(UNWRITTEN + topic), 0, 0, withscores=True)
             if product_ids:
                 pipeline.hmget(home.keys.key(DOCUMENTS), list(product_ids))
-                pipeline.hmget(home.keys.key(EMBEDDINGS), list(product_ids))
             epoch, older, *rest = await pipeline.execute()
         home.verify(epoch)
         home.older = {text(name): text(changes) for name, changes in older.items()}
         first, stored = rest[: len(LOGS)], rest[len(LOGS) :]
         home.unwritten = {topic: int(of[0][1]) for topic, of in zip(LOGS, first, strict=True) if of}
-        if not stored:
-            return {}
+        products = (
+            {
+                product_id: unpack_product(packed)
+                for product_id, packed in zip(product_ids, *stored, strict=True)
+                if packed is not None
+            }
+            if stored
+            else {}
+        )
+        return await self.with_vectors(home, products, of_all=vectors)
+
+    async def with_vectors(
+        self, home: HomeState, products: Mapping[str, StoredProduct], *, of_all: bool = True
+    ) -> dict[str, StoredProduct]:
+        """Return the products with their vectors; else only where it is not known which those are."""
+        unread = [
+            product_id
+            for product_id, product in products.items()
+            if not product.embedding.read and (of_all or not product.embedding.content_hash)
+        ]
+        if not unread:
+            return dict(products)
+        with transient():
+            packed = await self._redis.hmget(home.keys.key(EMBEDDINGS), unread)
+        embeddings = {
+            product_id: unpack_embedding(cast("bytes | None", one))
+            for product_id, one in zip(unread, packed, strict=True)
+        }
         return {
-            product_id: StoredProduct(unpack_document(document), unpack_embedding(embedding))
-            for product_id, document, embedding in zip(product_ids, *stored, strict=True)
-            if document is not None
+            product_id: replace(product, embedding=embeddings.get(product_id, product.embedding))
+            for product_id, product in products.items()
         }
 
     async def check(self, home: HomeState) -> None:
@@ -300,7 +256,7 @@ def _arguments(
     yield "" if records is None else records
     for write in writes:
         yield write.product_id
-        yield pack_document(write.product.document)
+        yield pack_product(write.product)
         yield from _vectors(write)
         yield "written" if write.unwritten is None else write.unwritten
 

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from schemas.index import AttributeRecord
 from services.shards.domain.apply import RecordOrigin
 from services.shards.domain.bitmap import spans
 from services.shards.head import NAME as HEAD
 from services.shards.head import Head
-from services.shards.records import LogEntry
+from services.shards.records import LogEntry, ShardEntry
 from services.shards.rows import ROW, Integers, Rows, SegmentView
 from services.shards.segment import Segment
 from shared.errors import FatalError, PoisonError
@@ -44,19 +45,21 @@ class Contents:
         """The immutable parts by name."""
         return {part.unit.name: part for part in self.parts if part.unit.name != HEAD}
 
-    def check(self, entries: Sequence[LogEntry]) -> None:
+    def check(self, entries: Sequence[ShardEntry]) -> None:
         """Raise `FingerprintError` for another model's record, `PoisonError` for other dimensions."""
         for entry in entries:
             record = entry.record
             if record is None:
                 continue
             self.fingerprint = self.fingerprint or record.fingerprint
-            self.dimensions = self.dimensions or record.dimensions
             if record.fingerprint != self.fingerprint:
                 raise FingerprintError(
                     f"offset {entry.offset}: product {entry.product_id} was embedded by model "
                     f"{record.fingerprint}, this shard holds {self.fingerprint}"
                 )
+            if isinstance(record, AttributeRecord):
+                continue
+            self.dimensions = self.dimensions or record.dimensions
             if record.dimensions != self.dimensions:
                 explanation = f"{record.dimensions} dimensions, the shard has {self.dimensions}"
                 raise PoisonError("vectors.dimensions", explanation)

@@ -6,7 +6,7 @@ import shutil
 from schemas.topics import index_records
 from services.shards.handler import ShardHandler
 from services.shards.maintenance import ANNOUNCED_FOR, MERGE_EVERY, ShardMaintenance, ShardOwnerStatus
-from services.shards.records import LogEntry
+from services.shards.records import ShardEntry
 from services.shards.settings import Settings
 from shared.clock import SystemClock
 from shared.cluster.assignment import AssignmentSpec, PartitionAssignment
@@ -44,7 +44,7 @@ class Topic:
 class LoopHolder:
     """Lets leases steer the loop."""
 
-    def __init__(self, loop: PartitionLoop[LogEntry], handler: ShardHandler, topic: str) -> None:
+    def __init__(self, loop: PartitionLoop[ShardEntry], handler: ShardHandler, topic: str) -> None:
         self._loop = loop
         self._handler = handler
         self._topic = topic

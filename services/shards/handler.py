@@ -11,7 +11,7 @@ from schemas.alerts import Alert
 from services.shards.contents import FingerprintError
 from services.shards.domain.manifest import RecoveryCriteria
 from services.shards.files import Files
-from services.shards.records import LogEntry, entry
+from services.shards.records import ShardEntry, entry
 from services.shards.serving import Serving
 from services.shards.settings import Settings
 from services.shards.shard import Identity, Shard
@@ -76,11 +76,11 @@ class ShardHandler:
             await self._say_refused(partition.number, shard.refusals)
         return stored
 
-    def decode(self, record: Record) -> LogEntry:
+    def decode(self, record: Record) -> ShardEntry:
         """Decode and check one index record."""
         return entry(record)
 
-    async def handle(self, partition: Partition, batch: Batch[LogEntry]) -> Applied:
+    async def handle(self, partition: Partition, batch: Batch[ShardEntry]) -> Applied:
         """Apply the batch; on return it is searchable, and `next_offset` is in the same state."""
         serving = self.serving.get(partition.number)
         if serving is None:

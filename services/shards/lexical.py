@@ -26,7 +26,8 @@ from shared.disk import pause_of
 from shared.errors import FatalError
 from shared.retrieval.text import TOKENIZER, add_fields, analyzer, words_query
 
-ENGINE = f"tantivy-{tantivy.__version__}/1"
+ENGINE = f"tantivy-{tantivy.__version__}/2"
+"""1: words as they came, and nothing stored of a document but what is visible."""
 META = "meta.json"
 AFTER = {NUMBER: "o", STRING: "t", FLAG: "w"}
 """The letter behind each kind: the open end of a range of its terms."""
@@ -39,7 +40,10 @@ class Text(NamedTuple):
     product_id: str
     offset: int
     fields: dict[str, Any]  # Any: attribute values as the record has them
-    stored: bytes
+    shown: bytes
+    """What is said of the product, as JSON on one line."""
+    revisions: bytes = b""
+    """What its document has beside its visible fields."""
 
 
 def _schema() -> Any:  # Any: tantivy's module is not typed for mypy
@@ -96,22 +100,33 @@ class LexicalReader:
         if not offsets.size:
             return {}
         query = Query.term_set_query(SCHEMA, "offset", offsets.tolist())
-        return dict(self._fetch(query, offsets.size))
+        return {offset: shown for offset, shown, _ in self._fetch(query, offsets.size)}
 
     def everything(self) -> Iterator[tuple[int, bytes]]:
         """Give every living product: record offset and what was stored."""
-        yield from self._fetch(Query.all_query(), self.documents)
+        for offset, shown, _ in self._fetch(Query.all_query(), self.documents):
+            yield offset, shown
 
     def product(self, product_id: str) -> tuple[int, bytes] | None:
         """Return (record offset, what was stored) of one product; None when it is not here."""
-        return next(self._fetch(Query.term_query(SCHEMA, "id", product_id), 1), None)
+        for offset, shown, _ in self._fetch(Query.term_query(SCHEMA, "id", product_id), 1):
+            return offset, shown
+        return None
 
-    def _fetch(self, query: Any, limit: int) -> Iterator[tuple[int, bytes]]:
+    def merged(self, product_ids: Sequence[str]) -> Iterator[tuple[int, bytes, bytes]]:
+        """Yield of these products those that live: record offset, what was stored, and the revisions."""
+        if product_ids:
+            query = Query.term_set_query(SCHEMA, "id", list(product_ids))
+            yield from self._fetch(query, len(product_ids))
+
+    def _fetch(self, query: Any, limit: int) -> Iterator[tuple[int, bytes, bytes]]:
         hits = self.searcher.search(query, max(1, limit), count=False).hits
         addresses = [address for _, address in hits]
         places = self.searcher.fast_field_values("offset", addresses)
         for offset, address in zip(places, addresses, strict=True):
-            yield int(offset), bytes(self.searcher.doc(address).get_first("stored"))
+            stored = bytes(self.searcher.doc(address).get_first("stored"))
+            shown, _, revisions = stored.partition(b"\n")
+            yield int(offset), shown, revisions
 
     def _words(self, text: str) -> Any:
         return words_query(SCHEMA, self.analyzer.analyze(normal_form(text)), title_boost=self.title_boost)
@@ -237,7 +252,7 @@ class LexicalIndex:
                 document.add_text(field, words)
         for index_term in terms(product.fields):
             document.add_text("attributes", index_term)
-        document.add_bytes("stored", product.stored)
+        document.add_bytes("stored", product.shown + b"\n" + product.revisions)
         return document
 
     def _immutable(self, meta: bytes) -> Iterator[Path]:

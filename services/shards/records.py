@@ -8,7 +8,8 @@ import numpy as np
 import orjson
 from pydantic import ValidationError
 
-from schemas.index import IndexRecord
+from schemas.binary import pack_document
+from schemas.index import AttributeRecord, IndexRecord, laid_out, read_record
 from services.shards.domain.apply import RecordOrigin, ShardChange
 from services.shards.lexical import Text
 from services.shards.rows import Halves
@@ -52,18 +53,36 @@ class LogEntry:
         if self.record is None:
             raise FatalError("a tombstone has no text")
         fields = dict(self.record.document.fields)
-        return Text(self.product_id, self.offset, fields, orjson.dumps(_stored(self.record, fields)))
+        shown = orjson.dumps(_stored(self.record, fields))
+        revisions = laid_out(self.record.document)
+        revisions.fields = {}
+        return Text(self.product_id, self.offset, fields, shown, pack_document(revisions))
 
 
-def entry(record: Record) -> LogEntry:
+@dataclass(frozen=True, slots=True)
+class AttributeEntry:
+    """An attribute record of the shard's log, checked: what it says beside the product's index record."""
+
+    product_id: str
+    offset: int
+    record: AttributeRecord
+    replayed: bool = False
+
+
+ShardEntry = LogEntry | AttributeEntry
+
+
+def entry(record: Record) -> ShardEntry:
     """Decode and check one record; raises `PoisonError` with what is wrong."""
     if record.value is None:
         return _tombstone(record)
     try:
-        decoded = IndexRecord.decode(record.value)
+        decoded = read_record(record.value)
     except ValidationError as error:
         raise PoisonError("record.invalid", str(error)) from error
     replayed = record.header(REPLAYED) is not None
+    if isinstance(decoded, AttributeRecord):
+        return AttributeEntry(decoded.product_id, record.offset, decoded, replayed)
     return LogEntry(decoded.product_id, record.offset, decoded, _vectors(decoded), replayed)
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from prometheus_client import Histogram
 
-from schemas.index import IndexRecord
+from schemas.index import AnyRecord
 from schemas.shard_api import ShardRefusal
 from services.shards.shard import Shard
 from shared import metrics
@@ -86,7 +86,7 @@ class Serving:
         self._ready = self._ready or self.next_offset >= self._target
         return None if self._ready else f"shard {self.partition} is at {self.next_offset} of {self._target}"
 
-    async def moved(self, records: Iterable[IndexRecord], now: datetime) -> None:
+    async def moved(self, records: Iterable[AnyRecord], now: datetime) -> None:
         """Note that records were applied, and wake whoever waits for them."""
         caught_up = self.waiting_for is None
         for record in records:

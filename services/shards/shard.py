@@ -21,8 +21,9 @@ from services.shards.domain.apply import decide
 from services.shards.domain.manifest import RecoveryCriteria, ShardManifest
 from services.shards.files import Files
 from services.shards.head import NAME as HEAD
+from services.shards.joining import join
 from services.shards.lexical import ENGINE, LexicalIndex, restore
-from services.shards.records import LogEntry
+from services.shards.records import LogEntry, ShardEntry
 from services.shards.rows import Rows
 from services.shards.segment import Segment, write_segment
 from services.shards.settings import ShardsSettings
@@ -110,7 +111,7 @@ class Shard:
         """Whether a checkpoint would store something new."""
         return self._merged or self._saved.next_offset != self._view.next_offset
 
-    def apply(self, entries: Sequence[LogEntry], next_offset: int) -> Applied:
+    def apply(self, entries: Sequence[ShardEntry], next_offset: int) -> Applied:
         """Apply a batch in log order; on return every search sees all of it and `next_offset` with it.
 
         Raises `FingerprintError` for another model's record and `PoisonError` for one of other dimensions,
@@ -118,15 +119,17 @@ class Shard:
         """
         with self._writing:
             done = self._contents.next_offset or 0
-            fresh = [entry for entry in entries if entry.offset >= done]
-            self._contents.check(fresh)
+            unseen = [entry for entry in entries if entry.offset >= done]
+            self._contents.check(unseen)
+            fresh, without_effect = join(unseen, self._view, self._contents.origins)
             decision = decide([entry.change() for entry in fresh], self._contents.origins)
             effective = [fresh[position] for position in decision.effective]
             if effective:
                 self._change(effective)
             self._contents.next_offset = max(done, next_offset)
             self._view = self._look()
-            return Applied(decision.applied, decision.no_op + len(entries) - len(fresh))
+            no_op = decision.no_op + without_effect + len(entries) - len(unseen)
+            return Applied(decision.applied, no_op)
 
     def checkpoint(self, now: datetime) -> bool:
         """Store the present state durably; False when there is nothing new. Searches and writes go on.

@@ -17,7 +17,7 @@ it keeps, after the last whole write of its line that does not keep it). The lin
 document's base: they have one of their own, and their fields stand beside it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -65,6 +65,27 @@ def absorb(document: Document, other: Document) -> Document:
     return _document(writes) if "applied" in outcomes else document
 
 
+def beyond(document: Document, known: Collection[int]) -> Document:
+    """Return what the document says beyond those of its revisions that lie at these places.
+
+    Whoever has what those were taken from, and absorbs this, has the document.
+    """
+    return _document([write for place, write in enumerate(_writes(document)) if place not in known])
+
+
+def carried(before: Document, known: Collection[int], after: Document) -> frozenset[int]:
+    """Return the places in `after` of the revisions of `before` at places `known`, as they were or less."""
+    writes = _writes(before)
+    former = {_identity(writes[place]): writes[place] for place in known}
+    return frozenset(
+        place
+        for place, write in enumerate(_writes(after))
+        if (was := former.get(_identity(write))) is not None
+        and write.fields.keys() <= was.fields.keys()
+        and set(write.replaces) <= {*was.replaces, *was.fields}
+    )
+
+
 def on_timelines(document: Document, acceptances: Acceptances) -> Document:
     """Return the document with each change on its timeline; itself when they are."""
     if not acceptances:
@@ -94,6 +115,11 @@ def summaries(document: Document) -> list[dict[str, Any]]:  # Any: JSON
         }
         for place, revision in enumerate(document.revisions)
     ]
+
+
+def _identity(write: ProductWrite) -> tuple[object, ...]:
+    """Return what tells a write from any other."""
+    return write.line, write.version, write.appended, write.digest, write.timeline, write.op, write.kept
 
 
 def _of(change: StampedChange) -> ProductWrite:

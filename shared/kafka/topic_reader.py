@@ -143,15 +143,15 @@ class TopicReader:
             for record in intact(records, but_of=self._damaged):
                 yield record
 
-    async def last(self) -> AsyncIterator[Record]:
-        """Yield the last record of each partition that has one."""
+    async def last(self, *, but_tombstones: bool = False) -> AsyncIterator[Record]:
+        """Yield the last record of each partition that has one; `but_tombstones`: with a value."""
         for partition, end in (await self.find_ends()).items():
             record: Record | None = None
             back = 1
             while record is None and end - back // 2 > self.beginnings[partition]:
                 self._consumer.seek(partition, max(self.beginnings[partition], end - back))
                 async for latest in self._until({partition: end}):
-                    record = latest
+                    record = record if but_tombstones and latest.value is None else latest
                 back *= 2  # in case that there were only offsets without records
             if record is not None:
                 yield record

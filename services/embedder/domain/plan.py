@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 
@@ -36,7 +36,7 @@ class Touched:
 
     product_id: str
     document: Document
-    before: Embedding
+    before: StoredProduct
     source: Coordinates
     event_time: datetime
 
@@ -92,13 +92,14 @@ def merge_batch(
         before = stored.get(change.product_id, UNKNOWN)
         known = touched.get(change.product_id)
         document = on_timelines(before.document, acceptances) if known is None else known.document
+        if known is None and document is not before.document:  # its record has them on other timelines
+            before = replace(before, whole=None)
         merged, outcome = admit(document, change)
         results.append(MergedChange(source, change, outcome))
         if outcome != "applied" and (known is not None or merged is before.document):
             continue
-        touched[change.product_id] = Touched(
-            change.product_id, merged, before.embedding, source, change.event_time
-        )
+        before = before if known is None else known.before
+        touched[change.product_id] = Touched(change.product_id, merged, before, source, change.event_time)
     return Merged(tuple(touched.values()), tuple(results))
 
 
@@ -108,8 +109,8 @@ def plan(touched: Touched, recipe: EmbeddingRecipe) -> Planned:
         return Planned(touched, "", "", (), NOTHING)
     text = build_text(touched.document.fields, recipe.templates)
     content_hash = hash_content(text, recipe.cut)
-    if touched.before.serves(content_hash, recipe.fingerprint):
-        return Planned(touched, text, content_hash, (), touched.before)
+    if touched.before.embedding.serves(content_hash, recipe.fingerprint):
+        return Planned(touched, text, content_hash, (), touched.before.embedding)
     spans = tuple(cut(text, recipe.cut))
     return Planned(touched, text, content_hash, spans, None)
 

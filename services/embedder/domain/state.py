@@ -19,6 +19,8 @@ class Embedding:
     fingerprint: str = ""
     passages: tuple[Passage, ...] = ()
     vectors: bytes = b""
+    read: bool = True
+    """Whether passages and vectors are here, or only what tells which they are."""
 
     def serves(self, content_hash: str, fingerprint: str) -> bool:
         """Whether this is what embedding that text with that model would give."""
@@ -28,19 +30,60 @@ class Embedding:
 NOTHING = Embedding()
 
 
+Places = frozenset[int]
+
+
 @dataclass(frozen=True, slots=True)
 class StoredProduct:
-    """A product as stored: its document and its vectors."""
+    """A product as stored: its document and its vectors, and what of it its index record has."""
 
     document: Document = EMPTY
     embedding: Embedding = field(default=NOTHING)
+    whole: Places | None = None
+    """The places of those revisions of the document that its index record has; None: not known."""
+
+    @property
+    def has_attributes(self) -> bool:
+        """Whether an attribute record was written since its index record."""
+        return self.whole is not None and len(self.whole) < len(self.document.revisions)
+
+
+def every_place(document: Document) -> Places:
+    """Return the places of all revisions."""
+    return frozenset(range(len(document.revisions)))
 
 
 UNKNOWN = StoredProduct()
 
 
-def pack_document(document: Document) -> bytes:
-    """Return the document as compact JSON."""
+def pack_product(product: StoredProduct) -> bytes:
+    """Return all of a product but its vectors, as compact JSON."""
+    whole = None if product.whole is None else sorted(product.whole)
+    embedding = product.embedding
+    return orjson.dumps([*_packed(product.document), whole, embedding.content_hash, embedding.fingerprint])
+
+
+def unpack_product(packed: bytes) -> StoredProduct:
+    """Return what `pack_product` was given, its vectors not read.
+
+    What an earlier version wrote does not say which vectors those are, nor what its index record has.
+    """
+    fields, revisions, base, owners, *rest = orjson.loads(packed)
+    whole, content_hash, fingerprint = rest or (None, "", "")
+    document = {
+        "fields": _fields(fields),
+        "revisions": tuple(map(_revision, revisions)),
+        "base": base,
+        "owners": owners,
+    }
+    return StoredProduct(
+        Document.unchecked(document),
+        Embedding(content_hash, fingerprint, read=bool(rest) and not content_hash),
+        None if whole is None else frozenset(whole),
+    )
+
+
+def _packed(document: Document) -> list[Any]:  # Any: JSON
     revisions = [
         [
             revision.line,
@@ -56,32 +99,24 @@ def pack_document(document: Document) -> bytes:
         ]
         for revision in document.revisions
     ]
-    return orjson.dumps([document.fields, revisions, document.base, document.owners])
-
-
-def unpack_document(packed: bytes | None) -> Document:
-    """Return what `pack_document` was given; `EMPTY` for nothing."""
-    if packed is None:
-        return EMPTY
-    fields, revisions, base, owners = orjson.loads(packed)
-    return Document.model_construct(
-        fields=_fields(fields), revisions=tuple(map(_revision, revisions)), base=base, owners=owners
-    )
+    return [document.fields, revisions, document.base, document.owners]
 
 
 def _revision(packed: list[Any]) -> Revision:  # Any: JSON
     line, version, appended, digest, partial, op, fields, replaces, kept, *timeline = packed
-    return Revision.model_construct(
-        line=line,
-        version=tuple(version),
-        appended=Appended(*appended),
-        digest=digest,
-        partial=partial,
-        timeline=timeline[0] if timeline else 0,
-        op=op,
-        fields=_fields(fields),
-        replaces=tuple(replaces),
-        kept=tuple(kept),
+    return Revision.unchecked(
+        {
+            "line": line,
+            "version": tuple(version),
+            "appended": Appended(*appended),
+            "digest": digest,
+            "partial": partial,
+            "timeline": timeline[0] if timeline else 0,
+            "op": op,
+            "fields": _fields(fields),
+            "replaces": tuple(replaces),
+            "kept": tuple(kept),
+        }
     )
 
 

@@ -12,7 +12,7 @@ import orjson
 from pydantic import ValidationError
 
 from schemas.catalogue import Document, ProductChange
-from schemas.index import IndexRecord
+from schemas.index import AttributeRecord, IndexRecord, read_record
 from schemas.topics import DEAD_LETTER_SUFFIX, index_records
 from services.embedder.settings import Settings
 from services.lab.verification.catalogue import ExpectedCatalogue
@@ -65,7 +65,7 @@ class IndexReplay:
             self.last[(record.key or b"").decode(errors="replace")] = None
             return
         try:
-            message = IndexRecord.decode(record.value)
+            message = read_record(record.value)
         except ValidationError:
             self.strange.append(f"{record.partition} @ {record.offset}")
             return
@@ -73,6 +73,10 @@ class IndexReplay:
             message.source.topic, message.source.partition, message.epoch, message.source.offset
         )
         before = self.last.get(message.product_id)
+        if isinstance(message, AttributeRecord):
+            if before is not None and message.belongs_to(before.content_hash, before.origin.epoch):
+                self.last[message.product_id] = before._replace(origin=origin)
+            return
         if not supersedes(origin, before and before.origin):
             return
         passages = [[passage.start, passage.end] for passage in message.passages]

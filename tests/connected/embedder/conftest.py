@@ -1,6 +1,6 @@
 """A handler on a real Redis, with a bus that is a list."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -8,15 +8,17 @@ import pytest
 from redis.asyncio import Redis
 
 from schemas.catalogue import StampedChange
-from schemas.index import IndexRecord
+from schemas.index import AnyRecord, IndexRecord, read_record
 from services.embedder.backfill import Backfill
 from services.embedder.domain.plan import EmbeddingRecipe
 from services.embedder.domain.recovery import APPLIED, Published
 from services.embedder.handler import EmbedderHandler, Ports
+from services.embedder.home import LOGS
 from services.embedder.settings import EmbedderSettings
 from services.embedder.sources import AcceptedSources
-from services.embedder.store import LOGS, DocumentStore
+from services.embedder.store import DocumentStore
 from services.embedder.writer import RecordWriter
+from shared.catalogue.documents import absorb
 from shared.clock import SystemClock
 from shared.encoder.batcher import CoalescingEncoder
 from shared.errors import TransientError
@@ -46,8 +48,7 @@ class Bus:
 
     async def scan(self, number: int, begin: int = 0) -> AsyncIterator[Published]:
         for offset, message in enumerate(self._partition(number)):
-            assert message.value is not None
-            if offset >= begin:
+            if offset >= begin and message.value is not None:
                 yield Published(message.value, dict(message.headers).get(APPLIED), offset)
 
     async def end(self, number: int) -> int:
@@ -57,18 +58,42 @@ class Bus:
         return [message for message in self.log if message.partition == number]
 
     @property
+    def written(self) -> list[AnyRecord]:
+        return [read_record(message.value) for message in self.log if message.value]
+
+    @property
     def records(self) -> list[IndexRecord]:
-        return [IndexRecord.decode(message.value) for message in self.log if message.value]
+        """After each record, the product as a shard has it that counts them all."""
+        return [whole for _, whole in self._wholes() if whole is not None]
 
     @property
     def latest(self) -> dict[str, IndexRecord]:
         """What a shard keeps."""
         kept: dict[str, IndexRecord] = {}
-        for record in self.records:
+        for record, whole in self._wholes():
             known = kept.get(record.product_id)
-            if known is None or known.epoch <= record.epoch:
-                kept[record.product_id] = record
+            if whole is not None and (known is None or known.epoch <= record.epoch):
+                kept[record.product_id] = whole
         return kept
+
+    def _wholes(self) -> Iterator[tuple[AnyRecord, IndexRecord | None]]:
+        wholes: dict[str, IndexRecord] = {}
+        for record in self.written:
+            known = wholes.get(record.product_id)
+            if isinstance(record, IndexRecord):
+                whole = record
+            elif known is None or not record.belongs_to(known.content_hash, known.epoch):
+                yield record, None
+                continue
+            else:
+                names = ("source", "epoch", "event_time")
+                document = absorb(known.document, record.changes)
+                whole = known.model_copy(
+                    update={"document": document, **{name: getattr(record, name) for name in names}}
+                )
+            if known is None or known.epoch <= record.epoch:
+                wholes[record.product_id] = whole
+            yield record, whole
 
 
 @dataclass

@@ -8,8 +8,9 @@ from redis.asyncio import Redis
 
 from schemas.base import milliseconds
 from schemas.catalogue import Appended, StampedChange
+from services.embedder.home import LOGS
 from services.embedder.sources import CLOCKS_APART
-from services.embedder.store import LOGS, DocumentStore
+from services.embedder.store import DocumentStore
 from shared.catalogue.acceptances import NONE, Acceptances, Accepted
 from shared.errors import FencedError, RewindError
 from shared.generations.homes import read_older

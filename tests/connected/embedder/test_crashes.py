@@ -7,7 +7,7 @@ import pytest
 
 from schemas.catalogue import StampedChange
 from schemas.index import IndexRecord
-from services.embedder.domain.state import pack_document
+from services.embedder.domain.state import StoredProduct, pack_product
 from services.embedder.handler import EmbedderHandler
 from shared.catalogue.documents import absorb
 from shared.catalogue.texts import TEMPLATES, build_text
@@ -39,7 +39,7 @@ def assert_records_say(bus: Bus, log: Sequence[StampedChange]) -> None:
         assert record.document.exists == truth.exists
         assert record.document.revisions == truth.revisions
         assert record.text == (build_text(truth.fields, TEMPLATES) if truth.exists else "")
-        assert len(pack_document(record.document)) == len(pack_document(truth))
+        assert len(pack_product(StoredProduct(record.document))) == len(pack_product(StoredProduct(truth)))
 
 
 def assert_nothing_goes_back(bus: Bus) -> None:

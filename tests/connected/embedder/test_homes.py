@@ -17,8 +17,8 @@ from schemas.base import MILLISECOND, Coordinates, milliseconds
 from schemas.catalogue import ProductChange, StampedChange
 from schemas.index import IndexRecord
 from services.embedder.domain.recovery import APPLIED
+from services.embedder.home import LOGS
 from services.embedder.routing import describe
-from services.embedder.store import LOGS
 from shared.catalogue.acceptances import NONE, Acceptances, Accepted
 from shared.catalogue.changes import ChangeReader
 from shared.clock import SystemClock

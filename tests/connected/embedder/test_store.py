@@ -6,8 +6,9 @@ from redis.asyncio import Redis
 
 from schemas.index import Passage
 from services.embedder.domain.recovery import Proven
-from services.embedder.domain.state import NOTHING, Embedding, StoredProduct
-from services.embedder.store import LOGS, DocumentStore, HomeState, Write
+from services.embedder.domain.state import Embedding, StoredProduct
+from services.embedder.home import LOGS, HomeState, Write
+from services.embedder.store import DocumentStore
 from shared.errors import FatalError, FencedError, LogReplacedError, StateGoneError, StateLostError
 from shared.records import Log
 from tests.stamped import change, merged
@@ -29,16 +30,17 @@ async def test_what_is_committed_is_read_back(store: DocumentStore) -> None:
     held = await store.claim(HOME, CHANGES)
     assert not held.whole
     await store.commit(held, [Write("p", product("a"), embedded=True)], topic=CHANGES, next_offset=7)
-    assert await store.read(held, ["p", "unknown"]) == {"p": product("a")}
+    assert await store.read(held, ["p", "unknown"], vectors=True) == {"p": product("a")}
     assert (await store.claim(HOME, CHANGES)).next_offset(CHANGES) == 7
 
 
 async def test_a_write_without_vectors_keeps_them(store: DocumentStore) -> None:
     held = await store.claim(HOME, CHANGES)
     await store.commit(held, [Write("p", product("a"), embedded=True)], topic=CHANGES, next_offset=1)
-    priced = product("a", 2, NOTHING)
+    priced = product("a", 2, replace(EMBEDDING, passages=(), vectors=b"", read=False))
     await store.commit(held, [Write("p", priced, embedded=False)], topic=CHANGES, next_offset=2)
-    assert await store.read(held, ["p"]) == {"p": product("a", 2, EMBEDDING)}
+    assert await store.read(held, ["p"]) == {"p": priced}
+    assert await store.read(held, ["p"], vectors=True) == {"p": product("a", 2, EMBEDDING)}
 
 
 async def test_partitions_and_generations_do_not_meet(
@@ -49,7 +51,7 @@ async def test_partitions_and_generations_do_not_meet(
     neighbour = await store.claim(HOME + 1, CHANGES)
     other = DocumentStore(redis, namespace=namespace, generation="g2")
     assert not neighbour.whole
-    assert await store.read(neighbour, ["p"]) == {}
+    assert await store.read(neighbour, ["p"], vectors=True) == {}
     assert not (await other.claim(HOME, CHANGES)).whole
 
 
@@ -67,7 +69,7 @@ async def test_of_a_hundred_writes_of_a_zombie_none_is_accepted(store: DocumentS
         except FencedError:
             pass
     assert accepted == 0
-    assert await store.read(owner, ["p"]) == {"p": product("a")}
+    assert await store.read(owner, ["p"], vectors=True) == {"p": product("a")}
     with pytest.raises(FencedError):
         await store.check(zombie)
     with pytest.raises(FencedError):
@@ -81,7 +83,7 @@ async def test_a_commit_may_be_repeated_after_a_lost_reply(store: DocumentStore)
     await store.commit(held, [write], topic=CHANGES, next_offset=5)
     await store.commit(unaware, [write], topic=CHANGES, next_offset=5)
     assert unaware == held
-    assert await store.read(held, ["p"]) == {"p": product("a")}
+    assert await store.read(held, ["p"], vectors=True) == {"p": product("a")}
 
 
 async def test_redis_with_older_data_stops_the_process(

@@ -10,8 +10,9 @@ import orjson
 import pytest
 
 from schemas.catalogue import ProductChange
-from schemas.index import IndexRecord
+from schemas.index import IndexRecord, read_record
 from services.embedder.app import build
+from services.embedder.domain.backfill import joined
 from services.embedder.records import KafkaRecordLog
 from services.embedder.settings import EmbedderSettings, Settings
 from shared.errors import ConfigurationError
@@ -85,11 +86,15 @@ async def records(
         while True:
             log = KafkaRecordLog(settings)
             read = [
-                IndexRecord.decode(one.value)
+                read_record(one.value)
                 for number in range(settings.partitions)
                 async for one in log.scan(number)
             ]
-            last = {record.product_id: record for record in read}
+            last = {
+                product_id: record
+                for product_id, record in joined(read).items()
+                if isinstance(record, IndexRecord)
+            }
             if enough(last):
                 return len(read), last
             await asyncio.sleep(0.05)

@@ -4,7 +4,7 @@ from schemas.base import Coordinates
 from schemas.catalogue import Document
 from schemas.index import IndexRecord, Passage
 from services.embedder.domain.plan import EmbeddingRecipe, Touched
-from services.embedder.domain.state import NOTHING, Embedding
+from services.embedder.domain.state import NOTHING, Embedding, StoredProduct
 from shared.encoder.passages import Cut
 from tests.stamped import NOON, change
 from tests.stamped import merged as document
@@ -25,7 +25,7 @@ def embedding(text_hash: str = "old", *, fingerprint: str = FINGERPRINT) -> Embe
 
 
 def touched(merged: Document, before: Embedding = NOTHING, offset: int = 7) -> Touched:
-    return Touched("p", merged, before, place(offset), NOON)
+    return Touched("p", merged, StoredProduct(embedding=before), place(offset), NOON)
 
 
 def record(

@@ -75,7 +75,7 @@ def test_a_record_of_an_earlier_version_proves_nothing():
 def test_a_product_that_is_not_known_is_taken_over_with_the_vectors_it_had():
     taken = take_over(record(4), None)
     assert taken.document == record(4).document
-    assert taken.before == Embedding(
+    assert taken.before.embedding == Embedding(
         "hash of lamp", record(4).fingerprint, record(4).passages, record(4).vectors
     )
     assert (taken.product_id, taken.source, taken.event_time) == ("p", record(4).source, record(4).event_time)
@@ -97,5 +97,5 @@ def test_what_both_know_in_part_is_joined_and_keeps_the_vectors_of_this_generati
     known = StoredProduct(document(change("patch", 9, price=5)), embedding())
     taken = take_over(record(4), known)
     assert taken.document.fields == {"title": "lamp", "price": 5}
-    assert taken.before == embedding()
+    assert taken.before.embedding == embedding()
     assert taken.source == record(4).source

@@ -44,7 +44,7 @@ def test_what_is_stored_is_merged_with_and_its_vectors_are_remembered():
     stored = {"p": StoredProduct(document(change("upsert", 3, title="a")), embedding())}
     [product] = merge_batch(batch(change("patch", 4, price=5)), stored).touched
     assert product.document.fields == {"title": "a", "price": 5}
-    assert product.before == embedding()
+    assert product.before == stored["p"]
 
 
 def test_a_change_that_is_old_touches_nothing_and_is_counted():

@@ -11,11 +11,11 @@ from services.embedder.domain.state import (
     UNKNOWN,
     Embedding,
     StoredProduct,
-    pack_document,
     pack_embedding,
+    pack_product,
     passages_of,
-    unpack_document,
     unpack_embedding,
+    unpack_product,
 )
 from shared.catalogue.documents import EMPTY
 
@@ -35,7 +35,6 @@ def test_an_embedding_survives_storage_whatever_its_vectors_hold(content_hash, s
 
 def test_nothing_stored_is_nothing():
     assert unpack_embedding(None) is NOTHING
-    assert unpack_document(None) is EMPTY
     assert StoredProduct(EMPTY, NOTHING) == UNKNOWN
 
 
@@ -44,16 +43,26 @@ def test_a_document_survives_storage_with_its_lists_and_versions():
         change("upsert", 3, title="a", sizes=["S", "M"], stock=True, price=None),
         change("patch", 5, price=1.5),
     )
-    read = unpack_document(pack_document(kept))
+    read = unpack_product(pack_product(StoredProduct(kept))).document
     assert read == kept
     assert read.fields["sizes"] == ("S", "M")
     assert read.fields["stock"] is True
     assert [revision.version for revision in read.revisions] == [(3,), (5,)]
 
 
-def test_a_document_that_never_was_is_stored_as_nothing():
-    assert orjson.loads(pack_document(EMPTY)) == [{}, [], -1, {}]
-    assert unpack_document(pack_document(EMPTY)) == EMPTY
+def test_a_product_says_which_vectors_it_has_without_them():
+    kept = StoredProduct(document(change("upsert", 3, title="a")), embedding(), frozenset({0}))
+    read = unpack_product(pack_product(kept))
+    assert (read.document, read.whole) == (kept.document, kept.whole)
+    assert read.embedding == Embedding("old", embedding().fingerprint, read=False)
+    deleted = unpack_product(pack_product(StoredProduct(document(change("delete", 4)), NOTHING, frozenset())))
+    assert (deleted.embedding, deleted.whole) == (NOTHING, frozenset())
+
+
+def test_what_an_earlier_version_stored_says_nothing_of_its_vectors_or_its_record():
+    kept = document(change("upsert", 3, title="a"))
+    layout_2 = orjson.dumps(orjson.loads(pack_product(StoredProduct(kept)))[:4])
+    assert unpack_product(layout_2) == StoredProduct(kept, Embedding(read=False), None)
 
 
 def copied(text: str) -> str:

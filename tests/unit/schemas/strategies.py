@@ -10,7 +10,7 @@ from schemas.base import Coordinates, Message
 from schemas.catalogue import Acceptance, Document, ProductChange
 from schemas.control import Command, Model, OffsetRange, Rollout, TrainingJob, TrialTerms
 from schemas.findings import CatalogueFindings, Finding
-from schemas.index import IndexRecord, Passage
+from schemas.index import AttributeRecord, IndexRecord, Passage
 from schemas.judgements import ActionStatistics, Canary, Item, Judgement, Negative, Outcome, OutcomeTrial
 from schemas.search import (
     EventAttributes,
@@ -71,6 +71,15 @@ deleted = st.builds(
     fields=st.just({}),
 )
 changes = st.one_of(written, deleted)
+
+documents = st.builds(
+    Document,
+    fields=fields,
+    versions=st.dictionaries(names, versions, max_size=3),
+    upserted=st.integers(-1, 2**63 - 1),
+    deleted=st.integers(-1, 2**63 - 1),
+    event_time=optional(moments),
+)
 
 queries = st.builds(
     SearchQuery,
@@ -311,14 +320,7 @@ MESSAGES: dict[type[Message], st.SearchStrategy] = {
     IndexRecord: st.builds(
         IndexRecord,
         product_id=product_ids,
-        document=st.builds(
-            Document,
-            fields=fields,
-            versions=st.dictionaries(names, versions, max_size=3),
-            upserted=st.integers(-1, 2**63 - 1),
-            deleted=st.integers(-1, 2**63 - 1),
-            event_time=optional(moments),
-        ),
+        document=documents,
         text=texts,
         language=st.sampled_from(["", "de", "zh-Hant", "pt-BR"]),
         content_hash=texts,
@@ -326,6 +328,16 @@ MESSAGES: dict[type[Message], st.SearchStrategy] = {
         dimensions=st.integers(1, 8192),
         passages=tuples(st.builds(Passage, start=counts, end=counts)),
         vectors=st.binary(max_size=64),
+        source=st.builds(Coordinates, topic=ids, partition=st.integers(0, 99), offset=versions),
+        epoch=counts,
+        event_time=moments,
+    ),
+    AttributeRecord: st.builds(
+        AttributeRecord,
+        product_id=product_ids,
+        changes=documents,
+        content_hash=texts,
+        fingerprint=prints,
         source=st.builds(Coordinates, topic=ids, partition=st.integers(0, 99), offset=versions),
         epoch=counts,
         event_time=moments,

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from schemas.binary import WHOLE, head_of
 from schemas.golden import golden
-from schemas.index import IndexRecord
+from schemas.index import AnyRecord, AttributeRecord, IndexRecord, attributes_key, read_record
 from schemas.topics import index_records
 from schemas.validation import split, validate
 from schemas.wire import WireError, decode_message
@@ -30,16 +30,31 @@ def test_the_golden_sample_is_what_is_written_and_says_what_the_json_says():
     assert decode_message(IndexRecord, GOLDEN) == RECORD
 
 
+def test_the_golden_attribute_record_is_what_is_written_under_a_key_of_its_own():
+    sample = (files("schemas.golden") / "index.records.attributes.msgpack").read_bytes()
+    record = AttributeRecord.decode(golden(AttributeRecord.topic))
+    assert record.encode() == sample
+    assert read_record(sample) == decode_message(AttributeRecord, sample) == record
+    assert record.key() == attributes_key(RECORD.product_id) != RECORD.key()
+    with pytest.raises(ValidationError):
+        IndexRecord.decode(sample)
+    with pytest.raises(ValidationError):
+        AttributeRecord.decode(GOLDEN)
+
+
 def test_vectors_lie_in_it_as_they_are():
     vectors = bytes(range(256)) * 3
     assert vectors in RECORD.model_copy(update={"vectors": vectors}).encode()
 
 
+@pytest.mark.parametrize("kind", [IndexRecord, AttributeRecord])
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(record=MESSAGES[IndexRecord])
-def test_both_forms_say_the_same(record: IndexRecord):
-    assert IndexRecord.decode(record.encode()) == IndexRecord.decode(record.as_json()) == record
-    assert IndexRecord.decode(record.encode()).as_json() == record.as_json()
+@given(data=st.data())
+def test_both_forms_say_the_same(kind: type[AnyRecord], data: st.DataObject):
+    record = data.draw(MESSAGES[kind])
+    assert kind.decode(record.encode()) == kind.decode(record.as_json()) == record
+    assert kind.decode(record.encode()).as_json() == record.as_json()
+    assert read_record(record.encode()) == record
     for value in (record.encode(), record.as_json()):
         assert (head_of(value).product_id, head_of(value).epoch) == (record.product_id, record.epoch)
 

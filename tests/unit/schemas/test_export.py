@@ -11,7 +11,7 @@ from schemas.golden import golden
 from schemas.topics import TOPICS, all_topics, index_records
 
 EXPORTED = Path(__file__).parents[3] / "schemas" / "export"
-KINDS = [topic.message for topic in [*TOPICS, index_records("g1")]]
+KINDS = [kind for topic in [*TOPICS, index_records("g1")] for kind in (topic.message, *topic.also)]
 
 
 def references(node: Any) -> Iterator[str]:

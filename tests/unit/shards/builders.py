@@ -7,14 +7,14 @@ import numpy as np
 import orjson
 
 from schemas.base import Coordinates
-from schemas.index import IndexRecord, Passage
+from schemas.index import AnyRecord, AttributeRecord, IndexRecord, Passage
 from services.shards.domain.manifest import RecoveryCriteria
 from services.shards.files import Files
-from services.shards.records import LogEntry, entry
+from services.shards.records import ShardEntry, entry
 from services.shards.settings import LexicalSettings, ShardsSettings
 from services.shards.shard import Identity, Shard
 from shared.records import Partition, Record
-from tests.stamped import written
+from tests.stamped import merged, written
 
 WEEK = timedelta(days=7)
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -49,12 +49,25 @@ def message(product_id, *vectors, fields=None, source=0, epoch=1, deleted=False,
     )
 
 
-def raw(offset: int, value: IndexRecord | None, key: str = "") -> Record:
-    key = value.product_id if value is not None else key
+def attributes(product_id, *changes, source=1, epoch=1, content_hash="") -> AttributeRecord:
+    """Return one of these changes; the index records of `message` have no content hash."""
+    return AttributeRecord(
+        product_id=product_id,
+        changes=merged(*changes),
+        content_hash=content_hash,
+        fingerprint=FINGERPRINT,
+        source=Coordinates(topic="catalogue.changes.v1", partition=0, offset=source),
+        epoch=epoch,
+        event_time=NOW,
+    )
+
+
+def raw(offset: int, value: AnyRecord | None, key: str = "") -> Record:
+    key = value.key().decode() if value is not None else key
     return Record(LOG, offset, key.encode(), value.encode() if value is not None else None, NOW)
 
 
-def log(*values: IndexRecord | str, start: int = 0) -> list[LogEntry]:
+def log(*values: AnyRecord | str, start: int = 0) -> list[ShardEntry]:
     """Entries at consecutive offsets; a plain string is a tombstone of that product."""
     return [
         entry(raw(offset, None, value) if isinstance(value, str) else raw(offset, value))

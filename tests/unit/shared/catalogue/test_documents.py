@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
+from itertools import zip_longest
 from random import Random
 
 import pytest
@@ -10,8 +11,9 @@ from hypothesis import strategies as st
 
 from schemas.base import MAX_MESSAGE_BYTES
 from schemas.catalogue import Appended, Document, StampedChange
-from services.embedder.domain.state import pack_document, unpack_document
-from shared.catalogue.documents import EMPTY, absorb, admit, merge
+from services.embedder.domain.state import StoredProduct, pack_product, unpack_product
+from shared.catalogue.acceptances import NONE, Acceptances, Accepted, timeline_of
+from shared.catalogue.documents import EMPTY, absorb, admit, beyond, carried, merge, on_timelines
 from shared.catalogue.writes import is_within
 from shared.errors import PoisonError
 from tests.stamped import change
@@ -26,6 +28,10 @@ VALUES = st.one_of(
     st.lists(st.sampled_from(["x", 1, True]), max_size=2).map(tuple),
 )
 APPENDED = st.tuples(st.integers(0, 9), st.integers(0, 2), st.integers(0, 9)).map(lambda at: Appended(*at))
+
+ACCEPTANCES = st.frozensets(
+    st.builds(Accepted, st.sampled_from(["version", "time", "prices"]), st.integers(0, 9)), max_size=2
+)
 
 
 @st.composite
@@ -181,6 +187,40 @@ def test_a_change_that_changes_nothing_returns_the_same_object(them: list[Stampe
     assert absorb(document, merged(*them[1:])) is document
 
 
+@given(them=HISTORIES, steps=st.lists(st.sampled_from(["whole", "rest", "none"]), max_size=8), data=st.data())
+def test_what_is_beyond_a_record_and_that_record_are_the_document(
+    them: list[StampedChange], steps: list[str], data: st.DataObject
+):
+    """Of a product some changes are written whole and some as the rest; a reader may miss any of the rests.
+
+    What was put on another timeline is written whole.
+    """
+    document = whole = seen = EMPTY
+    known: frozenset[int] | None = frozenset()
+    accepted: Acceptances = NONE
+    for one, step in zip_longest(them, steps):
+        accepted |= data.draw(st.sampled_from([NONE, NONE, NONE]) | ACCEPTANCES)
+        before = on_timelines(document, accepted)
+        known = known if before is document else None
+        document = before if one is None else merge(before, timed(one, accepted)).document
+        known = None if known is None else carried(before, known, document)
+        if step == "whole" or known is None:
+            whole = seen = document
+            known = frozenset(range(len(document.revisions)))
+        elif step == "rest":
+            seen = absorb(seen, beyond(document, known))
+            assert exactly(seen) == exactly(document)
+    rest = beyond(document, known)
+    assert exactly(absorb(whole, rest)) == exactly(absorb(seen, rest)) == exactly(document)
+    assert exactly(absorb(rest, whole)) == exactly(document)
+    assert absorb(document, rest) is document
+
+
+def timed(one: StampedChange, accepted: Acceptances) -> StampedChange:
+    timeline = timeline_of(one.stamp.line, one.stamp.appended, accepted)
+    return one.model_copy(update={"stamp": one.stamp._replace(timeline=timeline)})
+
+
 def test_a_repetition_with_its_names_in_another_order_changes_nothing() -> None:
     first, lower = change("upsert", 2, kept=("a", "b")), change("patch", 1, replaces=("c", "d"))
     document = merged(first, lower)
@@ -191,7 +231,7 @@ def test_a_repetition_with_its_names_in_another_order_changes_nothing() -> None:
 @given(HISTORIES)
 def test_a_document_survives_storage_and_the_bus(them: list[StampedChange]) -> None:
     document = merged(*them)
-    assert exactly(unpack_document(pack_document(document))) == exactly(document)
+    assert exactly(unpack_product(pack_product(StoredProduct(document))).document) == exactly(document)
     decoded = Document.model_validate_json(document.model_dump_json(exclude_defaults=True))
     assert exactly(decoded) == exactly(document)
 
