@@ -185,6 +185,9 @@ def _document(writes: list[ProductWrite]) -> Document:
 
 def _visible(lines: Mapping[str, _Line], bases: Mapping[str, _Line]) -> dict[str, int]:
     """Return whose value each visible field has; `bases` are the lines of the bases, by part."""
+    if len(lines) == 1:  # as nearly always: no other line hides or replaces anything
+        [line] = lines.values()
+        return {name: by.place for name, by in line.fields.items()}
 
     def counts(name: str, by: _Claim) -> bool:
         base = bases.get(lines[by.line].part)
@@ -211,17 +214,19 @@ def _visible(lines: Mapping[str, _Line], bases: Mapping[str, _Line]) -> dict[str
 def _packed(writes: Sequence[ProductWrite], visible: Mapping[str, int], base: int) -> Document:
     """Return the document, with each value in it once."""
     revisions = tuple(
-        Revision.model_construct(
-            **write._asdict()
+        Revision.unchecked(
+            write._asdict()
             | {"fields": {name: value for name, value in write.fields.items() if visible.get(name) != place}}
         )
         for place, write in enumerate(writes)
     )
-    return Document.model_construct(
-        fields={name: writes[place].fields[name] for name, place in visible.items()},
-        revisions=revisions,
-        base=base,
-        owners={name: place for name, place in visible.items() if place != base},
+    return Document.unchecked(
+        {
+            "fields": {name: writes[place].fields[name] for name, place in visible.items()},
+            "revisions": revisions,
+            "base": base,
+            "owners": {name: place for name, place in visible.items() if place != base},
+        }
     )
 
 
