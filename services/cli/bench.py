@@ -48,6 +48,27 @@ def ingest(
 
 
 @app.command()
+def encoder(
+    model: Annotated[
+        Path | None, typer.Option(help="A model directory; absent: the configured one.", exists=True)
+    ] = None,
+    texts: Annotated[int, typer.Option(help="So many titles.", min=16)] = 256,
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    """Measure texts a CPU-second in each runtime, beside `model.encode` and each runtime's bare loop."""
+    from services.lab.benchmarks import encoder as measured  # noqa: PLC0415  lazy: see main
+    from shared.settings import Settings  # noqa: PLC0415  likewise
+
+    settings = Settings.load().model
+    chosen = settings if model is None else settings.model_copy(update={"path": model})
+    titles = [product.title for product in _catalogue(data).products[:texts]]
+    with _bars() as progress:
+        rows = measured.measure(chosen, titles, progress=progress)
+    _show("encoder", rows, as_json=json)
+
+
+@app.command()
 def judgements(
     sessions: Annotated[
         int, typer.Option(help="Sessions of the largest log; two smaller ones go before it.", min=90)

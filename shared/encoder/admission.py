@@ -10,7 +10,7 @@ from schemas.base import Value
 from shared.encoder.description import Encoding, default_prompt, read_encoding
 from shared.encoder.directory import model_directory, other_files, unread
 from shared.encoder.loading import load_encoder
-from shared.encoder.runtimes.proof import AGREEMENT
+from shared.encoder.runtimes.port import AGREEMENT
 from shared.errors import ConfigurationError
 from shared.settings import ModelSettings
 

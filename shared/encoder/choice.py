@@ -20,9 +20,16 @@ from shared.encoder.description import Encoding
 from shared.encoder.fingerprint import fingerprint
 from shared.encoder.runtimes.cache import ConversionCache
 from shared.encoder.runtimes.head import read_transformer
-from shared.encoder.runtimes.port import Features, Runtime, RuntimeName, UnsupportedModelError
+from shared.encoder.runtimes.port import (
+    AGREEMENT,
+    HALF_AGREEMENT,
+    Features,
+    Runtime,
+    RuntimeName,
+    UnsupportedModelError,
+)
 from shared.encoder.runtimes.processor import may_have_cuda, processor
-from shared.encoder.runtimes.proof import AGREEMENT, HALF_AGREEMENT, agreement, sample_batches
+from shared.encoder.runtimes.proof import agreement, sample_batches
 from shared.encoder.sentence import SentenceEncoder
 from shared.encoder.tokens import IDS, FastTokenizer, tokenizer_of
 from shared.errors import ConfigurationError

@@ -8,7 +8,7 @@ from sentence_transformers import SentenceTransformer
 from shared.encoder.description import Encoding, Prompt
 from shared.encoder.libraries import loading, quiet
 from shared.encoder.library import limit
-from shared.encoder.runtimes.proof import AGREEMENT
+from shared.encoder.runtimes.port import AGREEMENT
 from shared.errors import ConfigurationError
 from shared.ports import Encoder, Vectors
 

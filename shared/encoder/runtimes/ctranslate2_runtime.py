@@ -24,7 +24,7 @@ class CTranslate2Runtime:
         self.threads = threads
         self.pass_tokens = pass_tokens or PASS_TOKENS[precision]
         self._head = head
-        self._encoder = ctranslate2.Encoder(
+        self.encoder = ctranslate2.Encoder(
             str(converted),
             device="cpu",
             compute_type=COMPUTE[precision],
@@ -35,7 +35,7 @@ class CTranslate2Runtime:
     def forward(self, features: Features) -> Vectors:
         """Return what the head makes of the last layer."""
         mask = features["attention_mask"]
-        output = self._encoder.forward_batch(
+        output = self.encoder.forward_batch(
             ctranslate2.StorageView.from_array(features["input_ids"].astype(np.int32)),
             lengths=ctranslate2.StorageView.from_array(mask.sum(axis=1, dtype=np.int32)),
         )

@@ -31,13 +31,13 @@ class OnnxRuntime:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = ERRORS_ONLY
-        self._session = onnxruntime.InferenceSession(
+        self.session = onnxruntime.InferenceSession(
             str(exported / MODEL), options, providers=["CPUExecutionProvider"]
         )
-        self._inputs = [given.name for given in self._session.get_inputs()]
+        self._inputs = [given.name for given in self.session.get_inputs()]
 
     def forward(self, features: Features) -> Vectors:
         """Return what the head makes of the last layer."""
         given = {name: features[name] for name in self._inputs}
-        (hidden,) = self._session.run(None, given)
+        (hidden,) = self.session.run(None, given)
         return self._head.rows(np.asarray(hidden, np.float32), features["attention_mask"])

@@ -12,6 +12,10 @@ from shared.ports import Vectors
 Features = Mapping[str, NDArray[np.int64]]
 """A table (texts, longest) of each kind the tokenizer gives: `input_ids`, padded behind each text, and
 `attention_mask`, 0 where it is padding."""
+AGREEMENT = 0.9999
+"""The least cosine to torch's fp32 of a runtime in fp32: such vectors may meet in one index."""
+HALF_AGREEMENT = 0.999
+"""That of bf16, where the hardware multiplies it: it may take the place of fp32 as well."""
 RuntimeName = Literal["torch", "ctranslate2", "onnx"]
 
 

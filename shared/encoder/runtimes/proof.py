@@ -8,10 +8,6 @@ from shared.encoder.runtimes.port import Features, Runtime
 from shared.encoder.tokens import IDS, SAMPLES, Tokenizer
 from shared.ports import Vectors
 
-AGREEMENT = 0.9999
-"""The least cosine to torch's fp32 of a runtime in fp32: such vectors may meet in one index."""
-HALF_AGREEMENT = 0.999
-"""That of bf16, where the hardware multiplies it: it may take the place of fp32 as well."""
 LENGTHS = (1, 2, 5, 13, 34, 89, 233)
 """Tokens between those that frame a text; the longest input comes in addition."""
 SEED = 20

@@ -24,8 +24,8 @@ from transformers import (
 from shared.encoder.choice import load_sentence_encoder
 from shared.encoder.description import read_encoding
 from shared.encoder.runtimes.head import read_transformer
-from shared.encoder.runtimes.port import UnsupportedModelError
-from shared.encoder.runtimes.proof import AGREEMENT, agreement, sample_batches
+from shared.encoder.runtimes.port import AGREEMENT, UnsupportedModelError
+from shared.encoder.runtimes.proof import agreement, sample_batches
 from shared.encoder.sentence import SentenceEncoder
 from shared.errors import ConfigurationError
 from shared.settings import ModelSettings
