@@ -15,9 +15,12 @@ from services.trainer.learning.domain.recipe import Recipe
 from services.trainer.learning.gradients import Cores, GradientPasses, backward, groups_of
 from services.trainer.learning.precision import Precision
 from services.trainer.learning.trainable import steady, trainable
+from shared.encoder.description import read_encoding
 from shared.encoder.libraries import loading, quiet
 from shared.encoder.packing import pack
+from shared.errors import ConfigurationError
 from shared.ports import Vectors
+from shared.settings import ModelSettings
 
 PASS_TOKENS = 2048
 
@@ -26,21 +29,26 @@ class TrainableEncoder:
     """The `TrainableModel` on SentenceTransformer."""
 
     def __init__(self, base: Path, recipe: Recipe, *, general: Sequence[str], precision: Precision) -> None:
+        """Load it; raises `ConfigurationError` when it is not a transformer with what pools its tokens."""
+        encoding = read_encoding(base, ModelSettings())
+        if not encoding.packs:
+            modules = ", ".join(encoding.pipeline.modules)
+            raise ConfigurationError(f"{base} ({modules}): only a transformer that is pooled whole is fitted")
         quiet()
         self._model = SentenceTransformer(str(base), **loading(precision.device))
         self._longest = self._model.max_seq_length
         self._tokens = min(recipe.max_tokens, self._longest or recipe.max_tokens)
         self._recipe, self._precision = recipe, precision
-        self._query, self._document = (self._model.prompts.get(name) or "" for name in ("query", "document"))
-        dimensions = int(self._model.get_embedding_dimension() or 0)
-        self._prefixes = sorted({max(1, round(share * dimensions)) for share in recipe.prefixes})
+        self._query, self._document = encoding.query.text, encoding.document.text
+        self._dimensions = encoding.dimensions
+        self._prefixes = sorted({max(1, round(share * self._dimensions)) for share in recipe.prefixes})
         steady(self._model, recipe)
         self._cores = Cores(1 if precision.device == "cuda" else 0)
         self._parameters = [parameter for _, parameter in trainable(self._model)]
         drawn = general if recipe.keep else ()
         self._before = dict(zip(drawn, self.encode(drawn), strict=True))
         self._rows: dict[str, int] = {}
-        self._vectors: Vectors = np.empty((0, dimensions), np.float32)
+        self._vectors: Vectors = np.empty((0, self._dimensions), np.float32)
 
     @property
     def module(self) -> nn.Module:
@@ -78,7 +86,7 @@ class TrainableEncoder:
         """Return one unit vector a text, as they come; without gradients."""
         self._model.eval()
         tokens = self._tokenised(texts)
-        rows: Vectors = np.empty((len(texts), int(self._model.get_embedding_dimension() or 0)), np.float32)
+        rows: Vectors = np.empty((len(texts), self._dimensions), np.float32)
 
         @torch.no_grad()
         def fill(numbers: Sequence[int]) -> None:
@@ -88,7 +96,7 @@ class TrainableEncoder:
         return rows
 
     def save(self, directory: Path) -> None:
-        """Write the model, as long as its base reads texts."""
+        """Write the model, with its base's prompts, truncation and longest text."""
         self._model.save(str(directory), create_model_card=False)
 
     def _loss(self, vectors: Tensor, batch: TrainingBatch) -> Tensor:
@@ -134,4 +142,4 @@ class TrainableEncoder:
         with self._precision.autocast():
             moved = {name: feature.to(self._precision.device) for name, feature in features.items()}
             embedded: Tensor = self._model(moved)["sentence_embedding"]
-        return functional.normalize(embedded.float(), dim=1)
+        return functional.normalize(embedded.float()[:, : self._dimensions], dim=1)

@@ -1,5 +1,6 @@
 """Fits of a tiny model: they learn, they resume bit for bit, and leave one whole directory."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -8,10 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from services.lab.models.shapes import make
 from services.trainer.learning.domain.recipe import Recipe
+from services.trainer.learning.encoder import TrainableEncoder
+from services.trainer.learning.precision import Precision
 from services.trainer.learning.train import Trained, train
+from shared.encoder.description import read_encoding
 from shared.encoder.directory import check_directory
 from shared.encoder.loading import load_encoder
+from shared.encoder.pipeline import DESCRIPTION
 from shared.errors import ConfigurationError
 from shared.settings import ModelSettings
 from tests.unit.trainer.learning import killed_training
@@ -51,6 +57,37 @@ def test_an_encoder_learns_and_is_loaded_like_any_other_model(tmp_path):
     assert lead(base) == pytest.approx(0, abs=1e-3), "to the base every kind is the same"
     assert lead(trained.directory) > 0.1
     assert not (tmp_path / "work").exists()
+
+
+def shaped(base: Path, place: Path) -> Path:
+    """Return a copy of a model that is cut to half its width, and has prompts as E5 has them."""
+    shutil.copytree(base, place)
+    description = json.loads((place / DESCRIPTION).read_bytes())
+    prompts = {"query": "cheap ", "document": "", "passage": "good "}
+    (place / DESCRIPTION).write_text(json.dumps({**description, "prompts": prompts, "truncate_dim": 12}))
+    return place
+
+
+def test_a_candidate_has_prompts_and_truncation_of_its_base_in_training_and_when_it_is_served(base, tmp_path):
+    shape = shaped(base, tmp_path / "shaped")
+    trained = fit(shape, tmp_path, epochs=1)
+    settings = ModelSettings(path=trained.directory, precision="fp32", device="cpu")
+    encoding, served = read_encoding(trained.directory, settings), load_encoder(settings)
+    assert (encoding.query.text, encoding.document.text) == ("cheap ", "good ")
+    assert (encoding.dimensions, encoding.pipeline.width) == (12, 24)
+    learning = TrainableEncoder(trained.directory, Recipe(), general=(), precision=Precision("cpu", False))
+    texts = ["red lamp", "old chair for home"]
+    rows = learning.encode([f"good {text}" for text in texts])
+    np.testing.assert_allclose(rows, served.encode_documents(texts), atol=1e-5)
+    learning.prepare(texts)
+    scores = served.encode_queries(["lamp"])[0] @ served.encode_documents(texts).T
+    np.testing.assert_allclose(learning.score("lamp", texts), scores, atol=1e-5)
+
+
+def test_a_base_of_another_shape_is_refused_by_what_it_is_made_of(tmp_path):
+    base = make("Router, asymmetric", tmp_path / "router" / "model")
+    with pytest.raises(ConfigurationError, match=r"Router .*: only a transformer that is pooled whole"):
+        fit(base, tmp_path)
 
 
 def lead(model: Path) -> float:
