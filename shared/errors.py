@@ -11,6 +11,7 @@ HeadraceError
     + StateLostError    state is older than we left it: only the topics still have the difference
       + StateGoneError  there is no state at all any more
     + ConfigurationError
+      + AbsentError       what a setting names is not there; it may come, when a share is mounted
 
 Anything else that is raised is unknown, and stops the process like a FatalError.
 """
@@ -106,3 +107,7 @@ class StateGoneError(StateLostError):
 
 class ConfigurationError(FatalError):
     """A setting is wrong; the message says which, and what to do."""
+
+
+class AbsentError(ConfigurationError):
+    """What a setting names is not there, or cannot be read: whoever can wait looks again in a while."""

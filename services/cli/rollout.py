@@ -216,7 +216,7 @@ def generation_row(
             name for name, canary in (own.canaries if own else {}).items() if canary.recall < canary.limit
         ),
         "lacks": [],
-        "reason": generation.reason,
+        "reason": generation.reason or (f"given up by {own.refused}" if own and own.refused else ""),
     }
     if own and live:
         row["lacks"] = waiting_for(own, live, most_behind=settings.rollout.most_behind)

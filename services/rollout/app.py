@@ -9,10 +9,13 @@ from services.rollout.topics import GenerationTopics
 from services.rollout.trials.automatic import EVERY, AutomaticTrials
 from services.rollout.trials.promotion_requests import PromotionRequests, requests_on
 from services.rollout.trials.scorer import SessionScorer
+from services.rollout.unserved import EVERY as LOOK_FOR_UNSERVED
+from services.rollout.unserved import UnservedGenerations, raised_on
 from shared.clock import SystemClock
 from shared.cluster.leader import TTL, Leadership
 from shared.cluster.lease import Lease
 from shared.generations.rollout_log import RolloutLog
+from shared.generations.status import GenerationStatusBoard
 from shared.kafka.compacted import CompactedTopic
 from shared.kafka.offsets import BrokerLog
 from shared.kafka.publisher import KafkaPublisher
@@ -47,25 +50,25 @@ def build(settings: Settings) -> Worker:
     controller = RolloutController(settings, dependencies)
     ticks = Every("rollout", settings.rollout.look_every, leadership.leader_only(controller.tick))
     scoring = Every("trials", settings.rollout.look_every, leadership.leader_only(scorer.tick))
-    terms = settings.rollout.trials.terms()
-    automatic = AutomaticTrials(
-        rollouts=rollouts, models=models, terms=terms, edges=edges, publisher=publisher, clock=clock
-    )
-    asking = Every("automatic trials", EVERY, leadership.leader_only(automatic.tick))
     heartbeat = ReaderHeartbeat(settings, FollowedTopics(NAME, rollouts), redis=redis, clock=clock)
-    for component in (
-        Connection(redis),
-        publisher,
-        edges,
-        rollouts,
-        alerts,
-        leadership,
-        scorer,
-        scoring,
-        ticks,
-        heartbeat,
-    ):
+    followed = (publisher, edges, rollouts, alerts)
+    for component in (Connection(redis), *followed, leadership, scorer, scoring, ticks, heartbeat):
         worker.add(component)
+    statuses = GenerationStatusBoard(redis, settings, worker=NAME, clock=clock)
+    unserved = UnservedGenerations(rollouts, statuses, raised_on(alerts), publisher=publisher, clock=clock)
+    worker.add(Every("unserved generations", LOOK_FOR_UNSERVED, leadership.leader_only(unserved.tick)))
     if settings.rollout.trials.automatic:
-        worker.add(asking)
+        automatic = _automatic(settings, dependencies)
+        worker.add(Every("automatic trials", EVERY, leadership.leader_only(automatic.tick)))
     return worker
+
+
+def _automatic(settings: Settings, dependencies: RolloutDependencies) -> AutomaticTrials:
+    return AutomaticTrials(
+        rollouts=dependencies.rollouts,
+        models=dependencies.models,
+        terms=settings.rollout.trials.terms(),
+        edges=dependencies.edges,
+        publisher=dependencies.publisher,
+        clock=dependencies.clock,
+    )

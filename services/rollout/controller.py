@@ -10,6 +10,7 @@ from schemas.alerts import Alert
 from schemas.control import Command, Model, Rollout
 from services.rollout.domain.decision import objection
 from services.rollout.domain.readiness import GenerationEvidence, canaries_for, waiting_for
+from services.rollout.domain.unserved import unanswerable
 from services.rollout.evidence import EvidenceCollector
 from services.rollout.models import CandidateModels
 from services.rollout.settings import Settings
@@ -23,6 +24,9 @@ from shared.kafka.offsets import BrokerLog
 from shared.ports import Clock, Publisher, outgoing
 
 log = structlog.get_logger()
+
+SWITCHES = frozenset({"promote", "rollback", "trial"})
+"""The actions by which another generation answers searches."""
 
 answers = Counter("headrace_rollout_answers", "Requests answered", ("action", "status"))
 documents = Gauge("headrace_generation_products", "Products that a generation serves", ("generation",))
@@ -109,6 +113,8 @@ class RolloutController:
         reason = objection(self._with.rollouts.generations, request, model)
         if reason is None and request.action == "backfill" and model is not None:
             reason = await self._prepare(model, request.generation)
+        if reason is None and request.action in SWITCHES and not request.force:
+            reason = await self._unanswerable(request)
         if reason is not None:
             await self._publish(request, "refused", reason)
         elif request.action == "backfill":
@@ -119,6 +125,13 @@ class RolloutController:
             await self._begin_trial(request)
         else:
             await self._publish(request, "done", "")
+
+    async def _unanswerable(self, request: Rollout) -> str | None:
+        """Return why the generation that searches would go to cannot answer them."""
+        name = request.generation
+        if request.action == "rollback":
+            name = self._with.rollouts.generations.back_from(name) or name
+        return unanswerable(await self._with.evidence.collect(name))
 
     async def _begin_trial(self, request: Rollout) -> None:
         begun = self._trials.begin(request)

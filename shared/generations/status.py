@@ -24,7 +24,7 @@ class GenerationStatus(Value):
     reason: str = ""
     """What it waits for, or why it failed."""
     refused: bool = False
-    """It failed for good: the model is not what it should be."""
+    """It failed for good, and is tried no more: its model is not what it should be, or did not come."""
     worker: str = ""
     instance: str = ""
     updated_at: Timestamp | None = None

@@ -1,18 +1,19 @@
 """One process serves many generations: a component for each, started and stopped as `rollout.v1` says.
 
-The live generation's failure stops the process, like any component's. Another one's never does: what can be
-tried again is, and a refused model is said to be refused (`shared.generations.status`), for the rollout
-worker to hear.
+The live generation's failure stops the process, like any component's. Another one's never does. What can be
+tried again is, for so long as `Persistence` says; then, and at once when its model is refused, it is given up
+and said to be (`shared.generations.status`), for the rollout worker to hear. It is tried no more until this
+process starts again.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from typing import Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import structlog
 
-from shared.errors import ConfigurationError, HeadraceError, TransientError
+from shared.errors import AbsentError, ConfigurationError, HeadraceError, TransientError
 from shared.generations.rollout_log import RolloutLog
 from shared.generations.state import Generation, Stage
 from shared.generations.status import GenerationStatus, GenerationStatusBoard
@@ -24,8 +25,21 @@ log = structlog.get_logger()
 P = TypeVar("P", bound=Component)
 TICK = timedelta(milliseconds=250)
 REPORT = timedelta(seconds=1)
-PATIENCE = timedelta(seconds=5)
-"""Between two attempts to run a generation that failed."""
+
+
+class Persistence(NamedTuple):
+    """How often, and for how long, a generation that fails is tried again."""
+
+    pause: timedelta = timedelta(seconds=5)
+    """Between two attempts."""
+    patience: timedelta = timedelta(minutes=10)
+    """From the first of its failures on: a share that holds its model may be mounted late. What is away as a
+    whole (a broker, Redis) is waited for without an end, and ends no patience."""
+    recovered: timedelta = timedelta(minutes=1)
+    """What ran for so long has worked: its next failure is a first one."""
+
+
+PERSISTENCE = Persistence()
 
 
 @runtime_checkable
@@ -49,11 +63,16 @@ class Staged(Protocol):
 class _Runner(Generic[P]):
     """One generation's component: opened, run, and opened again when it failed."""
 
-    def __init__(self, generation: Generation, open_component: Callable[[Generation], P]) -> None:
+    def __init__(
+        self, generation: Generation, open_component: Callable[[Generation], P], persistence: Persistence
+    ) -> None:
         self.generation = generation
         self.component: P | None = None
         self.failure: Exception | None = None
+        self.is_given_up = False
         self._open = open_component
+        self._persistence = persistence
+        self._failing_since: float | None = None
         self._task: asyncio.Task[None] | None = None
 
     def at(self, generation: Generation) -> None:
@@ -86,6 +105,7 @@ class _Runner(Generic[P]):
 
     async def _run(self) -> None:
         while True:
+            began = _now()
             try:
                 if self.component is None:
                     await self.open()
@@ -95,7 +115,23 @@ class _Runner(Generic[P]):
                 self.failure = error
                 log.error("generation.failed", generation=self.generation.name, error=repr(error))
                 await self._close()
-            await asyncio.sleep(PATIENCE.total_seconds())
+                self.is_given_up = self._is_hopeless(error, began)
+            if self.is_given_up:
+                log.error("generation.given_up", generation=self.generation.name, error=str(self.failure))
+                break
+            await asyncio.sleep(self._persistence.pause.total_seconds())
+
+    def _is_hopeless(self, error: Exception, began: float) -> bool:
+        """Whether to try no more, after a failure of what began then."""
+        now, persistence = _now(), self._persistence
+        if now - began >= persistence.recovered.total_seconds() or isinstance(error, TransientError):
+            self._failing_since = None
+        if isinstance(error, TransientError):
+            return False
+        if isinstance(error, ConfigurationError) and not isinstance(error, AbsentError):
+            return True
+        self._failing_since = began if self._failing_since is None else self._failing_since
+        return now - self._failing_since >= persistence.patience.total_seconds()
 
     async def _ended(self) -> None:
         if isinstance(self.component, WatchedComponent):
@@ -105,8 +141,11 @@ class _Runner(Generic[P]):
         """Return how the generation is getting on."""
         name = self.generation.name
         if self.failure is not None:
-            refused = isinstance(self.failure, ConfigurationError)
             reason = str(self.failure) or repr(self.failure)
+            if not self.is_given_up and not isinstance(self.failure, TransientError):
+                minutes = self._persistence.patience / timedelta(minutes=1)
+                reason = f"{reason} (it is tried again; given up after {minutes:g} minutes)"
+            refused = self.is_given_up
             return GenerationStatus(generation=name, status="failed", reason=reason, refused=refused)
         if self.component is None:
             return GenerationStatus(generation=name, status="starting")
@@ -137,11 +176,13 @@ class GenerationSupervisor(Generic[P]):
         statuses: GenerationStatusBoard,
         *,
         remove: Callable[[Generation], Awaitable[None]] | None = None,
+        persistence: Persistence = PERSISTENCE,
     ) -> None:
         self._rollouts = rollouts
         self._open = open_component
         self._statuses = statuses
         self._remove = remove
+        self._persistence = persistence
         self._runners: dict[str, _Runner[P]] = {}
         self._removed: set[str] = set()
         self._failure: asyncio.Future[None] | None = None
@@ -160,7 +201,7 @@ class GenerationSupervisor(Generic[P]):
         """Start the live generation; returns when it works. The others follow in the background."""
         self._failure = asyncio.get_running_loop().create_future()
         generations = self._rollouts.generations
-        live = _Runner(generations.known[generations.live or ""], self._open)
+        live = _Runner(generations.known[generations.live or ""], self._open, self._persistence)
         await live.open()
         self._runners[live.generation.name] = live
         live.keep()
@@ -199,7 +240,7 @@ class GenerationSupervisor(Generic[P]):
             log.info("generation.stopped", generation=name)
         for name, generation in generations.served.items():
             if name not in self._runners:
-                self._runners[name] = _Runner(generation, self._open)
+                self._runners[name] = _Runner(generation, self._open, self._persistence)
                 self._runners[name].keep()
             self._runners[name].at(generation)
         live = self._runners[generations.live or ""]
@@ -215,3 +256,7 @@ class GenerationSupervisor(Generic[P]):
 
     async def _report(self) -> None:
         await self._statuses.report([runner.status() for runner in self._runners.values()])
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

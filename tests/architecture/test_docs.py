@@ -244,7 +244,7 @@ def test_the_operator_finds_every_port_and_every_alert():
     listed = {key for row in table.splitlines() for key in re.findall(r"`([a-z-]+)`", row.split(" | ")[0])}
     assert listed == set(detectors()) | {
         *("offset-gap", "topic-made-anew", "producer-time", "snapshot", "fingerprint", "rollout", "paused"),
-        *("schema-unknown", "truncated", "trial", "trial-better"),
+        *("schema-unknown", "truncated", "trial", "trial-better", "generation-unserved"),
     }
 
 

@@ -8,10 +8,9 @@ import pytest
 from schemas.control import Model, Rollout
 from shared.clock import SystemClock
 from shared.errors import ConfigurationError, FatalError
-from shared.generations import supervisor
 from shared.generations.state import Generations
 from shared.generations.status import GenerationStatusBoard
-from shared.generations.supervisor import GenerationSupervisor
+from shared.generations.supervisor import GenerationSupervisor, Persistence
 from shared.settings import Settings
 from shared.state.redis import connect
 
@@ -62,7 +61,11 @@ class World:
         self.events, self.components, self.errors, self.missing = [], {}, {}, {}
         self.statuses = GenerationStatusBoard(redis, settings, worker="dummy", clock=SystemClock())
         self.group = GenerationSupervisor(
-            self, lambda generation: Scripted(self, generation), self.statuses, remove=self.remove
+            self,
+            lambda generation: Scripted(self, generation),
+            self.statuses,
+            remove=self.remove,
+            persistence=Persistence(pause=timedelta(milliseconds=20)),
         )
 
     async def remove(self, generation):
@@ -95,8 +98,7 @@ class World:
 
 
 @pytest.fixture
-async def world(redis_url, namespace, monkeypatch):
-    monkeypatch.setattr(supervisor, "PATIENCE", timedelta(milliseconds=20))
+async def world(redis_url, namespace):
     settings = Settings(redis=redis_url, namespace=namespace)
     redis = connect(settings)
     world = World(redis, settings)

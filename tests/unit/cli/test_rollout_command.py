@@ -54,6 +54,12 @@ def test_a_candidate_says_what_it_lacks_beside_the_live_one() -> None:
     assert shown["lacks"] == ["1 of 2 shards are not ready", "40 products, g1 has 100"]
 
 
+def test_one_that_a_worker_has_given_up_says_so() -> None:
+    known = evidence("g2", refused="search: /models/m is not a directory")
+    shown = row(Generation(name="g2", stage="warm"), evidence("g1"), known)
+    assert shown["reason"] == "given up by search: /models/m is not a directory"
+
+
 def test_canaries_below_their_limit_are_named() -> None:
     canaries = {"c-2": Canary(0.5), "c-1": Canary(0.7), "c-3": Canary(1.0)}
     shown = row(Generation(name="g1", stage="live"), evidence("g1", canaries=canaries))

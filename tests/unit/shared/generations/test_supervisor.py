@@ -5,10 +5,10 @@ from collections.abc import Coroutine, Sequence
 
 import pytest
 
-from shared.errors import ConfigurationError, FatalError, TransientError
+from shared.errors import AbsentError, ConfigurationError, FatalError, TransientError
 from shared.generations.state import Generation, Generations, Stage
 from shared.generations.status import GenerationStatus
-from shared.generations.supervisor import PATIENCE, REPORT, TICK, GenerationSupervisor
+from shared.generations.supervisor import PERSISTENCE, REPORT, TICK, GenerationSupervisor
 from tests.unit.shared.generations.answers import message
 from tests.unit.shared.virtual_time import now, virtually
 
@@ -88,7 +88,8 @@ BUILDING = ("backfill", "g2", "running")
 BUILT = ("backfill", "g2", "done")
 PROMOTED = ("promote", "g2", "done")
 A_TICK = 2 * TICK.total_seconds()
-A_WHILE = PATIENCE.total_seconds() + REPORT.total_seconds() + A_TICK
+PAUSE, PATIENCE = (each.total_seconds() for each in PERSISTENCE[:2])
+A_WHILE = PAUSE + REPORT.total_seconds() + A_TICK
 
 
 def told(story: Coroutine[object, object, World]) -> World:
@@ -147,16 +148,20 @@ def test_a_component_is_told_the_stage_of_its_generation():
     assert components["g1"].stages == ["live", "warm", "live"]
 
 
+TRIED = " (it is tried again; given up after 10 minutes)"
+
+
 @pytest.mark.parametrize(
-    ("error", "reason", "refused"),
+    ("error", "reason"),
     [
-        (ConfigurationError("auto_map names code"), "auto_map names code", True),
-        (FatalError("fenced"), "fenced", False),
-        (KeyError(), "KeyError()", False),
+        (FatalError("fenced"), "fenced" + TRIED),
+        (KeyError(), "KeyError()" + TRIED),
+        (AbsentError("/m is not a directory"), "/m is not a directory" + TRIED),
+        (TransientError("Redis is away"), "Redis is away"),
     ],
 )
 def test_a_generation_that_cannot_start_is_reported_and_tried_again_while_the_live_one_runs_on(
-    error: Exception, reason: str, refused: bool
+    error: Exception, reason: str
 ):
     async def story() -> World:
         world = World()
@@ -165,7 +170,7 @@ def test_a_generation_that_cannot_start_is_reported_and_tried_again_while_the_li
         await world.supervisor.start()
         await asyncio.sleep(REPORT.total_seconds() + A_TICK)
         assert world.reported[-1]["g1"] == ("running", "", False)
-        assert world.reported[-1]["g2"] == ("failed", reason, refused)
+        assert world.reported[-1]["g2"] == ("failed", reason, False)
         assert world.supervisor.running.keys() == {"g1"}
         await asyncio.sleep(A_WHILE)
         assert world.reported[-1]["g2"] == ("running", "", False)
@@ -174,7 +179,74 @@ def test_a_generation_that_cannot_start_is_reported_and_tried_again_while_the_li
     world = told(story())
     assert world.events == ["start g1", "start g2", "stop g2", "start g2"]
     attempts = [moment for moment, what in world.story if what == "start g2"]
-    assert attempts[1] - attempts[0] == PATIENCE.total_seconds()
+    assert attempts[1] - attempts[0] == PAUSE
+
+
+def test_a_refused_model_is_said_to_be_and_never_tried_again():
+    async def story() -> World:
+        world = World()
+        world.start_failures["g2"] = [ConfigurationError("auto_map names code")]
+        world.say(BUILDING)
+        await world.supervisor.start()
+        await asyncio.sleep(3 * A_WHILE)
+        assert world.reported[-1]["g2"] == ("failed", "auto_map names code", True)
+        assert world.supervisor.running.keys() == {"g1"}
+        world.say(("retire", "g2", "done"))
+        await asyncio.sleep(A_WHILE)
+        return world
+
+    assert told(story()).events == ["start g1", "start g2", "stop g2", "remove g2"]
+
+
+@pytest.mark.parametrize("error", [AbsentError("/m is not a directory"), FatalError("no memory")])
+def test_what_does_not_come_in_the_stated_time_is_given_up_with_its_reason(error: Exception):
+    async def story() -> World:
+        world = World()
+        world.start_failures["g2"] = [error] * 1000
+        world.say(BUILDING)
+        await world.supervisor.start()
+        await asyncio.sleep(PATIENCE - A_WHILE)
+        assert world.reported[-1]["g2"] == ("failed", str(error) + TRIED, False)
+        await asyncio.sleep(2 * A_WHILE)
+        assert world.reported[-1]["g2"] == ("failed", str(error), True)
+        tries = world.events.count("start g2")
+        await asyncio.sleep(PATIENCE)
+        assert world.events.count("start g2") == tries
+        assert world.reported[-1]["g1"] == ("running", "", False)
+        return world
+
+    told(story())
+
+
+def test_what_has_worked_meanwhile_begins_its_patience_anew():
+    async def story() -> World:
+        world = World()
+        world.say(BUILDING)
+        await world.supervisor.start()
+        for _ in range(20):
+            await asyncio.sleep(PATIENCE / 2)
+            world.components["g2"].ended.set_exception(FatalError("fenced"))
+            await asyncio.sleep(A_WHILE)
+        assert world.reported[-1]["g2"] == ("running", "", False)
+        return world
+
+    told(story())
+
+
+def test_a_broker_or_redis_that_is_away_is_waited_for_without_an_end():
+    async def story() -> World:
+        world = World()
+        world.start_failures["g2"] = [TransientError("Redis is away")] * 1000
+        world.say(BUILDING)
+        await world.supervisor.start()
+        await asyncio.sleep(2 * PATIENCE)
+        assert world.reported[-1]["g2"] == ("failed", "Redis is away", False)
+        world.start_failures.clear()
+        await asyncio.sleep(A_WHILE)
+        assert world.reported[-1]["g2"] == ("running", "", False)
+        return world
+
+    told(story())
 
 
 def test_a_generation_that_fails_while_it_runs_is_stopped_and_started_again():
