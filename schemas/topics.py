@@ -86,7 +86,7 @@ TOPICS: tuple[TopicSpec, ...] = (
         message=CatalogueFindings,
         partitions=1,
         retention=30 * DAY,
-        description="Attributes of products that could not be taken, and why; you read it.",
+        description="What was cut, left out, empty or a duplicate in products, and why; you read it.",
     ),
     TopicSpec(
         name=SearchQuery.topic,

@@ -81,6 +81,12 @@ class Encoder(Protocol):
     """So many calls may run at once, each in a thread of its own."""
     pass_tokens: int
     """Tokens of the texts in a call that keep the model well occupied; more are split into several passes."""
+    document_tokens: int
+    """How many tokens of a document it reads, beside its prompt and its own marks."""
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return how many tokens each text has, all of them, without the model's own marks (blocking)."""
+        ...
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
         """Return one unit float32 row a text, in order (blocking: call it off the event loop)."""

@@ -1,4 +1,4 @@
-"""`headrace catalogue accept | acceptances`."""
+"""`headrace catalogue findings | accept | acceptances`."""
 
 import asyncio
 import json
@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from services.embedder.findings_log import FindingsSummary, read_findings
 from services.embedder.requests import (
     AcceptanceReport,
     Place,
@@ -22,9 +23,36 @@ from shared.settings import Settings
 from shared.streaming.acceptance_log import read_acceptances
 
 app = typer.Typer(
-    no_args_is_help=True, help="Say what counts when a source was restored, or one of its tables emptied."
+    no_args_is_help=True,
+    help="See what was found in products; say what counts when a source was restored, or a table emptied.",
 )
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@app.command()
+def findings(
+    product: Annotated[str, typer.Option(help="Only those of this product.")] = "",
+    reason: Annotated[str, typer.Option(help="Only those for this reason, such as text.empty.")] = "",
+    last: Annotated[int, typer.Option(help="Show so many of the latest.", min=0)] = 20,
+    json_: Json = False,
+) -> None:
+    """Count what was cut, left out, empty or a duplicate, and show the latest; reads the topic itself."""
+    summary = FindingsSummary(last, product_id=product, reason=reason)
+    asyncio.run(read_findings(discover(Settings.load()), summary))
+    if json_:
+        print(json.dumps(_findings_json(summary)))
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    if not summary.counts:
+        console.print("nothing was found")
+        return
+    console.print(", ".join(f"{name} {number:,}" for name, number in summary.counts.most_common()))
+    table = Table("made", "product", "reason", "where", "what to do", box=None, pad_edge=False)
+    for message, finding in summary.latest:
+        other = f" ({finding.other}, {finding.similarity or 1:.0%})" if finding.other else ""
+        row = (message.product_id, finding.reason, finding.attribute, finding.explanation + other)
+        table.add_row(f"{message.time:%Y-%m-%d %H:%M:%S}", *map(Text, row))
+    console.print(table)
 
 
 @app.command()
@@ -72,6 +100,17 @@ def acceptances(json_: Json = False) -> None:
         )
         table.add_row(Text(message.source), *moments, Text(message.reason))
     Console().print(table if messages else "nothing was accepted")
+
+
+def _findings_json(summary: FindingsSummary) -> dict[str, object]:
+    latest = [
+        {
+            **finding.model_dump(mode="json", exclude_defaults=True),
+            **message.model_dump(mode="json", exclude={"findings", "total"}, exclude_defaults=True),
+        }
+        for message, finding in summary.latest
+    ]
+    return {"counts": dict(summary.counts.most_common()), "findings": latest}
 
 
 def _accepted(report: AcceptanceReport, *, dry_run: bool) -> str:

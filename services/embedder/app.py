@@ -7,7 +7,6 @@ import stamina
 import structlog
 
 from schemas.catalogue import ProductChange
-from schemas.topics import index_records
 from services.embedder.backfill import Backfill
 from services.embedder.domain.plan import EmbeddingRecipe
 from services.embedder.handler import EmbedderHandler, Ports
@@ -17,10 +16,13 @@ from services.embedder.routing import describe
 from services.embedder.settings import Settings
 from services.embedder.sources import BusSources, Rewinding
 from services.embedder.store import DocumentStore
+from services.embedder.texts import TextIndex, forget
 from services.embedder.writer import RecordWriter
+from shared.catalogue.language import detector
 from shared.clock import SystemClock
 from shared.encoder.batcher import CoalescingEncoder, EncoderThreads
 from shared.encoder.loading import load_encoder
+from shared.encoder.passages import PassageCutter
 from shared.errors import TransientError
 from shared.generations.rollout_log import RolloutLog
 from shared.generations.settings import generation_settings
@@ -57,6 +59,7 @@ def build(settings: Settings) -> Worker:
         store = DocumentStore(client, settings.namespace, generation=generation.name)
         for number in range(settings.partitions):
             await store.remove(number)
+        await forget(client, settings.namespace, generation.name)
 
     generations = GenerationSupervisor(
         rollouts,
@@ -86,6 +89,7 @@ class Embedder:
         self._common = common
         self._stage: Stage = generation.stage
         self._model: CoalescingEncoder | None = None
+        self._writer: RecordWriter | None = None
         self._components = ComponentGroup()
 
     async def start(self) -> None:
@@ -109,14 +113,17 @@ class Embedder:
         await self._components.wait()
 
     def at(self, stage: Stage) -> None:
-        """Let the texts of the live generation go first."""
+        """Let the texts of the live generation go first, and have it say what they are like."""
         self._stage = stage
         if self._model is not None:
             self._model.background = stage != "live"
+        if self._writer is not None:
+            self._writer.live = stage == "live"
 
     async def _load(self, records: KafkaRecordLog) -> CoalescingEncoder:
         # In a thread: importing and loading takes seconds, and `/livez` must answer meanwhile.
         loaded = await asyncio.to_thread(load_encoder, self._settings.model, self._generation.model)
+        await asyncio.to_thread(detector, self._settings.embedder.language)
         log.info(
             "model.loaded",
             generation=self._settings.generation,
@@ -132,7 +139,13 @@ class Embedder:
         settings, clock = self._settings, SystemClock()
         client, publisher = redis.connect(settings), KafkaPublisher(settings)
         store = DocumentStore(client, settings.namespace, generation=settings.generation)
-        writer = self._writer(store, model, publisher)
+        recipe = self._recipe(model)
+        texts = TextIndex(
+            client, settings.namespace, settings.generation, homes=settings.partitions, recipe=recipe
+        )
+        writer = RecordWriter(store, model, publisher, texts=texts, generation=settings.generation)
+        writer.live = self._stage == "live"
+        self._writer = writer
         source = self._generation.source
         backfill = Backfill(KafkaRecordLog(settings, source), store, writer) if source else None
         broker = BrokerLog(settings)
@@ -163,18 +176,15 @@ class Embedder:
         rewinding = Rewinding(self._common.acceptances, loop)
         return ComponentGroup((*before, rewinding, loop, EarlyEnd(handler), heartbeat))
 
-    def _writer(
-        self, store: DocumentStore, model: CoalescingEncoder, publisher: KafkaPublisher
-    ) -> RecordWriter:
-        settings = self._settings
-        recipe = EmbeddingRecipe(
-            templates=settings.embedder.text,
-            cut=settings.embedder.cut,
+    def _recipe(self, model: CoalescingEncoder) -> EmbeddingRecipe:
+        settings = self._settings.embedder
+        return EmbeddingRecipe(
+            templates=settings.text,
+            cut=PassageCutter(settings.cut, model.count_tokens, longest=model.document_tokens),
             fingerprint=model.fingerprint,
             dimensions=model.dimensions,
+            language=detector(settings.language),
         )
-        topic = index_records(settings.generation).name
-        return RecordWriter(store, model, publisher, recipe=recipe, topic=topic)
 
 
 class EarlyEnd:

@@ -59,7 +59,7 @@ class Backfill:
                 touched.append(product)
         metrics.backfilled.labels("known").inc(len(latest) - len(touched))
         if touched:
-            items = [plan(product, self._writer.recipe) for product in touched]
+            items = [plan(product, self._writer.recipe, anew=True) for product in touched]
             writes = await self._writer.send(home, items, replayed=True)
             embedded = [replace(write, embedded=write.product.embedding.read) for write in writes]
             await self._store.restore(home, embedded)

@@ -12,6 +12,10 @@ embed_batch = Histogram(
 )
 texts_embedded = Counter("headrace_texts_embedded", "Passages that went through the model")
 texts_reused = Counter("headrace_texts_reused", "Products whose vectors were kept, their text unchanged")
+texts_shared = Counter(
+    "headrace_texts_shared", "Products that took the vectors of another product with the same text"
+)
+text_findings = Counter("headrace_text_findings", "What was found in texts that were embedded", ("reason",))
 records_published = Counter("headrace_records_published", "Index and attribute records written")
 attributes_published = Counter("headrace_attributes_published", "Attribute records among them")
 texts_cut = Counter("headrace_texts_cut", "Attributes cut at 32 KiB")

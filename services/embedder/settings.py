@@ -18,12 +18,15 @@ class EmbedderSettings(Section):
     text: tuple[str, ...] = TEMPLATES
     """What is embedded, a line each: a field's name, or a text around names in braces (of
     `{title|name}` the first that has a value)."""
+    language: str = "language"
+    """The attribute that says which language a product is in; without a value, its text is looked at."""
     passage_size: Annotated[int, Field(ge=8)] = 240
-    """Longest passage, in pieces (about a token each); longer texts are cut into several."""
+    """Longest passage, in tokens of the model; what the model reads at once is less, where it is."""
     passage_overlap: Annotated[int, Field(ge=0)] = 32
-    """Pieces that neighbouring passages share."""
+    """Tokens of whole sentences that neighbouring passages share at most."""
     passages: Annotated[int, Field(ge=1, le=64)] = 4
-    """Passages of one product at most; each costs an inference and a vector."""
+    """Passages of one product at most; each costs an inference and a vector. What is left out is told on
+    `catalogue.findings.v1`."""
     batch_messages: Annotated[int, Field(ge=1)] = 1000
     batch_bytes: Annotated[int, Field(ge=1024)] = 4 * 1024 * 1024
 

@@ -67,8 +67,8 @@ class DocumentStore:
 
     def __init__(self, redis: Redis, namespace: str, *, generation: str) -> None:
         self._redis = redis
-        self._namespace = namespace
-        self._generation = generation
+        self.namespace = namespace
+        self.generation = generation
         self._claim = StateClaim(redis, mend=MEND, layout=LAYOUT)
         self._commit = FencedScript(redis, COMMIT, check=WHOLE)
         self._adopt = FencedScript(redis, ADOPT)
@@ -233,11 +233,11 @@ class DocumentStore:
     async def remove_layout_1(self, number: int) -> None:
         """Remove what an earlier version kept of a partition of the changes: index records have it all."""
         partition = Partition(ProductChange.topic, number)
-        keys = StateKeys(f"{self._namespace}:{{{self._generation}:{partition}}}:")
+        keys = StateKeys(f"{self.namespace}:{{{self.generation}:{partition}}}:")
         await remove(self._redis, keys, DOCUMENTS, EMBEDDINGS)
 
     def _keys(self, number: int) -> StateKeys:
-        return home_keys(self._namespace, self._generation, number)
+        return home_keys(self.namespace, self.generation, number)
 
 
 def _accepted(stored: str | None) -> Acceptances:

@@ -1,22 +1,25 @@
 """Embeds what must be embedded and publishes index records; the caller stores what comes back."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import orjson
 
 from schemas.index import AnyRecord, attributes_key
+from schemas.topics import index_records
 from services.embedder import metrics
-from services.embedder.domain.plan import EmbeddingRecipe, Planned, embedding_of, index_record
+from services.embedder.domain.findings import Twin, text_findings
+from services.embedder.domain.plan import Planned, embedding_of, index_record
 from services.embedder.domain.publication import Publication, attribute_record, publication_of
 from services.embedder.domain.recovery import APPLIED
-from services.embedder.domain.state import Embedding, StoredProduct
+from services.embedder.domain.state import NOTHING, Embedding, StoredProduct
 from services.embedder.home import HomeState, Write
 from services.embedder.store import DocumentStore
+from services.embedder.texts import TextIndex
 from shared.encoder.batcher import CoalescingEncoder
 from shared.generations.replay import REPLAYED
-from shared.ports import Publisher, Vectors
+from shared.ports import Publisher, Vectors, outgoing
 from shared.records import Headers, Outgoing
 
 
@@ -29,14 +32,18 @@ class RecordWriter:
         encoder: CoalescingEncoder,
         publisher: Publisher,
         *,
-        recipe: EmbeddingRecipe,
-        topic: str,
+        texts: TextIndex,
+        generation: str,
     ) -> None:
-        self.recipe = recipe
+        self.recipe = texts.recipe
+        self.live = False
+        """Whether the generation says what is true of a text whatever the model; one of several does."""
+        self._texts = texts
         self._store = store
         self._encoder = encoder
         self._publisher = publisher
-        self._topic = topic
+        self._generation = generation
+        self._topic = index_records(generation).name
 
     async def send(self, home: HomeState, items: Sequence[Planned], *, replayed: bool = False) -> list[Write]:
         """Embed, make sure that the home is still ours, publish; returns what is to be stored.
@@ -46,11 +53,13 @@ class RecordWriter:
         """
         applied = {topic: tuple(proven) for topic, proven in home.proven.items()}
         publications = await self._with_vectors(home, [publication_of(item) for item in items])
-        embeddings = await self._embed([one.planned for one in publications])
+        twins = await self._texts.twins(items)
+        embeddings = await self._embed([one.planned for one in publications], twins)
         await self._store.check(home)
         headers = ((REPLAYED, b"1"),) if replayed else ((APPLIED, orjson.dumps(applied)),)
         home.ahead = True
         await self._publish(home, headers, list(zip(publications, embeddings, strict=True)))
+        await self._tell(items, twins, of_cut_alone=replayed or not self.live)
         return [
             Write(
                 one.planned.touched.product_id,
@@ -81,24 +90,42 @@ class RecordWriter:
             for one in publications
         ]
 
-    async def _embed(self, planned: Sequence[Planned]) -> list[Embedding]:
+    async def _embed(self, planned: Sequence[Planned], twins: Mapping[str, Twin]) -> list[Embedding]:
         """Return each product's embedding; equal texts go through the model once."""
-        texts = list(dict.fromkeys(text for item in planned for text in item.passages))
+        shared = {name: twin.embedding for name, twin in twins.items() if twin.embedding is not NOTHING}
+        texts = list(
+            dict.fromkeys(text for item in planned if item.product_id not in shared for text in item.passages)
+        )
         metrics.texts_reused.inc(sum(item.kept is not None and bool(item.content_hash) for item in planned))
+        metrics.texts_shared.inc(len(shared))
         if texts:
             with metrics.embed_seconds.time():
                 vectors = await self._encoder.encode_documents(texts)
             metrics.embed_batch.observe(len(texts))
             metrics.texts_embedded.inc(len(texts))
         rows = {text: row for row, text in enumerate(texts)}
-        return [
-            embedding_of(
-                item,
-                _half(vectors[[rows[text] for text in item.passages]]) if item.passages else b"",
-                self.recipe.fingerprint,
-            )
-            for item in planned
-        ]
+
+        def embedding(item: Planned) -> Embedding:
+            if item.product_id in shared:
+                return shared[item.product_id]
+            made = _half(vectors[[rows[text] for text in item.passages]]) if item.passages else b""
+            return embedding_of(item, made, self.recipe.fingerprint)
+
+        return [embedding(item) for item in planned]
+
+    async def _tell(self, items: Sequence[Planned], twins: Mapping[str, Twin], *, of_cut_alone: bool) -> None:
+        """Publish what there is to say about texts that were embedded; again after a kill, it is the same."""
+        generation = self._generation
+        texts = (
+            text_findings(item, twins.get(item.product_id), generation=generation, of_cut_alone=of_cut_alone)
+            for item in items
+        )
+        findings = [message for message in texts if message is not None]
+        for message in findings:
+            for finding in message.findings:
+                metrics.text_findings.labels(finding.reason).inc()
+        if findings:
+            await self._publisher.publish([outgoing(message) for message in findings])
 
     async def _publish(
         self, home: HomeState, headers: Headers, products: Sequence[tuple[Publication, Embedding]]

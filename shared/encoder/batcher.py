@@ -189,6 +189,15 @@ class CoalescingEncoder:
         self._open: set[_Request] = set()
         self._stopped = False
 
+    @property
+    def document_tokens(self) -> int:
+        """How many tokens of a document the model reads."""
+        return self._encoder.document_tokens
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return how many tokens each text has; at once, for it takes microseconds a text."""
+        return self._encoder.count_tokens(texts)
+
     async def start(self) -> None:
         """Begin serving."""
         self._passes.grow(self._encoder.threads)

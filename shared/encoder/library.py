@@ -7,16 +7,19 @@ that reads queries shorter, or one whose pooling leaves the prompt out: texts go
 
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.base.modules import Transformer
+from sentence_transformers.base.modules import Router, Transformer
 
 from shared.encoder.batcher import CHARACTERS_A_TOKEN
 from shared.encoder.description import Encoding
 from shared.encoder.packing import pack
+from shared.encoder.pipeline import NO_LIMIT
 from shared.encoder.runtimes.torch_runtime import TorchRuntime
+from shared.encoder.tokens import count
 from shared.encoder.vectors import shortened, unit
 from shared.ports import Vectors
 from shared.settings import ModelSettings
@@ -35,6 +38,19 @@ class LibraryEncoder:
         self.fingerprint, self.dimensions = encoding.description
         self._encoding = encoding
         self._preparing = threading.Lock()
+        self._tokenizer = _tokenizer(self.library)
+        self.document_tokens = self._document_tokens()
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return how many tokens each text has, without the model's own marks (blocking)."""
+        with self._preparing:
+            return count(self._tokenizer, texts)
+
+    def _document_tokens(self) -> int:
+        if not self._encoding.max_tokens:
+            return NO_LIMIT
+        features = self.library.preprocess([""], prompt=self._encoding.document.text, task="document")
+        return max(1, self._encoding.max_tokens - int(features["input_ids"].numel()))
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
         """Return one unit float32 row a text, in order (blocking)."""
@@ -77,6 +93,15 @@ class LibraryEncoder:
         with self._preparing:
             features = self.library.preprocess([text], prompt=prompt, task=task)
         return bool(features["input_ids"].numel())
+
+
+def _tokenizer(model: SentenceTransformer) -> Any:  # Any: of transformers, or of tokenizers
+    """Return what cuts documents into tokens."""
+    first = model[0]
+    if isinstance(first, Router):
+        routes = first.sub_modules
+        first = routes["document" if "document" in routes else first.default_route][0]
+    return first.tokenizer
 
 
 def limit(model: SentenceTransformer, tokens: int) -> None:

@@ -27,6 +27,12 @@ class SentenceEncoder:
         self.pass_tokens = runtime.pass_tokens
         self.fingerprint, self.dimensions = encoding.description
         self._encoding = encoding
+        (marks,) = tokenizer.tokens([encoding.document.text])[IDS]
+        self.document_tokens = max(1, encoding.max_tokens - len(marks))
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return how many tokens each text has, without the model's own marks (blocking)."""
+        return self.tokenizer.counts(texts)
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
         """Return one unit float32 row a text, in order (blocking)."""

@@ -43,6 +43,10 @@ class Tokenizer(Protocol):
         """Return the tokens of each text, in order, without padding; of a long text the first ones."""
         ...
 
+    def counts(self, texts: Sequence[str]) -> list[int]:
+        """Return how many tokens each text has, all of them, without those that mark its ends."""
+        ...
+
     def features(self, tokens: Tokens, batch: Sequence[int]) -> Features:
         """Return one batch of them as tables, padded to its longest."""
         ...
@@ -65,6 +69,11 @@ class LibraryTokenizer:
                 list(texts), truncation=True, max_length=self._longest, padding=False, verbose=False
             ).data
         return tokens
+
+    def counts(self, texts: Sequence[str]) -> list[int]:
+        """Return the counts."""
+        with self._turn:
+            return count(self._tokenizer, texts)
 
     def features(self, tokens: Tokens, batch: Sequence[int]) -> Features:
         """Return the tables, padded with the tokenizer's own token, and with 0."""
@@ -122,6 +131,11 @@ class FastTokenizer:
         """Return the tokens alone: what else a model reads follows from how many there are."""
         return {IDS: [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]}
 
+    def counts(self, texts: Sequence[str]) -> list[int]:
+        """Return the counts: what was too long for the model has overflowed."""
+        encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [len(one.ids) + sum(len(rest.ids) for rest in one.overflowing) for one in encodings]
+
     def features(self, tokens: Tokens, batch: Sequence[int]) -> Features:
         """Return the tables: tokens, a mask of what is one, and their kind, of which there is one."""
         rows = [tokens[IDS][index] for index in batch]
@@ -135,6 +149,24 @@ class FastTokenizer:
 def tokenizer_of(tokenizer: Any, longest: int) -> Tokenizer:  # Any: as above
     """Return the quickest that reads as transformers' does."""
     return FastTokenizer.of(tokenizer, longest) or LibraryTokenizer(tokenizer, longest)
+
+
+def count(tokenizer: Any, texts: Sequence[str]) -> list[int]:  # Any: of transformers, or of tokenizers
+    """Return how many tokens a tokenizer makes of each text, without those that mark its ends."""
+    if not texts:
+        return []
+    if not callable(tokenizer):  # that of a table of embeddings
+        encodings = tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        return [len(encoding.ids) for encoding in encodings]
+    rows = tokenizer(
+        list(texts),
+        add_special_tokens=False,
+        truncation=False,
+        padding=False,
+        return_attention_mask=False,
+        verbose=False,
+    ).data["input_ids"]
+    return [len(row) for row in rows]
 
 
 def _table(rows: Sequence[Sequence[int]], padding: int) -> NDArray[np.int64]:

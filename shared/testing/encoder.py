@@ -14,6 +14,7 @@ class FakeEncoder:
 
     threads = 1
     pass_tokens = 1024
+    document_tokens = 254
 
     def __init__(self, dimensions: int = 32, *, model: str = "fake") -> None:
         self.dimensions = dimensions
@@ -25,6 +26,10 @@ class FakeEncoder:
     def embedded(self) -> int:
         """How many texts were embedded so far."""
         return sum(self.calls)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return how many words and marks each text has."""
+        return [len(re.findall(r"\w+|[^\w\s]", text)) for text in texts]
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
         """Return one unit float32 row a text, in order."""

@@ -12,12 +12,15 @@ from schemas.index import IndexRecord
 from services.embedder.domain.state import NOTHING, UNKNOWN, Embedding, StoredProduct, passages_of
 from shared.catalogue.acceptances import NONE, Acceptances
 from shared.catalogue.documents import admit, on_timelines
+from shared.catalogue.language import Languages, unknown
 from shared.catalogue.older import MergedChange
-from shared.catalogue.texts import build_text
-from shared.encoder.passages import Cut, cut
+from shared.catalogue.texts import bounded_text
+from shared.encoder.passages import Cut, PassageCutter, Passages, Span
 from shared.records import Applied
 
 HASH_DIGITS = 32
+CUTTER = 2
+"""The version of how texts are cut into several passages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,9 +28,10 @@ class EmbeddingRecipe:
     """How a product becomes vectors; with the text it makes the content hash."""
 
     templates: tuple[str, ...]
-    cut: Cut
+    cut: PassageCutter
     fingerprint: str
     dimensions: int
+    language: Languages = unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +67,30 @@ class Merged:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What a touched product needs: `spans` of `text` are embedded unless `kept` has their vectors."""
+    """What a touched product needs: the passages of `text` are embedded unless `kept` has their vectors."""
 
     touched: Touched
     text: str
     content_hash: str
-    spans: tuple[tuple[int, int], ...]
+    cut: Passages
     kept: Embedding | None
+    left_out: int = 0
+    """Bytes of the text that were too many."""
+
+    @property
+    def product_id(self) -> str:
+        """Whose text it is."""
+        return self.touched.product_id
 
     @property
     def passages(self) -> list[str]:
         """The texts to embed."""
-        return [] if self.kept is not None else [self.text[start:end] for start, end in self.spans]
+        return [] if self.kept is not None else self.cut.texts(self.text)
+
+    def is_served_by(self, embedding: Embedding, fingerprint: str) -> bool:
+        """Whether an embedding has the vectors of these passages, by that model."""
+        serves = embedding.read and embedding.serves(self.content_hash, fingerprint)
+        return serves and _spans(embedding) == self.cut.spans
 
 
 def merge_batch(
@@ -103,29 +119,50 @@ def merge_batch(
     return Merged(tuple(touched.values()), tuple(results))
 
 
-def plan(touched: Touched, recipe: EmbeddingRecipe) -> Planned:
-    """Say what is embedded; nothing when the text is as before (a price changed) or there is none."""
+def plan(touched: Touched, recipe: EmbeddingRecipe, *, anew: bool = False) -> Planned:
+    """Say what is embedded; nothing when the text is as before (a price changed) or there is none.
+
+    A text that an earlier version cut otherwise keeps its passages until it changes, unless it is cut `anew`:
+    a new generation is all of one cut.
+    """
     if not touched.document.exists:
-        return Planned(touched, "", "", (), NOTHING)
-    text = build_text(touched.document.fields, recipe.templates)
-    content_hash = hash_content(text, recipe.cut)
-    if touched.before.embedding.serves(content_hash, recipe.fingerprint):
-        return Planned(touched, text, content_hash, (), touched.before.embedding)
-    spans = tuple(cut(text, recipe.cut))
-    return Planned(touched, text, content_hash, spans, None)
+        return Planned(touched, "", "", Passages(), NOTHING)
+    before = touched.before.embedding
+    text, left_out = bounded_text(touched.document.fields, recipe.templates)
+    by_hash = before.fingerprint == recipe.fingerprint and not (anew and before.read)
+    if by_hash and is_hash_of(before.content_hash, text, recipe.cut.how):
+        return Planned(touched, text, before.content_hash, Passages(), before, left_out)
+    passages = recipe.cut(text)
+    content_hash = hash_content(text, recipe.cut.how, passages=len(passages.spans))
+    planned = Planned(touched, text, content_hash, passages, None, left_out)
+    return replace(planned, kept=before) if planned.is_served_by(before, recipe.fingerprint) else planned
 
 
-def hash_content(text: str, how: Cut) -> str:
-    """Return the content hash: equal hashes are cut and embedded alike by one model."""
-    prefix = f"{how.size}/{how.overlap}/{how.most}\n"
-    return sha256((prefix + text).encode("utf-8", "replace")).hexdigest()[:HASH_DIGITS]
+def hash_content(text: str, how: Cut, *, passages: int = 1) -> str:
+    """Return the content hash: texts of equal ones are cut and embedded alike by one model.
+
+    A text of one passage has the hash that it always had. Of several, it names the way in which this version
+    cuts; an earlier one cut otherwise, and did not say so.
+    """
+    way = f"{CUTTER}/" if passages > 1 else ""
+    limits = f"{way}{how.size}/{how.overlap}/{how.most}\n"
+    return sha256((limits + text).encode("utf-8", "replace")).hexdigest()[:HASH_DIGITS]
+
+
+def is_hash_of(content_hash: str, text: str, how: Cut) -> bool:
+    """Whether the hash is that of a text, however many passages it has and whichever version cut it."""
+    return any(content_hash == hash_content(text, how, passages=passages) for passages in (1, 2))
 
 
 def embedding_of(planned: Planned, vectors: bytes, fingerprint: str) -> Embedding:
     """Return the embedding that the product has now; `vectors` are those of `planned.passages`."""
     if planned.kept is not None:
         return planned.kept
-    return Embedding(planned.content_hash, fingerprint, passages_of(list(planned.spans)), vectors)
+    return Embedding(planned.content_hash, fingerprint, passages_of(list(planned.cut.spans)), vectors)
+
+
+def _spans(embedding: Embedding) -> tuple[Span, ...]:
+    return tuple((passage.start, passage.end) for passage in embedding.passages)
 
 
 def index_record(
@@ -137,6 +174,7 @@ def index_record(
         product_id=touched.product_id,
         document=touched.document,
         text=planned.text,
+        language=recipe.language(touched.document.fields, planned.text),
         content_hash=planned.content_hash,
         fingerprint=recipe.fingerprint,
         dimensions=recipe.dimensions,

@@ -12,7 +12,7 @@ from services.embedder.settings import EmbedderSettings
 from services.lab.simulation.catalogue import ShopProduct
 from shared.catalogue.texts import build_text
 from shared.encoder.directory import model_directory
-from shared.encoder.passages import cut
+from shared.encoder.passages import PassageCutter
 from shared.ports import Encoder
 from shared.settings import ModelSettings
 
@@ -20,12 +20,13 @@ PLAIN_BATCH = 32
 WARM = 64
 
 
-def passages(products: Iterable[ShopProduct], settings: EmbedderSettings) -> list[str]:
+def passages(products: Iterable[ShopProduct], settings: EmbedderSettings, encoder: Encoder) -> list[str]:
     """Return the texts that the embedder would embed of these products."""
+    cut = PassageCutter(settings.cut, encoder.count_tokens, longest=encoder.document_tokens)
     texts: list[str] = []
     for product in products:
         text = build_text(product.fields(), settings.text)
-        texts += [text[start:end] for start, end in cut(text, settings.cut)]
+        texts += cut(text).texts(text)
     return texts
 
 

@@ -122,7 +122,7 @@ def measure(
     settings = EmbedderSettings.load(data_dir=stack.settings.data_dir)
     gauges = Gauges(stack)
     ingest, model = Ingest(stack, gauges, progress), load_encoder(settings.model)
-    texts = passages(products, settings.embedder)
+    texts = passages(products, settings.embedder, model)
     version = int(SystemClock().now().timestamp() * 1000)
     try:
         ingest.run("warm-up", upserts([_renamed(product) for product in products[:WARM]], 1))

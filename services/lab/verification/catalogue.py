@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from schemas.catalogue import Document
-from services.embedder.domain.plan import hash_content, merge_batch
+from services.embedder.domain.plan import hash_content, is_hash_of, merge_batch
 from services.embedder.domain.state import UNKNOWN, StoredProduct
 from services.embedder.settings import EmbedderSettings
 from services.lab.verification.letters import Letters
@@ -56,6 +56,13 @@ class ExpectedCatalogue:
             if product.document.exists
         }
 
-    def content_hash(self, document: Document) -> str:
-        """Return the hash of what is embedded of a document."""
-        return hash_content(build_text(document.fields, self.settings.text), self.settings.cut)
+    def content_hash(self, document: Document, *, passages: int = 1) -> str:
+        """Return the hash of what is embedded of a document, in so many passages."""
+        return hash_content(self._text(document), self.settings.cut, passages=passages)
+
+    def is_hash_of(self, content_hash: str, document: Document) -> bool:
+        """Whether a hash says that this is what was embedded, by this or an earlier version."""
+        return is_hash_of(content_hash, self._text(document), self.settings.cut)
+
+    def _text(self, document: Document) -> str:
+        return build_text(document.fields, self.settings.text)

@@ -199,7 +199,8 @@ def _product(
             yield f"{name} is {served_value}, its changes say {expected_value}"
     if "revisions" in live:  # what an earlier release indexed says its versions in another way
         yield from _revisions(summaries(document), live["revisions"])
-    if (expected_hash := catalogue.content_hash(document)) != live["content_hash"]:
+    if not catalogue.is_hash_of(live["content_hash"], document):
+        expected_hash = catalogue.content_hash(document, passages=len(live["passages"]))
         yield f"embedded from a text of hash {live['content_hash']}, its text has {expected_hash}"
 
 

@@ -17,10 +17,12 @@ from services.embedder.home import LOGS
 from services.embedder.settings import EmbedderSettings
 from services.embedder.sources import AcceptedSources
 from services.embedder.store import DocumentStore
+from services.embedder.texts import TextIndex
 from services.embedder.writer import RecordWriter
 from shared.catalogue.documents import absorb
 from shared.clock import SystemClock
 from shared.encoder.batcher import CoalescingEncoder
+from shared.encoder.passages import PassageCutter
 from shared.errors import TransientError
 from shared.records import Batch, Outgoing, Partition, Record
 from shared.testing.encoder import FakeEncoder
@@ -59,7 +61,8 @@ class Bus:
 
     @property
     def written(self) -> list[AnyRecord]:
-        return [read_record(message.value) for message in self.log if message.value]
+        published = [one.value for one in self.log if one.topic.startswith("index.")]
+        return [read_record(value) for value in published if value]
 
     @property
     def records(self) -> list[IndexRecord]:
@@ -107,15 +110,22 @@ class Bench:
     bus: Bus = field(default_factory=Bus)
     settings: EmbedderSettings = field(default_factory=EmbedderSettings)
     sources: AcceptedSources | None = None
+    live: bool = False
+    """Whether it says what its texts are like."""
 
     def handler(self, source: Bus | None = None, *, homes: int = 1) -> EmbedderHandler:
         recipe = EmbeddingRecipe(
             templates=self.settings.text,
-            cut=self.settings.cut,
+            cut=PassageCutter(
+                self.settings.cut, self.encoder.count_tokens, longest=self.encoder.document_tokens
+            ),
             fingerprint=self.encoder.fingerprint,
             dimensions=self.encoder.dimensions,
         )
-        writer = RecordWriter(self.store, self.front, self.bus, recipe=recipe, topic="index.records.g1")
+        store = self.store
+        texts = TextIndex(self.redis, store.namespace, store.generation, homes=homes, recipe=recipe)
+        writer = RecordWriter(store, self.front, self.bus, texts=texts, generation="g1")
+        writer.live = self.live
         ports = Ports(
             store=self.store,
             writer=writer,

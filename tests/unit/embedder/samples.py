@@ -5,14 +5,18 @@ from schemas.catalogue import Document
 from schemas.index import IndexRecord, Passage
 from services.embedder.domain.plan import EmbeddingRecipe, Touched
 from services.embedder.domain.state import NOTHING, Embedding, StoredProduct
-from shared.encoder.passages import Cut
+from shared.encoder.passages import Cut, PassageCutter
+from shared.testing.encoder import FakeEncoder
 from tests.stamped import NOON, change
 from tests.stamped import merged as document
 
 TOPIC = "catalogue.changes.v1"
 FINGERPRINT = "0123456789abcdef"
 RECIPE = EmbeddingRecipe(
-    templates=("{title}",), cut=Cut(size=4, overlap=1, most=3), fingerprint=FINGERPRINT, dimensions=2
+    templates=("{title}",),
+    cut=PassageCutter(Cut(size=4, overlap=1, most=3), FakeEncoder().count_tokens, longest=100),
+    fingerprint=FINGERPRINT,
+    dimensions=2,
 )
 
 

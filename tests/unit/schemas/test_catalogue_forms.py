@@ -51,6 +51,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 @example(change=ProductChange(product_id='"', op="delete", version=0, event_time=EPOCH))  # no JSON text
 def test_every_form_of_one_fact_gives_the_identical_change(change: ProductChange):
     assume("product_id" not in change.fields)
+    assume(not any(name.startswith("__") for name in change.fields))  # in a flattened row they are metadata
     for form, wire in forms(change).items():
         decoded = decode(wire, timestamp=change.event_time)
         assert said(decoded) == said(change), form

@@ -13,6 +13,7 @@ from services.lab.benchmarks.freshness import GOALS, Ages
 from services.lab.benchmarks.ingest import WARM, _renamed, more_products, upserts
 from services.lab.benchmarks.loading import Loaded, quantile
 from services.lab.simulation.catalogue import ShopProduct
+from shared.testing.encoder import FakeEncoder
 from tests.unit.lab.answers import product_answer, revisions
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
@@ -100,7 +101,7 @@ def test_an_upsert_writes_a_product_whole() -> None:
 
 def test_the_texts_of_a_bound_are_those_that_the_embedder_would_embed() -> None:
     short, long = ShopProduct(id="a", title="Lamp"), ShopProduct(id="b", title="lamp " * 2000)
-    texts = passages([short, long], EmbedderSettings())
+    texts = passages([short, long], EmbedderSettings(), FakeEncoder())
     assert texts[0] == "Lamp"
     assert len(texts) > 2, "a long text has several passages"
     assert all(texts)

@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from schemas.base import MAX_TEXT_BYTES
 from schemas.findings import MOST
 from shared.catalogue.changes import reading_of
 from shared.catalogue.findings import findings_of
@@ -40,3 +41,10 @@ def test_of_many_findings_the_first_are_named_and_all_are_counted():
     assert message is not None
     assert (len(message.findings), message.total) == (MOST, 900)
     assert len(message.encode()) < 32 * 1024
+
+
+def test_an_attribute_that_was_cut_is_a_finding() -> None:
+    long = record({"title": "Shoe", "text": "x" * (MAX_TEXT_BYTES + 1)})
+    message = findings_of(long, reading_of(long))
+    assert message is not None
+    assert [(finding.attribute, finding.reason) for finding in message.findings] == [("text", "field.cut")]
