@@ -117,8 +117,17 @@ class LazyGroup(TyperGroup):
     ) -> "tuple[str | None, Command | None, list[str]]":
         """Return the real command, or fail as every command line does on an unknown name."""
         if args and args[0] in COMMANDS:
-            return args[0], load(args[0]), args[1:]
+            command = load(args[0])
+            _keep_events_off_what_is_printed()
+            return args[0], command, args[1:]
         return super().resolve_command(ctx, args)
+
+
+def _keep_events_off_what_is_printed() -> None:
+    """Send what is logged meanwhile to the standard error; a command may send it elsewhere."""
+    import structlog  # noqa: PLC0415  `--help` does without it
+
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
 app = typer.Typer(

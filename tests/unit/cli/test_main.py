@@ -16,7 +16,7 @@ HEAVY = ("torch", "faust", "faiss", "aiokafka", "redis", "sentence_transformers"
 ROOT = Path(__file__).parents[3]
 GROUPS = {
     "alerts": {"tail", "resolve"},
-    "bench": {"ingest", "judgements", "learn", "shards", "drift", "gate", "trial"},
+    "bench": {"ingest", "judgements", "learn", "shards", "drift", "encoder", "gate", "trial"},
     "canaries": {"add", "remove", "list", "import", "run"},
     "config": {"show"},
     "dataset": {"build", "show"},
@@ -26,7 +26,7 @@ GROUPS = {
     "models": {"list", "show", "check", "import"},
     "rollout": {"status", "backfill", "trial", "stop", "promote", "rollback", "retire"},
     "schemas": {"export", "validate"},
-    "topics": {"list", "diff", "apply"},
+    "topics": {"list", "show", "diff", "apply"},
     "verify": {"index", "judgements", "trials"},
 }
 """The commands that have commands of their own; the others are one each."""

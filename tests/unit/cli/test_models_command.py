@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from services.lab.models.shapes import make
+
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
@@ -46,3 +48,23 @@ def test_which_model_is_shown_must_be_said(headrace) -> None:
     done = headrace("models", "show")
     assert done.code == 2
     assert "model_id" in done.usage
+
+
+def test_a_directory_that_would_be_served_is_described(headrace, tmp_path) -> None:
+    directory = make("a downloaded folder", tmp_path / "model")
+    done = headrace("models", "check", str(directory), "--json")
+    assert (done.code, done.json["refused"], done.json["dimensions"]) == (0, "", 32)
+    assert min(done.json["cosines"]) > 0.9999
+    assert "never read: card.png" in done.json["notes"][0]
+    shown = headrace("models", "check", str(directory)).out
+    assert "prompt '', as encode_query(), cosine 1.000000" in shown
+    assert shown.rstrip().endswith("served")
+
+
+def test_one_that_would_not_be_is_told_with_its_reason(headrace, tmp_path) -> None:
+    directory = make("a cross-encoder", tmp_path / "model")
+    done = headrace("models", "check", str(directory))
+    assert done.code == 1
+    assert "refused: " in done.out
+    assert "is a cross-encoder" in " ".join(done.out.split())
+    assert "is a cross-encoder" in refused(headrace, directory)
