@@ -64,6 +64,15 @@ class TrainingJob(Message):
         return self.job_id.encode()
 
 
+class ModelProbe(Value):
+    """A text, and the vector that a model gave it where it was evaluated."""
+
+    role: Literal["query", "document"]
+    text: str
+    vector: str
+    """Base64 of float16, little-endian, of length one."""
+
+
 class Model(Message):
     """A model that was built: its lineage, its figures, and the verdict on it."""
 
@@ -74,6 +83,8 @@ class Model(Message):
     fingerprint: Fingerprint
     location: str
     """Its directory, as the workers see it."""
+    precision: Literal["fp32", "int8"] = "fp32"
+    """In what it computes. In int8 its vectors are others, and so is its fingerprint; bf16 counts as fp32."""
     dimensions: Annotated[int, Field(ge=1, le=8192)]
     base_fingerprint: Fingerprint | None = None
     job_id: Identifier | None = None
@@ -90,6 +101,8 @@ class Model(Message):
     threshold: Score | None = None
     """The score below which a product is not relevant, fitted likewise."""
     dataset: str = ""
+    probes: tuple[ModelProbe, ...] = ()
+    """By which a worker makes sure that it gives the vectors that were evaluated."""
     lineage: tuple[OffsetRange, ...] = ()
     seed: Annotated[int, Field(ge=0)] = 0
     code_version: str = ""

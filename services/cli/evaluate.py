@@ -4,6 +4,8 @@ Through the real path, or, with `--model DIR`, of a model alone, at every size a
 of people, two models are held against each other by what this shop's own shoppers did.
 """
 
+from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -22,19 +24,41 @@ from shared.infrastructure.ladder import Rung
 
 app = typer.Typer()
 
+
+class ModelPrecision(StrEnum):
+    """What a model computes in."""
+
+    AUTO, FP32, BF16, INT8 = "auto", "fp32", "bf16", "int8"
+
+
+class ModelRuntime(StrEnum):
+    """What runs a model."""
+
+    AUTO, TORCH, CTRANSLATE2, ONNX = "auto", "torch", "ctranslate2", "onnx"
+
+
 WORKERS = ("shards", "embedder", "search")
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Directory with docs.jsonl.gz, queries.tsv, qrels.tsv; absent, with --model and --against: this "
+        "shop's own judgements.",
+        exists=True,
+    ),
+]
+ChangesOption = Annotated[int, typer.Option(help="Live changes whose freshness is measured; 0: none.", min=0)]
+AgainstOption = Annotated[Path | None, typer.Option(help="Hold it against this one, with paired intervals.")]
+PrecisionOption = Annotated[
+    ModelPrecision, typer.Option(help="Of --model: what it computes in; --against is as configured.")
+]
+RuntimeOption = Annotated[
+    ModelRuntime, typer.Option(help="Of --model: what runs it; --against is as configured.")
+]
 
 
 @app.command()
 def evaluate(
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="Directory with docs.jsonl.gz, queries.tsv, qrels.tsv; absent, with --model and --against: "
-            "this shop's own judgements.",
-            exists=True,
-        ),
-    ] = None,
+    data: DataOption = None,
     dataset: Annotated[
         str, typer.Option(help="A data set of `headrace dataset build`; absent: what the topics hold now.")
     ] = "",
@@ -44,15 +68,13 @@ def evaluate(
     data_dir: Annotated[
         Path | None, typer.Option(help="Where to keep what is started; absent: `evaluate` in the usual one.")
     ] = None,
-    changes: Annotated[
-        int, typer.Option(help="Live changes whose freshness is measured; 0: none.", min=0)
-    ] = 20,
+    changes: ChangesOption = 20,
     model: Annotated[
         Path | None, typer.Option(help="Judge this model directory alone, without a broker.")
     ] = None,
-    against: Annotated[
-        Path | None, typer.Option(help="Hold it against this one, with paired intervals.")
-    ] = None,
+    against: AgainstOption = None,
+    precision: PrecisionOption = ModelPrecision.AUTO,
+    runtime: RuntimeOption = ModelRuntime.AUTO,
     plot: Annotated[Path | None, typer.Option(help="PNG with quality beside bytes a document.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -62,15 +84,26 @@ def evaluate(
     """
     if model is None and (against or plot or dataset):
         raise ConfigurationError("--against, --plot and --dataset go with --model")
+    computed = _computed(precision, runtime)
+    if computed and (model is None or data is None):
+        raise ConfigurationError("--precision and --runtime go with --data and --model")
     if data is None:
         report = _of_judgements(dataset, model, against, plot=plot, costs=json)
     elif dataset:
         raise ConfigurationError("--data are grades of people, --dataset are this shop's own: give one")
     elif model is not None:
-        report = BenchReport("evaluate", _of_model(load(data), model, against, plot=plot, costs=json))
+        report = BenchReport(
+            "evaluate", _of_model(load(data), model, against, computed, plot=plot, costs=json)
+        )
     else:
         report = BenchReport("evaluate", _of_search(load(data), data_dir, broker, changes=changes))
     report.show(as_json=json)
+
+
+def _computed(precision: ModelPrecision, runtime: ModelRuntime) -> dict[str, str]:
+    """Return the settings of a model that are asked for."""
+    asked = {"precision": precision.value, "runtime": runtime.value}
+    return {name: value for name, value in asked.items() if value != "auto"}
 
 
 def _of_judgements(
@@ -97,13 +130,20 @@ def _of_judgements(
 
 
 def _of_model(
-    catalogue: GradedCatalogue, model: Path, against: Path | None, *, plot: Path | None, costs: bool
+    catalogue: GradedCatalogue,
+    model: Path,
+    against: Path | None,
+    computed: Mapping[str, str],
+    *,
+    plot: Path | None,
+    costs: bool,
 ) -> list[ReportRow]:
     from services.trainer.settings import Settings as TrainerSettings  # noqa: PLC0415 - for this path alone
 
     settings = TrainerSettings.load()
     usual, shop = settings.model, settings.shop_search(settings.trainer.mode)
-    candidate, other = (usual.model_copy(update={"path": path}) for path in (model, against or model))
+    candidate = usual.model_copy(update={"path": model, **computed})
+    other = candidate if against is None else usual.model_copy(update={"path": against})
     for chosen in (candidate, other):
         model_directory(chosen.path)
     from services.lab.benchmarks import matrix  # noqa: PLC0415 - imports torch, which the real path does without

@@ -76,6 +76,14 @@ def check_model(settings: ModelSettings, model: Model) -> None:
     compare(description, model)
 
 
+def recorded(configured: ModelSettings, model: Model) -> ModelSettings:
+    """Return the settings by which a recorded model is loaded: its directory, in its own precision."""
+    precision = configured.precision
+    if model.precision == "int8" or precision == "int8":
+        precision = "int8" if model.precision == "int8" else "auto"
+    return configured.model_copy(update={"path": Path(model.location), "precision": precision})
+
+
 def compare(description: Description, model: Model) -> None:
     """Raise `ConfigurationError` when a directory's description is not what the model's record says."""
     dimensions, own = description.dimensions, description.fingerprint
@@ -87,7 +95,8 @@ def compare(description: Description, model: Model) -> None:
     if own != model.fingerprint:
         raise ConfigurationError(
             f"model {model.model_id}: {model.location} has fingerprint {own}, its record says "
-            f"{model.fingerprint}: the files, the prompts or model.max_tokens are not those it was made with"
+            f"{model.fingerprint}: the files, the prompts, model.max_tokens or the precision are not those "
+            "that it was made with"
         )
 
 

@@ -5,6 +5,7 @@ import structlog
 from schemas.control import Model
 from shared.encoder.description import Description, Encoding, check_model, compare, read_encoding
 from shared.encoder.directory import model_directory, other_files, unread
+from shared.encoder.parity import check_parity
 from shared.errors import ConfigurationError, FatalError, HeadraceError
 from shared.ports import Encoder
 from shared.settings import ModelSettings
@@ -23,6 +24,7 @@ def load_encoder(model: ModelSettings, expected: Model | None = None) -> Encoder
     loaded = _loaded(encoding, model)
     if expected is not None:
         compare(Description(loaded.fingerprint, loaded.dimensions), expected)
+        check_parity(loaded, expected)
     if others := unread(other_files(encoding.directory)):
         log.info("model.other_files", directory=str(encoding.directory), files=others)
     return loaded

@@ -1,8 +1,8 @@
 """The settings under which one generation is served."""
 
-from pathlib import Path
 from typing import TypeVar
 
+from shared.encoder.description import recorded
 from shared.generations.state import Generation
 from shared.settings import Settings
 
@@ -13,6 +13,5 @@ def generation_settings(common: S, generation: Generation) -> S:
     """Return the settings of the component of a worker that serves this generation."""
     update: dict[str, object] = {"generation": generation.name}
     if generation.model is not None:
-        path = Path(generation.model.location)
-        update["model"] = common.model.model_copy(update={"path": path})
+        update["model"] = recorded(common.model, generation.model)
     return common.model_copy(update=update)

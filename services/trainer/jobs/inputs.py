@@ -11,7 +11,7 @@ from services.trainer.dataset import sources
 from services.trainer.jobs.registry import JobRegistry
 from services.trainer.jobs.settings import Settings
 from services.trainer.jobs.task import JobBase
-from shared.encoder.description import check_model, describe
+from shared.encoder.description import check_model, describe, recorded
 from shared.encoder.directory import model_directory
 from shared.errors import ConfigurationError
 from shared.generations.fitted import fitted_parameters
@@ -67,6 +67,5 @@ def _base(configured: ModelSettings, model: Model | None) -> JobBase:
     if model is None:
         path = model_directory(configured.path)
         return JobBase(path=path, fingerprint=describe(path, configured).fingerprint)
-    path = Path(model.location)
-    check_model(configured.model_copy(update={"path": path}), model)
-    return JobBase(path=path, model_id=model.model_id, fingerprint=model.fingerprint)
+    check_model(recorded(configured, model), model)
+    return JobBase(path=Path(model.location), model_id=model.model_id, fingerprint=model.fingerprint)

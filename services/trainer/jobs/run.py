@@ -23,6 +23,8 @@ from services.trainer.jobs.task import RESULT, TASK, ProgressMessage, Task, mode
 from services.trainer.progress import Progress
 from shared.directories import alone, replace_file
 from shared.disk import writing
+from shared.encoder.loading import load_encoder
+from shared.encoder.parity import probes_of
 from shared.errors import HeadraceError, TransientError
 from shared.process import logs
 from shared.version import code_version
@@ -63,7 +65,14 @@ def do(folder: Path, settings: Settings, progress: Progress) -> Model:
     )
     assessment = evaluator.assess(dataset, directory, recipe)
     evaluated = assessment.evaluated
-    model = _record(task, assessment, directory).model_copy(update={"dataset": dataset.manifest.name})
+    precision = "int8" if settings.model.precision == "int8" else "fp32"
+    own = settings.model.model_copy(update={"path": directory})
+    update = {
+        "dataset": dataset.manifest.name,
+        "precision": precision,
+        "probes": probes_of(load_encoder(own)) if recipe.kind == "encoder" else (),
+    }
+    model = _record(task, assessment, directory).model_copy(update=update)
     page = card(model, dataset.manifest, evaluated.compared, live_weight=evaluated.live_weight)
     replace_file(directory / CARD, page.encode())
     replace_file(result, model.encode())
