@@ -29,6 +29,8 @@ TEXTS = [*FEW, "LAMP", "wool scarf, 38", LONG, "a", "lamp for home"]
 Answer = TypeVar("Answer")
 PROMPT_NAMES = {"prompts query and passage": "passage", "prompt not pooled": "passage"}
 """By shape, which name the library is asked with for a document, where it would lose the directory's own."""
+NOT_CONVERTED = ("prompt not pooled", "StaticEmbedding", "Router, asymmetric", "shorter queries", "Dense")
+"""What only torch runs; of the last it is the activation, GELU."""
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +77,26 @@ def test_a_directory_gives_the_librarys_vectors(directories: dict[str, Path], na
     assert (encoder.encode_queries(TEXTS) * queries).sum(axis=1).min() >= AGREEMENT
     assert (encoder.encode_documents(TEXTS) * documents).sum(axis=1).min() >= AGREEMENT
     assert queries.shape[1] == encoder.dimensions
+
+
+@pytest.mark.parametrize("name", [name for name in SERVED if name not in NOT_CONVERTED])
+def test_what_is_converted_gives_the_same_vectors(
+    directories: dict[str, Path], place: Path, name: str
+) -> None:
+    plain = loaded(directories[name])
+    other = loaded(directories[name], runtime="ctranslate2", cache=place / "conversions")
+    assert other.fingerprint == plain.fingerprint
+    for encode in ("encode_queries", "encode_documents"):
+        rows, own = getattr(other, encode)(TEXTS), getattr(plain, encode)(TEXTS)
+        assert (rows * own).sum(axis=1).min() >= AGREEMENT
+
+
+@pytest.mark.parametrize("name", NOT_CONVERTED)
+def test_what_another_runtime_cannot_give_is_refused_when_that_is_asked_for(
+    directories: dict[str, Path], place: Path, name: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=r"only torch runs it|a dense layer with GELU"):
+        loaded(directories[name], runtime="ctranslate2", cache=place / "conversions")
 
 
 @pytest.mark.parametrize("name", SERVED)
