@@ -1,7 +1,7 @@
 """The durable publisher: idempotent, acknowledged by all, in order a partition."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +12,7 @@ from aiokafka.errors import (
     KafkaTimeoutError,
     MessageSizeTooLargeError,
 )
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from schemas.topics import topic_spec
 from shared.errors import FatalError, PoisonError, TransientError
@@ -91,7 +92,7 @@ class KafkaPublisher:
             self._producer = await self._connected()
         producer = self._producer
         try:
-            futures = [await self._send(producer, message) for message in portion]
+            futures = [future async for future in self._sent(producer, portion)]
             await self._acknowledged(futures)
         except (MessageSizeTooLargeError, InvalidTimestampError) as error:
             await self._let_go()  # as below
@@ -134,29 +135,49 @@ class KafkaPublisher:
         for future in futures:
             future.result()
 
-    async def _send(self, producer: AIOKafkaProducer, message: Outgoing) -> "asyncio.Future[Any]":
-        topic, headers = self._settings.topic_prefix + message.topic, list(message.headers)
-        moment = int(message.timestamp.timestamp() * 1000) if message.timestamp else None
-        if message.key is None and message.value is None:  # `send` refuses it, though Kafka has such messages
-            batch = producer.create_batch()
-            batch.append(timestamp=moment, key=None, value=None, headers=headers)
-            return await producer.send_batch(batch, topic, partition=message.partition or 0)  # type: ignore[no-any-return]  # as below
-        partition = self._partition(message)
-        if partition is not None and partition not in await producer.partitions_for(topic):
+    async def _sent(
+        self, producer: AIOKafkaProducer, portion: Sequence[Outgoing]
+    ) -> AsyncIterator["asyncio.Future[Any]"]:
+        """Send a portion; a future each batch of a partition, and each message that belongs to none.
+
+        A future a message would cost more than all else that is done for it.
+        """
+        batches: dict[tuple[str, int], list[Outgoing]] = {}
+        for message in portion:
+            partition = self._partition(message)
+            if partition is None:
+                yield await self._send(producer, message)
+            else:
+                batches.setdefault((message.topic, partition), []).append(message)
+        for (topic, partition), messages in batches.items():
+            name = self._settings.topic_prefix + topic
+            await self._check_partition(producer, name, partition)
+            for batch in _batches(producer, messages):
+                yield await producer.send_batch(batch, name, partition=partition)
+
+    async def _check_partition(self, producer: AIOKafkaProducer, topic: str, partition: int) -> None:
+        if partition not in await producer.partitions_for(topic):
             await producer.client.force_metadata_update()  # somebody may have added it a moment ago
             if partition not in await producer.partitions_for(topic):
                 raise TransientError(f"{topic} has no partition {partition}: headrace topics apply")
+
+    async def _send(self, producer: AIOKafkaProducer, message: Outgoing) -> "asyncio.Future[Any]":
+        """Send a message whose partition the producer chooses."""
         return await producer.send(  # type: ignore[no-any-return]  # aiokafka is untyped here
-            topic,
+            self._settings.topic_prefix + message.topic,
             message.value,
             key=message.key,
-            partition=partition,
-            timestamp_ms=moment,
-            headers=headers,
+            timestamp_ms=_moment(message),
+            headers=list(message.headers),
         )
 
     def _partition(self, message: Outgoing) -> int | None:
-        """Return where a message belongs: in a topic of ours a key stays, whatever the broker counts."""
+        """Return where a message belongs: in a topic of ours a key stays, whatever the broker counts.
+
+        None: where the producer's own rule puts it.
+        """
+        if message.key is None and message.value is None:  # `send` refuses it, though Kafka has such messages
+            return message.partition or 0
         spec = topic_spec(message.topic)
         if message.partition is not None or message.key is None or spec is None or spec.external:
             return message.partition
@@ -171,6 +192,34 @@ async def publish_once(settings: Settings, messages: Sequence[Outgoing]) -> None
         await publisher.publish(messages)
     finally:
         await publisher.stop()
+
+
+def _batches(producer: AIOKafkaProducer, messages: Sequence[Outgoing]) -> Iterator[BatchBuilder]:
+    """Yield the messages of one partition in batches, in order; a portion of them is nearly always one.
+
+    Raises `MessageSizeTooLargeError` for one that no request takes.
+    """
+    batch = producer.create_batch()
+    for message in messages:
+        if weight(message) > MAX_REQUEST_BYTES:
+            raise MessageSizeTooLargeError(f"{weight(message):,} bytes")
+        if not _appended(batch, message):
+            yield batch
+            batch = producer.create_batch()
+            _appended(batch, message)
+    yield batch
+
+
+def _appended(batch: BatchBuilder, message: Outgoing) -> bool:
+    """Whether there was room in the batch; there always is for the first message."""
+    taken = batch.append(
+        timestamp=_moment(message), key=message.key, value=message.value, headers=list(message.headers)
+    )
+    return taken is not None
+
+
+def _moment(message: Outgoing) -> int | None:
+    return int(message.timestamp.timestamp() * 1000) if message.timestamp else None
 
 
 def _portions(messages: Sequence[Outgoing]) -> Iterator[Sequence[Outgoing]]:
