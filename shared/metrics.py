@@ -1,5 +1,9 @@
 """The Prometheus series that every worker exports; `/metrics` on each worker's own port."""
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from prometheus_client import Counter, Gauge, Histogram
 
 PARTITION = ("reader", "topic", "partition")
@@ -35,3 +39,14 @@ freshness = Histogram(
 ingestion = Histogram(
     "headrace_ingestion_seconds", "From the broker's append of the change to searchable", buckets=AGES
 )
+stage_cpu = Counter("headrace_stage_cpu_seconds", "CPU-seconds of a part of a worker's work", ("stage",))
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """Count the CPU that this thread uses meanwhile; what awaits counts what others do meanwhile, too."""
+    began = time.thread_time()
+    try:
+        yield
+    finally:
+        stage_cpu.labels(name).inc(time.thread_time() - began)

@@ -42,6 +42,7 @@ from shared.catalogue.acceptances import NONE
 from shared.catalogue.changes import ChangeReader
 from shared.catalogue.older import update
 from shared.errors import RewindError, StateLostError, TransientError
+from shared.metrics import stage
 from shared.ports import Clock
 from shared.records import UNKNOWN_LOG, Applied, Batch, Log, Partition, Record
 from shared.streaming.repartition import home_of, original
@@ -189,20 +190,25 @@ class EmbedderHandler:
         """Merge the batch with what is stored, and say what each product needs."""
         ids = list(dict.fromkeys(change.product_id for _, change in batch.messages))
         stored = await self._store.read(home, ids)
-        merged = merge_batch(
-            [(original(record).coordinates, change) for record, change in batch.messages],
-            stored,
-            home.accepted,
-        )
-        items: list[Planned] = []
-        unwritten: list[Write] = []
-        for touched in merged.touched:
-            if touched.is_written:
-                items.append(plan(touched, self._writer.recipe))
-            else:
-                product = StoredProduct(touched.document, touched.before.embedding)
-                first = batch.messages[0][0].offset
-                unwritten.append(Write(touched.product_id, product, embedded=False, unwritten=first))
+        with stage("merge"):
+            merged = merge_batch(
+                [(original(record).coordinates, change) for record, change in batch.messages],
+                stored,
+                home.accepted,
+            )
+        with stage("plan"):
+            items = [plan(touched, self._writer.recipe) for touched in merged.touched if touched.is_written]
+        first = batch.messages[0][0].offset if batch.messages else 0
+        unwritten = [
+            Write(
+                touched.product_id,
+                StoredProduct(touched.document, touched.before.embedding),
+                embedded=False,
+                unwritten=first,
+            )
+            for touched in merged.touched
+            if not touched.is_written
+        ]
         return BatchPlan(items, unwritten, merged)
 
     async def _finish(self, home: HomeState, batch: Changes, planned: BatchPlan, *, topic: str) -> Applied:

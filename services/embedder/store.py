@@ -38,6 +38,7 @@ from services.embedder.scripts import ACCEPT, ADOPT, COMMIT, MEND, WHOLE
 from shared.catalogue.acceptances import NONE, Acceptances, Accepted
 from shared.catalogue.older import NOTHING_OLDER, OLDER, OlderUpdate, line_of
 from shared.generations.homes import home_keys
+from shared.metrics import stage
 from shared.records import UNKNOWN_LOG, Log, Partition
 from shared.state.fenced import (
     FencedScript,
@@ -130,15 +131,12 @@ class DocumentStore:
         home.older = {text(name): text(changes) for name, changes in older.items()}
         first, stored = rest[: len(LOGS)], rest[len(LOGS) :]
         home.unwritten = {topic: int(of[0][1]) for topic, of in zip(LOGS, first, strict=True) if of}
-        products = (
-            {
+        with stage("state"):
+            products = {
                 product_id: unpack_product(packed)
-                for product_id, packed in zip(product_ids, *stored, strict=True)
+                for product_id, packed in zip(product_ids, stored[0] if stored else (), strict=True)
                 if packed is not None
             }
-            if stored
-            else {}
-        )
         return await self.with_vectors(home, products, of_all=vectors)
 
     async def with_vectors(
@@ -181,7 +179,8 @@ class DocumentStore:
         All that was published under this state is in it then.
         """
         records = None if home.records is None else home.records + home.published
-        arguments = _arguments(writes, older, records=records)
+        with stage("state"):
+            arguments = tuple(_arguments(writes, older, records=records))
         await self._commit.apply(home.logs[topic], *arguments, next_offset=next_offset)
         home.records, home.published, home.ahead = records, 0, False
 

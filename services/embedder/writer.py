@@ -19,6 +19,7 @@ from services.embedder.store import DocumentStore
 from services.embedder.texts import TextIndex
 from shared.encoder.batcher import CoalescingEncoder
 from shared.generations.replay import REPLAYED
+from shared.metrics import stage
 from shared.ports import Publisher, Vectors, outgoing
 from shared.records import Headers, Outgoing
 
@@ -131,13 +132,14 @@ class RecordWriter:
         self, home: HomeState, headers: Headers, products: Sequence[tuple[Publication, Embedding]]
     ) -> None:
         messages = []
-        for one, embedding in products:
-            record = self._record(one, embedding, epoch=home.epoch)
-            key, value = record.key(), record.encode()
-            messages.append(Outgoing(self._topic, key, value, headers, partition=home.number))
-            if one.ends_attributes:  # behind the index record, which says all of it
-                key = attributes_key(record.product_id)
-                messages.append(Outgoing(self._topic, key, None, partition=home.number))
+        with stage("records"):
+            for one, embedding in products:
+                record = self._record(one, embedding, epoch=home.epoch)
+                key, value = record.key(), record.encode()
+                messages.append(Outgoing(self._topic, key, value, headers, partition=home.number))
+                if one.ends_attributes:  # behind the index record, which says all of it
+                    key = attributes_key(record.product_id)
+                    messages.append(Outgoing(self._topic, key, None, partition=home.number))
         await self._publisher.publish(messages)
         home.published += len(messages)
         metrics.records_published.inc(len(products))

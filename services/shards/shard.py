@@ -32,6 +32,7 @@ from services.shards.view import View
 from services.shards.workspace import Workspace
 from shared.disk import pause_of
 from shared.errors import FatalError
+from shared.metrics import stage
 from shared.records import Applied
 
 log = structlog.get_logger()
@@ -121,7 +122,8 @@ class Shard:
             done = self._contents.next_offset or 0
             unseen = [entry for entry in entries if entry.offset >= done]
             self._contents.check(unseen)
-            fresh, without_effect = join(unseen, self._view, self._contents.origins)
+            with stage("join"):
+                fresh, without_effect = join(unseen, self._view, self._contents.origins)
             decision = decide([entry.change() for entry in fresh], self._contents.origins)
             effective = [fresh[position] for position in decision.effective]
             if effective:
@@ -189,8 +191,10 @@ class Shard:
         gone = [entry.product_id for entry in entries if entry.product_id in self._contents.offsets]
         alive = [entry.text() for entry in entries if not entry.deleted]
         if gone or alive:
-            self._lexical.replace(gone, alive)
-        self._contents.replace(entries)
+            with stage("words"):
+                self._lexical.replace(gone, alive)
+        with stage("rows"):
+            self._contents.replace(entries)
         if compaction.must_seal(self._policy, rows=self._contents.head_rows):
             self._contents.seal(self._write)
 

@@ -200,7 +200,10 @@ class PartitionReader(Generic[M]):
         """Deliver the batch, again and again while the trouble is transient."""
         metrics.batch_size.labels(self.partition.topic).observe(len(records))
         schemas = await self._retry(lambda: self._context.deserializer.schemas_of(records))
-        decoded = [pair for record in records if (pair := await self._decode(record, schemas)) is not None]
+        with metrics.stage("decode"):
+            decoded = [
+                pair for record in records if (pair := await self._decode(record, schemas)) is not None
+            ]
         with metrics.handle_seconds.labels(self.partition.topic).time():
             await self._deliver(decoded, records[-1].offset + 1)
         metrics.consumed.labels(*self._labels).inc(len(records))  # once, although a rewound one comes again

@@ -31,6 +31,7 @@ STALLED_SECONDS = 120.0
 """Work that makes no progress for so long has failed."""
 REDIS = "valkey"
 
+STAGE_CPU, STAGE = "headrace_stage_cpu_seconds_total", "stage: "
 Totals = Mapping[str, float]
 """Sum over all labels of each series of one worker."""
 
@@ -57,7 +58,10 @@ def fresh(kinds: Sequence[str], broker: Rung | None) -> Iterator[Stack]:
 
 
 def totals(page: str) -> dict[str, float]:
-    """Return each counter and gauge of a `/metrics` page, summed over its labels, routers left out."""
+    """Return each counter and gauge of a `/metrics` page, summed over its labels, routers left out.
+
+    Beside the sum, CPU by stage has an entry a stage (`stage_cpu` says of which).
+    """
     sums: dict[str, float] = {}
     for family in text_string_to_metric_families(page):
         if family.type in {"counter", "gauge"}:
@@ -65,6 +69,9 @@ def totals(page: str) -> dict[str, float]:
                 if is_router(sample.labels.get("reader", "")):
                     continue  # it looks at messages that others are then done with
                 sums[sample.name] = sums.get(sample.name, 0.0) + sample.value
+                if sample.name == STAGE_CPU:
+                    name = STAGE + sample.labels["stage"]
+                    sums[name] = sums.get(name, 0.0) + sample.value
     return sums
 
 
@@ -85,6 +92,22 @@ class Moment:
     def used_since(self, before: "Moment") -> dict[str, float]:
         """Return the CPU-seconds that each process used in between."""
         return {name: used - before.cpu.get(name, 0.0) for name, used in self.cpu.items()}
+
+    def stages_since(self, before: "Moment") -> dict[str, dict[str, float]]:
+        """Return the CPU-seconds of each stage of each worker that says them, the largest first."""
+        stages = {
+            worker: {
+                name.removeprefix(STAGE): self.count_since(before, worker, name)
+                for name in counted
+                if name.startswith(STAGE)
+            }
+            for worker, counted in self.counted.items()
+        }
+        return {
+            worker: dict(sorted(used.items(), key=lambda item: -item[1]))
+            for worker, used in stages.items()
+            if used
+        }
 
     def count_since(self, before: "Moment", worker: str, series: str) -> float:
         """Return by how much a counter grew."""

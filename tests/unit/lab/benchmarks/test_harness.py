@@ -122,3 +122,15 @@ def test_a_total_is_the_sum_over_partitions(values):
 
 def test_a_worker_that_is_new_began_with_no_cpu():
     assert moment(1, 0, 3.5).used_since(Moment(0, {}, {})) == {"w": 3.5}
+
+
+def test_cpu_by_stage_is_told_beside_its_sum():
+    page = "# TYPE headrace_stage_cpu_seconds_total counter\n" + "".join(
+        f'headrace_stage_cpu_seconds_total{{stage="{name}"}} {used}\n'
+        for name, used in (("merge", 1.0), ("plan", 2.5))
+    )
+    counted = harness.totals(page)
+    assert counted["headrace_stage_cpu_seconds_total"] == 3.5
+    before = harness.Moment(0.0, {"embedder": {}, "search": {}}, {})
+    after = harness.Moment(1.0, {"embedder": counted, "search": {}}, {})
+    assert after.stages_since(before) == {"embedder": {"plan": 2.5, "merge": 1.0}}

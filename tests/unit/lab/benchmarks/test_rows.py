@@ -15,7 +15,7 @@ from services.lab.simulation.truth import Agreement
 from shared.errors import FatalError
 
 CPU = {"embedder": 2.0, "shards": 1.0, "valkey": 1.0}
-NAMES = {"documents", "price changes", "freshness p50", "freshness p99"}
+NAMES = {"documents", "price changes", "price changes to records", "freshness p50", "freshness p99"}
 
 
 def phase(messages=1000, seconds=2.0, texts=0.0):
@@ -57,6 +57,22 @@ def test_the_peer_is_counted_in_documents_when_a_document_has_several_texts():
 def test_the_names_that_must_stay_are_there():
     rows = throughput(phase(), phase(), phase(), Bounds(1.0, 100.0, 1000)) + Ages().rows()
     assert {row.name for row in rows} >= NAMES
+
+
+def test_price_changes_are_told_a_cpu_second_as_far_as_the_records_and_to_the_end():
+    rows = by_name(throughput(phase(), phase(), phase(), Bounds(1.0, 100.0, 1000)))
+    assert (rows["price changes"].value, rows["price changes to records"].value) == (250, 1000 / 3)
+
+
+def test_what_a_document_costs_beyond_the_model_is_told():
+    rows = by_name(throughput(phase(), phase(), phase(), Bounds(1.0, 100.0, 1000, bare_cpu=1.5)))
+    assert rows["documents, CPU beyond the model"].value == pytest.approx(2.5)
+
+
+def test_cpu_is_told_by_process_and_stage():
+    stages = {"embedder": {"merge": 1.25, "plan": 0.001}}
+    told = Phase(10, 1.0, CPU, 0.0, 10.0, stages).cpu_note
+    assert told == "CPU-seconds: embedder 2.0 (merge 1.25), shards 1.0, valkey 1.0"
 
 
 def test_a_price_change_that_was_embedded_fails_the_bench():
