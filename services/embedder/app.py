@@ -9,8 +9,9 @@ import structlog
 from schemas.catalogue import ProductChange
 from services.embedder.backfill import Backfill
 from services.embedder.domain.plan import EmbeddingRecipe
-from services.embedder.handler import EmbedderHandler, Ports
+from services.embedder.handler import EmbedderHandler
 from services.embedder.home import LOGS
+from services.embedder.ports import Ports
 from services.embedder.records import KafkaRecordLog
 from services.embedder.routing import describe
 from services.embedder.settings import Settings

@@ -18,7 +18,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -28,22 +28,19 @@ from schemas.catalogue import StampedChange
 from schemas.index import AnyRecord
 from schemas.wire import clamp_event_time
 from services.embedder import metrics
-from services.embedder.backfill import AT_ONCE, Backfill
+from services.embedder.backfill import AT_ONCE
 from services.embedder.domain.plan import Merged, Planned, Touched, merge_batch, plan
 from services.embedder.domain.recovery import Last, StateRecovery
 from services.embedder.domain.state import StoredProduct
 from services.embedder.domain.steps import Changes, steps
 from services.embedder.home import LOGS, HomeState, Write
-from services.embedder.records import RecordLog
-from services.embedder.sources import AcceptedSources, first_affected
-from services.embedder.store import DocumentStore
-from services.embedder.writer import RecordWriter
+from services.embedder.ports import Ports
+from services.embedder.sources import first_affected
 from shared.catalogue.acceptances import NONE
 from shared.catalogue.changes import ChangeReader
 from shared.catalogue.older import update
 from shared.errors import RewindError, StateLostError, TransientError
 from shared.metrics import stage
-from shared.ports import Clock
 from shared.records import UNKNOWN_LOG, Applied, Batch, Log, Partition, Record
 from shared.streaming.repartition import home_of, original
 
@@ -51,27 +48,10 @@ log = structlog.get_logger()
 
 OLDEST = timedelta(days=36500)
 RESTORE_AT_ONCE = 256
-TEXTS_AT_ONCE = 256
-"""A batch with more texts to embed is done in steps: what is embedded is soon searchable, and a kill
-repeats little. Changes that need no inference go in large batches, which cost the shards fewer commits."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ports:
-    """What the handler reaches out to."""
-
-    store: DocumentStore
-    writer: RecordWriter
-    records: RecordLog
-    clock: Clock
-    homes: int
-    """How many there are."""
-    parts: frozenset[str] = frozenset()
-    """The tables whose rows are a part of a product."""
-    sources: AcceptedSources | None = None
-    """Those whose versions went back and that count all the same."""
-    backfill: Backfill | None = None
-    """Where a generation that is built from another begins."""
+STEP = timedelta(milliseconds=250)
+"""A batch whose texts take longer is done in steps of about so long, after what of it needs no inference:
+what is embedded is soon searchable, a kill repeats little, and a change waits for no more. Changes that need
+no inference go in large batches, which cost the shards fewer commits."""
 
 
 class BatchPlan(NamedTuple):
@@ -173,18 +153,21 @@ class EmbedderHandler:
             await self._catch_up(home)
         planned = await self._plan(home, batch)
         texts = sum(len(item.passages) for item in planned.items)
-        if texts <= TEXTS_AT_ONCE or len(batch.messages) == 1:
+        most = self._writer.pace.texts_within(STEP)
+        if texts <= most or len(batch.messages) == 1:
             return await self._finish(home, batch, planned, topic=topic)
-        return await self._in_steps(home, topic, steps(batch, math.ceil(texts / TEXTS_AT_ONCE)))
+        if quick := [item for item in planned.items if not item.passages]:
+            # Merged again with their step, they change nothing: until then the offset says nothing of them.
+            await self._store.restore(home, await self._writer.send(home, quick))
+        await self._in_steps(home, topic, steps(batch, math.ceil(texts / most)))
+        return planned.merged.applied
 
-    async def _in_steps(self, home: HomeState, topic: str, steps: Iterable[Changes]) -> Applied:
+    async def _in_steps(self, home: HomeState, topic: str, steps: Iterable[Changes]) -> None:
         """Finish one step after the other; done again after a failure, the first ones change nothing."""
-        done = Applied(0)
-        for step in steps:
-            if done.total and self._ending:
+        for number, step in enumerate(steps):
+            if number and self._ending:
                 raise TransientError("the rest of the batch is for the next owner")
-            done += await self._finish(home, step, await self._plan(home, step), topic=topic)
-        return done
+            await self._finish(home, step, await self._plan(home, step), topic=topic)
 
     async def _plan(self, home: HomeState, batch: Changes) -> BatchPlan:
         """Merge the batch with what is stored, and say what each product needs."""

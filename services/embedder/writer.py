@@ -1,7 +1,9 @@
 """Embeds what must be embedded and publishes index records; the caller stores what comes back."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import orjson
@@ -10,6 +12,7 @@ from schemas.index import AnyRecord, attributes_key
 from schemas.topics import index_records
 from services.embedder import metrics
 from services.embedder.domain.findings import Twin, text_findings
+from services.embedder.domain.pace import EmbeddingPace
 from services.embedder.domain.plan import Planned, embedding_of, index_record
 from services.embedder.domain.publication import Publication, attribute_record, publication_of
 from services.embedder.domain.recovery import APPLIED
@@ -37,6 +40,7 @@ class RecordWriter:
         generation: str,
     ) -> None:
         self.recipe = texts.recipe
+        self.pace = EmbeddingPace()
         self.live = False
         """Whether the generation says what is true of a text whatever the model; one of several does."""
         self._texts = texts
@@ -100,8 +104,11 @@ class RecordWriter:
         metrics.texts_reused.inc(sum(item.kept is not None and bool(item.content_hash) for item in planned))
         metrics.texts_shared.inc(len(shared))
         if texts:
-            with metrics.embed_seconds.time():
-                vectors = await self._encoder.encode_documents(texts)
+            began = time.monotonic()
+            vectors = await self._encoder.encode_documents(texts)
+            seconds = time.monotonic() - began
+            metrics.embed_seconds.observe(seconds)
+            self.pace.learn(len(texts), timedelta(seconds=seconds))
             metrics.embed_batch.observe(len(texts))
             metrics.texts_embedded.inc(len(texts))
         rows = {text: row for row, text in enumerate(texts)}

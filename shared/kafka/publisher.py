@@ -1,7 +1,7 @@
 """The durable publisher: idempotent, acknowledged by all, in order a partition."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -142,14 +142,23 @@ class KafkaPublisher:
 
         A future a message would cost more than all else that is done for it.
         """
-        batches: dict[tuple[str, int], list[Outgoing]] = {}
+        waiting: dict[tuple[str, int], list[Outgoing]] = {}
         for message in portion:
             partition = self._partition(message)
-            if partition is None:
-                yield await self._send(producer, message)
-            else:
-                batches.setdefault((message.topic, partition), []).append(message)
-        for (topic, partition), messages in batches.items():
+            if partition is not None:
+                waiting.setdefault((message.topic, partition), []).append(message)
+                continue
+            async for future in self._sent_in_batches(producer, waiting):  # it may be of one of those
+                yield future
+            waiting.clear()
+            yield await self._send(producer, message)
+        async for future in self._sent_in_batches(producer, waiting):
+            yield future
+
+    async def _sent_in_batches(
+        self, producer: AIOKafkaProducer, waiting: Mapping[tuple[str, int], Sequence[Outgoing]]
+    ) -> AsyncIterator["asyncio.Future[Any]"]:
+        for (topic, partition), messages in waiting.items():
             name = self._settings.topic_prefix + topic
             await self._check_partition(producer, name, partition)
             for batch in _batches(producer, messages):

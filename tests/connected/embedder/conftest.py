@@ -12,8 +12,9 @@ from schemas.index import AnyRecord, IndexRecord, read_record
 from services.embedder.backfill import Backfill
 from services.embedder.domain.plan import EmbeddingRecipe
 from services.embedder.domain.recovery import APPLIED, Published
-from services.embedder.handler import EmbedderHandler, Ports
+from services.embedder.handler import EmbedderHandler
 from services.embedder.home import LOGS
+from services.embedder.ports import Ports
 from services.embedder.settings import EmbedderSettings
 from services.embedder.sources import AcceptedSources
 from services.embedder.store import DocumentStore

@@ -189,6 +189,18 @@ async def test_many_texts_are_done_in_steps_and_a_failure_repeats_only_what_is_l
     assert await bench.handler().assigned(PARTITION) == 700
 
 
+async def test_a_price_waits_for_none_of_the_texts_of_its_batch(bench: Bench) -> None:
+    handler = bench.handler()
+    await handler.assigned(PARTITION)
+    await handler.handle(PARTITION, batch(0, change("known", "upsert", 1, title="chair")))
+    changes = [change(f"p{number}", "upsert", 1, title=f"lamp {number}") for number in range(300)]
+    changes.append(change("known", "patch", 2, price=4))
+    assert await handler.handle(PARTITION, batch(1, *changes)) == Applied(301)
+    assert [record.product_id for record in bench.bus.records][:2] == ["known", "known"]
+    assert len(bench.bus.log) == 302
+    assert await bench.handler().assigned(PARTITION) == 302
+
+
 async def test_one_who_is_to_end_leaves_the_other_steps_to_the_next_owner(bench: Bench) -> None:
     changes = [change(f"p{number}", "upsert", 1, title=f"lamp {number}") for number in range(700)]
     handler = bench.handler()
