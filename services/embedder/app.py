@@ -1,6 +1,7 @@
 """The embedder, wired: one `Embedder` a generation, and the threads that they share."""
 
 import asyncio
+import gc
 from typing import NamedTuple
 
 import stamina
@@ -97,6 +98,7 @@ class Embedder:
         """Load the model, make sure that the generation is its own, then read."""
         records = KafkaRecordLog(self._settings)
         self._model = await self._load(records)
+        gc.freeze()  # what came with the model is looked at by no collection until it goes
         self.at(self._stage)
         self._components = self._reading(self._model, records)
         await self._components.start()
@@ -108,6 +110,7 @@ class Embedder:
     async def stop(self) -> None:
         """Drain the loop, then let go of everything."""
         await self._components.stop()
+        gc.unfreeze()
 
     async def wait(self) -> None:
         """Raise what made the loop, or the word about it, fail."""

@@ -26,7 +26,15 @@ import orjson
 from schemas.base import MAX_MESSAGE_BYTES, FieldValue
 from schemas.catalogue import Appended, Document, Revision, StampedChange
 from shared.catalogue.acceptances import Acceptances, timeline_of
-from shared.catalogue.writes import Outcome, ProductWrite, insert, is_within, outer_names, shared_names
+from shared.catalogue.writes import (
+    YIELDING,
+    Outcome,
+    ProductWrite,
+    insert,
+    is_within,
+    outer_names,
+    shared_names,
+)
 from shared.errors import PoisonError
 
 EMPTY = Document()
@@ -41,9 +49,48 @@ class Merge(NamedTuple):
 
 def merge(document: Document, change: StampedChange) -> Merge:
     """Return the document with the change merged in."""
+    if (patched := _patched(document, change)) is not None:
+        return Merge(patched, "applied")
     writes = _writes(document)
     outcome = insert(writes, _of(change), entire=True)
     return Merge(_document(writes) if outcome == "applied" else document, outcome)
+
+
+def _patched(document: Document, change: StampedChange) -> Document | None:
+    """Return the document with a patch that is the highest of its only line; None: it is anything else.
+
+    Most changes are that, and of the rule below no more is left for them: the patch has its fields, and what
+    has none any more goes.
+    """
+    stamp, revisions = change.stamp, document.revisions
+    if (
+        change.op != "patch"
+        or change.replaces
+        or not change.fields
+        or not revisions
+        or stamp.line in YIELDING
+    ):
+        return None
+    if (stamp.timeline, stamp.version) <= (revisions[-1].timeline, revisions[-1].version) or any(
+        one.line != stamp.line or one.fields or one.replaces or one.kept for one in revisions
+    ):
+        return None
+    fields = {name: value for name, value in document.fields.items() if not is_within(name, change.fields)}
+    owners = {name: place for name, place in document.owners.items() if name in fields}
+    # Of one version there may be several whole writes, some of them without a field that is theirs.
+    wholes = [place for place, revision in enumerate(revisions) if revision.op != "patch"]
+    places = sorted({*owners.values(), *wholes})
+    new = {place: number for number, place in enumerate(places)}
+    patch = {**_of(change)._asdict(), "fields": {}}
+    return Document.unchecked(
+        {
+            "fields": {**fields, **change.fields},
+            "revisions": (*(revisions[place] for place in places), Revision.unchecked(patch)),
+            "base": new.get(document.base, -1),
+            "owners": {name: new[place] for name, place in owners.items()}
+            | dict.fromkeys(change.fields, len(places)),
+        }
+    )
 
 
 def admit(document: Document, change: StampedChange) -> Merge:
@@ -70,11 +117,32 @@ def beyond(document: Document, known: Collection[int]) -> Document:
 
     Whoever has what those were taken from, and absorbs this, has the document.
     """
-    return _document([write for place, write in enumerate(_writes(document)) if place not in known])
+    revisions = document.revisions
+    if any(one.fields or one.kept or one.line != revisions[0].line for one in revisions):
+        return _document([write for place, write in enumerate(_writes(document)) if place not in known])
+    # Of one line, all that its writes say is visible: so is what some of them say.
+    new = {place: number for number, place in enumerate(sorted(set(range(len(revisions))) - set(known)))}
+    wholes = [new[place] for place in new if revisions[place].op != "patch" and not revisions[place].partial]
+    base = max(wholes, default=-1)
+    whose = {name: document.owners.get(name, document.base) for name in document.fields}
+    return Document.unchecked(
+        {
+            "fields": {name: document.fields[name] for name, place in whose.items() if place in new},
+            "revisions": tuple(revisions[place] for place in new),
+            "base": base,
+            "owners": {
+                name: new[place] for name, place in whose.items() if place in new and new[place] != base
+            },
+        }
+    )
 
 
 def carried(before: Document, known: Collection[int], after: Document) -> frozenset[int]:
     """Return the places in `after` of the revisions of `before` at places `known`, as they were or less."""
+    objects = {id(before.revisions[place]) for place in known}
+    same = frozenset(place for place, revision in enumerate(after.revisions) if id(revision) in objects)
+    if same:  # only patches on top (`_patched`) leave revisions the objects that they were
+        return same
     writes = _writes(before)
     former = {_identity(writes[place]): writes[place] for place in known}
     return frozenset(

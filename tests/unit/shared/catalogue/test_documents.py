@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from schemas.base import MAX_MESSAGE_BYTES
 from schemas.catalogue import Appended, Document, StampedChange
 from services.embedder.domain.state import StoredProduct, pack_product, unpack_product
+from shared.catalogue import documents
 from shared.catalogue.acceptances import NONE, Acceptances, Accepted, timeline_of
 from shared.catalogue.documents import EMPTY, absorb, admit, beyond, carried, merge, on_timelines
 from shared.catalogue.writes import is_within
@@ -416,3 +417,31 @@ def test_a_patch_of_nothing_says_nothing_and_an_upsert_of_nothing_makes_an_empty
     assert merge(EMPTY, change("patch", 9)).document is EMPTY
     assert merged(change("upsert", 0)).exists
     assert merged(change("upsert", 0, title="a"), change("upsert", 1)).fields == {}
+
+
+@st.composite
+def ties(draw: st.DrawFn) -> StampedChange:
+    """Changes of few versions of nearly one line, so that several are of one version."""
+    op = draw(st.sampled_from(["upsert", "patch", "patch", "delete"]))
+    names = st.sampled_from(["title", "promo", "promo.label"])
+    fields = {} if op == "delete" else draw(st.dictionaries(names, st.integers(0, 1), max_size=2))
+    line = draw(st.sampled_from(["version", "version", "version", "time"]))
+    return change(op, (draw(st.integers(0, 2)),), line=line, appended=draw(APPENDED), **fields)
+
+
+@given(
+    them=st.lists(ties(), max_size=7, unique_by=lambda one: one.stamp.appended),
+    chosen=st.sets(st.integers(0, 7)),
+)
+def test_the_short_way_of_a_patch_and_of_a_rest_leads_to_the_same(
+    them: list[StampedChange], chosen: set[int]
+):
+    document = EMPTY
+    for one in them:
+        writes = documents._writes(document)
+        outcome = documents.insert(writes, documents._of(one), entire=True)
+        expected = documents._document(writes) if outcome == "applied" else document
+        document, said = merge(document, one)
+        assert (exactly(document), said) == (exactly(expected), outcome)
+        rest = [write for place, write in enumerate(documents._writes(document)) if place not in chosen]
+        assert exactly(beyond(document, chosen)) == exactly(documents._document(rest))
