@@ -27,7 +27,7 @@ from services.shards.records import LogEntry, ShardEntry
 from services.shards.rows import Rows
 from services.shards.segment import Segment, write_segment
 from services.shards.settings import ShardsSettings
-from services.shards.store import SEGMENTS, SNAPSHOTS, RefusedError, ShardStore
+from services.shards.store import SEGMENTS, SNAPSHOTS, OutdatedError, RefusedError, ShardStore
 from services.shards.view import View
 from services.shards.workspace import Workspace
 from shared.disk import pause_of
@@ -79,18 +79,18 @@ class Shard:
         """Take the shard over: the newest state that verifies, claimed for our epoch, else an empty one.
 
         Raises `FencedError` when a newer epoch has claimed it, and `LogReplacedError` when its log is another
-        one. `refusals` says which states were not used.
+        one. `refusals` says which states were not used, but for those of another release.
         """
         store = ShardStore(root, epoch=identity.epoch, files=files)
         store.refuse_if_fenced()
-        refused: dict[str, str] = {}
+        refused: dict[str, RefusedError] = {}
         manifest, contents = _empty(identity, recovery.now), Contents()
         for name in store.manifests():
             try:
                 manifest, contents = load(store, name, recovery)
                 break
             except RefusedError as error:
-                refused[name] = str(error)
+                refused[name] = error
                 log.warning("snapshot.refused", root=str(root), manifest=name, reason=str(error))
         claimed = manifest.model_copy(
             update={"epoch": identity.epoch, "log": recovery.log.identity or manifest.log}
@@ -99,7 +99,9 @@ class Shard:
         for name in refused:
             store.discard(name)
         shard = cls(store, contents, claimed, settings=settings)
-        shard.refusals = tuple(f"{name}: {reason}" for name, reason in refused.items())
+        shard.refusals = tuple(
+            f"{name}: {error}" for name, error in refused.items() if not isinstance(error, OutdatedError)
+        )
         return shard
 
     @property

@@ -45,6 +45,10 @@ class RefusedError(ValueError):
     """A stored state must not be used; the message says why."""
 
 
+class OutdatedError(RefusedError):
+    """It is of another release, which is nobody's fault."""
+
+
 class ShardStore:
     """Reads and publishes the states of one shard; `epoch` is the fencing token of the caller's lease."""
 
@@ -94,6 +98,8 @@ class ShardStore:
         reason = refusal(manifest, engine=ENGINE, recovery=recovery)
         faults = (fault(self.root, file) for file in manifest.files())
         reason = reason or next((problem for problem in faults if problem is not None), None)
+        if manifest.engine != ENGINE:
+            raise OutdatedError(reason)
         if reason is not None:
             raise RefusedError(reason)
         return manifest

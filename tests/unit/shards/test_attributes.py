@@ -4,6 +4,7 @@ import orjson
 import pytest
 
 from schemas.index import attributes_key
+from services.shards import store
 from services.shards.contents import FingerprintError
 from services.shards.records import entry
 from services.shards.view import ViewQuery
@@ -122,3 +123,14 @@ def test_one_of_another_model_is_refused(shard):
     other = attributes("p", DEARER).model_copy(update={"fingerprint": "f" * 16})
     with pytest.raises(FingerprintError):
         real.apply([entry(raw(1, other))], 2)
+
+
+def test_a_snapshot_of_another_release_is_read_from_the_log_and_nobody_is_told(place, monkeypatch):
+    before = opened(place)
+    before.apply(log(LAMP), 1)
+    before.checkpoint(NOW)
+    before.close()
+    monkeypatch.setattr(store, "ENGINE", "tantivy/3")
+    after = opened(place, epoch=2)
+    assert (after.view.next_offset, after.refusals) == (None, ())
+    after.close()

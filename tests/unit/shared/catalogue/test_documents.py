@@ -421,7 +421,7 @@ def test_a_patch_of_nothing_says_nothing_and_an_upsert_of_nothing_makes_an_empty
 
 @st.composite
 def ties(draw: st.DrawFn) -> StampedChange:
-    """Changes of few versions of nearly one line, so that several are of one version."""
+    """Draw changes of few versions of nearly one line, so that several are of one version."""
     op = draw(st.sampled_from(["upsert", "patch", "patch", "delete"]))
     names = st.sampled_from(["title", "promo", "promo.label"])
     fields = {} if op == "delete" else draw(st.dictionaries(names, st.integers(0, 1), max_size=2))
