@@ -13,7 +13,7 @@ from schemas.index import AttributeRecord, IndexRecord, laid_out, read_record
 from services.shards.domain.apply import RecordOrigin, ShardChange
 from services.shards.lexical import Text
 from services.shards.rows import Halves
-from shared.catalogue.documents import summaries
+from shared.catalogue.summaries import summaries
 from shared.errors import FatalError, PoisonError
 from shared.generations.replay import REPLAYED
 from shared.records import Record

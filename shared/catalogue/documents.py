@@ -19,7 +19,7 @@ document's base: they have one of their own, and their fields stand beside it.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
@@ -165,24 +165,6 @@ def on_timelines(document: Document, acceptances: Acceptances) -> Document:
     for write, timeline in zip(_writes(document), timelines, strict=True):
         insert(writes, write._replace(timeline=timeline))
     return _document(writes)
-
-
-def summaries(document: Document) -> list[dict[str, Any]]:  # Any: JSON
-    """Return the revisions as they are shown: what orders each, and the visible fields that it gave."""
-    names: dict[int, list[str]] = {}
-    for name in document.fields:
-        names.setdefault(document.owners.get(name, document.base), []).append(name)
-    return [
-        {
-            "line": revision.line,
-            "version": list(revision.version),
-            **({"timeline": revision.timeline} if revision.timeline else {}),
-            "appended": list(revision.appended),
-            "op": revision.op,
-            "fields": sorted(names.get(place, ())),
-        }
-        for place, revision in enumerate(document.revisions)
-    ]
 
 
 def _identity(write: ProductWrite) -> tuple[object, ...]:

@@ -31,7 +31,7 @@ async def latest(settings: Settings, topic: str, *, count: int, key: bytes | Non
         async for record in reader.within(ranges):
             if key is None or _is_of(record.key, key):
                 matching.append(record)
-    return sorted(matching, key=lambda record: record.timestamp)[-count:]
+    return sorted(matching, key=lambda one: (one.timestamp, one.partition, one.offset))[-count:]
 
 
 def _is_of(whole: bytes | None, key: bytes) -> bool:

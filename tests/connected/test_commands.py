@@ -4,6 +4,7 @@ They run in this process, against topics that hold what the workers would have w
 """
 
 import asyncio
+import json
 import logging
 import os
 import signal
@@ -19,6 +20,8 @@ from schemas.alerts import Alert
 from schemas.base import Message
 from schemas.catalogue import ProductChange
 from schemas.control import Model, TrainingJob
+from schemas.golden import golden
+from schemas.index import AttributeRecord, IndexRecord
 from schemas.judgements import ActionStatistics, Judgement
 from schemas.search import SearchEvent, SearchQuery
 from shared.infrastructure.topics import apply
@@ -116,6 +119,26 @@ def test_topics_that_hold_messages_of_others_keep_their_partitions(headrace, set
     assert kept[SearchQuery.topic]["partitions"] == {"before": 2, "after": 2}
     assert kept[SearchQuery.topic]["why"] == "keeps its 2 partitions: 5 count only for a new topic"
     assert kept[SearchEvent.topic]["partitions"] == {"before": 2, "after": 5}  # nobody has written to it yet
+
+
+def test_records_in_binary_are_shown_as_json_those_of_a_product_by_its_id(headrace, settings) -> None:
+    written = IndexRecord.decode(golden(IndexRecord.topic))
+    beside = AttributeRecord.decode(golden(AttributeRecord.topic))
+    other = written.model_copy(update={"product_id": "SHOE-47110"})
+    publish(settings, *(outgoing(record, topic="index.records.g1") for record in (written, other, beside)))
+    shown = [json.loads(line) for line in headrace("topics", "show", "index.records.g1").lines]
+    assert {message["value"]["product_id"] for message in shown} == {"SHOE-4711", "SHOE-47110"}
+    shown = [
+        json.loads(line)
+        for line in headrace("topics", "show", "index.records.g1", "--key", "SHOE-4711").lines
+    ]
+    values = {message["key"]: message["value"] for message in shown}
+    assert values.keys() == {"SHOE-4711", "SHOE-4711\0attributes"}
+    assert values["SHOE-4711\0attributes"]["changes"]["fields"] == {"price": 99.9, "stock": 3}
+    assert headrace("topics", "show", "index.records.g1", "--last", "1").lines[0]
+    unknown = headrace("topics", "show", "nothing.v1")
+    assert unknown.code != 0
+    assert "there is no topic nothing.v1" in unknown.error
 
 
 def test_alerts_are_followed_listed_and_closed(headrace, settings) -> None:

@@ -25,7 +25,7 @@ from services.lab.verification.verdict import (
 )
 from services.shards.domain.apply import RecordOrigin, supersedes
 from shared.catalogue.changes import ChangeReader
-from shared.catalogue.documents import summaries
+from shared.catalogue.summaries import summaries
 from shared.clock import SystemClock
 from shared.cluster.members import OwnerRecord
 from shared.cluster.registry import OwnerRegistry

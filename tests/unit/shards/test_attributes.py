@@ -8,7 +8,7 @@ from services.shards import store
 from services.shards.contents import FingerprintError
 from services.shards.records import entry
 from services.shards.view import ViewQuery
-from shared.catalogue.documents import summaries
+from shared.catalogue.summaries import summaries
 from tests.stamped import change, merged
 from tests.unit.shards.builders import EAST, NORTH, NOW, attributes, log, message, opened, raw, stored
 

@@ -14,7 +14,7 @@ from schemas.index import IndexRecord, Passage
 from services.embedder.settings import EmbedderSettings
 from services.lab.verification.catalogue import ExpectedCatalogue
 from services.lab.verification.index import IndexReplay, product_differences
-from shared.catalogue.documents import summaries
+from shared.catalogue.summaries import summaries
 from shared.records import Partition, Record
 from tests.stamped import written
 
