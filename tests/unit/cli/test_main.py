@@ -23,7 +23,7 @@ GROUPS = {
     "dlq": {"list", "show", "replay"},
     "drift": {"status"},
     "judgements": {"show", "export", "rebuild"},
-    "models": {"list", "show", "check", "import"},
+    "models": {"list", "show", "check", "import", "quantize"},
     "rollout": {"status", "backfill", "trial", "stop", "promote", "rollback", "retire"},
     "schemas": {"export", "validate"},
     "topics": {"list", "show", "diff", "apply"},
