@@ -11,7 +11,7 @@ Decoded by msgspec into the layouts of this module, which check what the models 
 from collections.abc import Iterable
 from datetime import datetime
 from math import isfinite
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -102,6 +102,7 @@ class RecordHead(msgspec.Struct):
     epoch: int
 
 
+Layout = TypeVar("Layout", RecordLayout, AttributesLayout)
 _ENCODER = msgspec.msgpack.Encoder()
 _DOCUMENT = msgspec.msgpack.Decoder(DocumentLayout)
 _RECORD = msgspec.msgpack.Decoder(RecordLayout)
@@ -121,9 +122,7 @@ def pack_record(record: RecordLayout) -> bytes:
 
 def unpack_record(value: bytes) -> RecordLayout:
     """Return an index record from the wire; raises `ValueError` with what is wrong."""
-    if not value.startswith(WHOLE):
-        raise ValueError(f"a message of kind {value[1:2].hex() or 'none'} is no index record known here")
-    record = _RECORD.decode(memoryview(value)[len(WHOLE) :])
+    record = _unpacked(value, WHOLE, _RECORD, name="index record")
     _check(record.product_id, record.document)
     return record
 
@@ -135,9 +134,7 @@ def pack_attributes(record: AttributesLayout) -> bytes:
 
 def unpack_attributes(value: bytes) -> AttributesLayout:
     """Return an attribute record from the wire; raises `ValueError` with what is wrong."""
-    if not value.startswith(ATTRIBUTES):
-        raise ValueError(f"a message of kind {value[1:2].hex() or 'none'} is no attribute record known here")
-    record = _ATTRIBUTES.decode(memoryview(value)[len(ATTRIBUTES) :])
+    record = _unpacked(value, ATTRIBUTES, _ATTRIBUTES, name="attribute record")
     _check(record.product_id, record.changes)
     return record
 
@@ -180,3 +177,9 @@ def _is_finite(fields: Fields) -> bool:
 
 def _scalars(value: FieldValue) -> Iterable[Scalar | None]:
     return value if isinstance(value, tuple) else (value,)
+
+
+def _unpacked(value: bytes, mark: bytes, layout: msgspec.msgpack.Decoder[Layout], *, name: str) -> Layout:
+    if not value.startswith(mark):
+        raise ValueError(f"a message of kind {value[1:2].hex() or 'none'} is no {name} known here")
+    return layout.decode(memoryview(value)[len(mark) :])

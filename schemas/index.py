@@ -215,11 +215,6 @@ def attributes_key(product_id: str) -> bytes:
     return product_id.encode() + _OF_ATTRIBUTES
 
 
-def is_attributes_key(key: bytes) -> bool:
-    """Whether a key is that of an attribute record."""
-    return key.endswith(_OF_ATTRIBUTES)
-
-
 def read_record(value: bytes) -> AnyRecord:
     """Read an index record or an attribute record; raises `pydantic.ValidationError` as they do."""
     return AttributeRecord.decode(value) if value.startswith(ATTRIBUTES) else IndexRecord.decode(value)

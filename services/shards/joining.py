@@ -16,7 +16,7 @@ from schemas.index import AttributeRecord, IndexRecord, Passage, document_of
 from services.shards.domain.apply import RecordOrigin, supersedes
 from services.shards.records import AttributeEntry, LogEntry, ShardEntry
 from services.shards.view import View
-from shared.catalogue.documents import absorb
+from shared.catalogue.documents import absorb, fields_of
 
 
 class JoinedBatch(NamedTuple):
@@ -60,9 +60,7 @@ def stored_entries(view: View, product_ids: Iterable[str]) -> Iterable[tuple[str
         searched = of_record[part.searchable[of_record]]
         vectors = part.unit.vectors_of(searched).astype(np.float16)  # they were that before
         document = unpack_document(revisions)
-        document.fields = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in said["fields"].items()
-        }
+        document.fields = fields_of(said["fields"])
         record = IndexRecord.unchecked(
             {
                 "product_id": said["product_id"],

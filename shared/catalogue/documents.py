@@ -19,7 +19,7 @@ document's base: they have one of their own, and their fields stand beside it.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -152,6 +152,11 @@ def carried(before: Document, known: Collection[int], after: Document) -> frozen
         and write.fields.keys() <= was.fields.keys()
         and set(write.replaces) <= {*was.replaces, *was.fields}
     )
+
+
+def fields_of(stored: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
+    """Return attributes that were stored as JSON: what is a list there is a tuple of a document."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
 
 
 def on_timelines(document: Document, acceptances: Acceptances) -> Document:

@@ -9,26 +9,19 @@ from shared.encoder.description import Encoding, Prompt
 from shared.encoder.libraries import loading, quiet
 from shared.encoder.library import limit
 from shared.encoder.runtimes.port import AGREEMENT
+from shared.encoder.tokens import SAMPLES
 from shared.errors import ConfigurationError
 from shared.ports import Encoder, Vectors
 
-HALF_AGREEMENT = 0.99
+HALF_BESIDE_OTHERS = 0.99
 """In half precision, where a text alone and among others already differ more."""
 FEW = ("red lamp", "Oak chair for home, 2 pieces: good and cheap, in a Box (45 × 60 cm)")
-SAMPLES = (
-    *FEW,
-    "USB-C",
-    "Écharpe en laine ÀÉÎ, größe 38",
-    "防水 登山靴 メンズ",
-    "Small oak table with two drawers and steel handles. " * 60,
-)
-"""Short and long ones, of letters that tokenizers treat in ways of their own."""
 
 
 def check_vectors(encoder: Encoder, model: SentenceTransformer, encoding: Encoding) -> None:
     """Raise `ConfigurationError` unless a few texts get the vectors that the library gives to them."""
     is_whole = next(iter(model.parameters())).element_size() >= np.float32().itemsize
-    least = AGREEMENT if is_whole else HALF_AGREEMENT
+    least = AGREEMENT if is_whole else HALF_BESIDE_OTHERS
     for role, cosine in cosines(encoder, model, encoding, texts=FEW).items():
         if not cosine >= least:
             raise ConfigurationError(

@@ -8,7 +8,7 @@ import orjson
 
 from schemas.catalogue import Appended, Document, Revision
 from schemas.index import Passage
-from shared.catalogue.documents import EMPTY
+from shared.catalogue.documents import EMPTY, fields_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def unpack_product(packed: bytes) -> StoredProduct:
     fields, revisions, base, owners, *rest = orjson.loads(packed)
     whole, content_hash, fingerprint = rest or (None, "", "")
     document = {
-        "fields": _fields(fields),
+        "fields": fields_of(fields),
         "revisions": tuple(map(_revision, revisions)),
         "base": base,
         "owners": owners,
@@ -113,17 +113,11 @@ def _revision(packed: list[Any]) -> Revision:  # Any: JSON
             "partial": partial,
             "timeline": timeline[0] if timeline else 0,
             "op": op,
-            "fields": _fields(fields),
+            "fields": fields_of(fields),
             "replaces": tuple(replaces),
             "kept": tuple(kept),
         }
     )
-
-
-def _fields(
-    fields: dict[str, Any],
-) -> dict[str, Any]:  # Any: JSON; lists became tuples when they were decoded
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
 
 
 def pack_embedding(embedding: Embedding) -> bytes:

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Transformer
+from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling
 from transformers import (
     BertConfig,
     BertModel,
-    BertTokenizerFast,
     DistilBertConfig,
     DistilBertModel,
     MPNetConfig,
@@ -29,6 +28,7 @@ from shared.encoder.runtimes.proof import agreement, sample_batches
 from shared.encoder.sentence import SentenceEncoder
 from shared.errors import ConfigurationError
 from shared.settings import ModelSettings
+from tests.unit.trainer import tiny
 from tests.unit.trainer.tiny import KINDS, WORDS, tiny_model
 
 SMALL = {"vocab_size": len(WORDS), "max_position_embeddings": 40, "pad_token_id": 0}
@@ -50,14 +50,7 @@ def saved(directory: Path, model: PreTrainedModel, *modules: torch.nn.Module) ->
     torch.manual_seed(3)
     for weight in model.parameters():
         weight.data.normal_(0, 0.3)
-    parts = directory.parent / f"{directory.name}-parts"
-    parts.mkdir(parents=True)
-    (parts / "vocab.txt").write_text("\n".join(WORDS) + "\n")
-    BertTokenizerFast(vocab=str(parts / "vocab.txt"), model_max_length=32).save_pretrained(parts)
-    model.save_pretrained(parts)
-    transformer = Transformer(str(parts), max_seq_length=32)
-    SentenceTransformer(modules=[transformer, *modules], device="cpu").save(str(directory))
-    return directory
+    return tiny.saved(directory, model, *modules)
 
 
 def loaded(directory: Path, **settings: object) -> SentenceEncoder:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
-from transformers import BertConfig, BertModel, BertTokenizerFast
+from transformers import BertConfig, BertModel, BertTokenizerFast, PreTrainedModel
 
 from services.trainer.dataset.domain.dataset import (
     Dataset,
@@ -32,7 +32,7 @@ WORDS = (*SPECIAL, *KINDS, *LOOKS, *OTHERS)
 def tiny_model(directory: Path, *, hidden: int = 24, seed: int = 0) -> Path:
     """Write a random sentence-transformers directory and return it."""
     torch.manual_seed(seed)
-    return _saved(BertModel(_config(hidden)), directory)
+    return _whole(BertModel(_config(hidden)), directory)
 
 
 def knowing_model(directory: Path) -> Path:
@@ -57,7 +57,7 @@ def _built_model(directory: Path, axes: dict[str, int], hidden: int = 28) -> Pat
     for word, axis in axes.items():
         if word in WORDS:
             model.embeddings.word_embeddings.weight[WORDS.index(word), axis] = SCALE
-    return _saved(model, directory)
+    return _whole(model, directory)
 
 
 def _config(hidden: int) -> BertConfig:
@@ -71,15 +71,20 @@ def _config(hidden: int) -> BertConfig:
     )
 
 
-def _saved(model: BertModel, directory: Path) -> Path:
+def _whole(model: BertModel, directory: Path) -> Path:
+    return saved(directory, model, Pooling(model.config.hidden_size), Normalize())
+
+
+def saved(directory: Path, model: PreTrainedModel, *modules: torch.nn.Module) -> Path:
+    """Write a transformer of `WORDS` with the modules behind it, and return the directory."""
     parts = directory.parent / f"{directory.name}-parts"
     parts.mkdir(parents=True)
     (parts / "vocab.txt").write_text("\n".join(WORDS) + "\n")
     BertTokenizerFast(vocab=str(parts / "vocab.txt"), model_max_length=32).save_pretrained(parts)
     model.save_pretrained(parts)
     transformer = Transformer(str(parts), max_seq_length=32)
-    modules = [transformer, Pooling(model.config.hidden_size), Normalize()]
-    SentenceTransformer(modules=modules, device="cpu").save(str(directory), create_model_card=False)
+    whole = SentenceTransformer(modules=[transformer, *modules], device="cpu")
+    whole.save(str(directory), create_model_card=False)
     return directory
 
 
