@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from shared.encoder.runtimes.torch_runtime import TorchRuntime
 
 log = structlog.get_logger()
-CONVERTER = 1
+CONVERTER = 2
 """Raised when what is written into an entry changes."""
 LIBRARIES: dict[RuntimeName, str] = {"torch": "torch", "ctranslate2": "ctranslate2", "onnx": "onnxruntime"}
 WORTH_BYTES = 4 << 20

@@ -24,7 +24,7 @@ SAMPLES = (
     "防水 登山靴 メンズ 여성용 운동화 عربي हिन्दी",
     "ﬁne café naïve Ⅷ ½ ﬀ",
     "emoji 👩‍👩‍👧 and \u200b zero\u00a0width, <b>mark-up</b> &amp; https://a.example/b?c=d_e",
-    "[CLS] [SEP] [MASK] <s> </s> [UNK]",
+    "[CLS] [PAD] [SEP] <pad> [MASK] <s> </s> [UNK] lamp",
     "\x00\x1f \ufffd",
     "a small oak table with two drawers and steel handles " * 200,
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import orjson
 from ctranslate2.converters import utils
 from ctranslate2.specs import common_spec, transformer_spec
 
@@ -54,7 +55,10 @@ DISTILBERT = LayerNames(
 )
 FAMILIES = {"bert": BERT, "roberta": BERT, "xlm-roberta": BERT, "camembert": BERT, "distilbert": DISTILBERT}
 AFTER_PADDING = frozenset({"roberta", "xlm-roberta", "camembert"})
-"""Their first position comes behind that of the padding."""
+"""Their first position comes behind that of the padding, which all padding has, that in a text (`<pad>`) too:
+it takes no place, and what is behind it moves up."""
+UNPLACED = "unplaced.json"
+"""Which token takes no place, and from which number on words stand for it, one for each place."""
 ACTIVATIONS = {
     "gelu": common_spec.Activation.GELU,
     "gelu_new": common_spec.Activation.GELUTanh,
@@ -71,7 +75,8 @@ def convert(folder: Path, target: Path) -> None:
     if family not in FAMILIES or config.get("position_embedding_type", "absolute") != "absolute":
         raise UnsupportedModelError(f"{folder}: models of the family {family} are not converted")
     try:
-        specification = _specification(config, _named(read_weights(folder)))
+        weights = _named(read_weights(folder))
+        specification = _specification(config, weights)
     except (KeyError, ValueError) as error:
         raise UnsupportedModelError(
             f"{folder}: not as other models of the family {family}: {error}"
@@ -79,6 +84,9 @@ def convert(folder: Path, target: Path) -> None:
     specification.validate()
     specification.optimize(quantization=None)
     specification.save(str(target))
+    if family in AFTER_PADDING:
+        unplaced = {"token": _padding(config), "first": len(weights[WORDS])}
+        (target / UNPLACED).write_bytes(orjson.dumps(unplaced))
 
 
 def _named(weights: Weights) -> Weights:
@@ -97,23 +105,41 @@ def _specification(config: Config, weights: Weights) -> transformer_spec.Transfo
         layernorm_embedding=True,
     )
     encoder.scale_embeddings = False
-    encoder.embeddings[0].weight = weights[WORDS]
     encoder.position_encodings.encodings = _positions(config, weights)
+    encoder.embeddings[0].weight = _words(config, weights)
     _norm(encoder.layernorm_embedding, weights, "embeddings.LayerNorm")
     for number, layer in enumerate(encoder.layer):
         _layer(layer, _within(weights, names.layer.format(number)), names)
     specification = transformer_spec.TransformerEncoderModelSpec(encoder)
-    specification.register_vocabulary([str(number) for number in range(len(weights[WORDS]))])
+    words = len(encoder.embeddings[0].weight)
+    specification.register_vocabulary([str(number) for number in range(words)])
     specification.config.unk_token, specification.config.bos_token, specification.config.eos_token = "012"
     specification.config.layer_norm_epsilon = config.get("layer_norm_eps", 1e-12)
     return specification
 
 
+def _padding(config: Config) -> int:
+    return int(config.get("pad_token_id", 1))
+
+
+def _words(config: Config, weights: Weights) -> Vectors:
+    """Return the vectors of words; then those of padding in a text, one a place, less what the place adds."""
+    words, positions = weights[WORDS], _all_positions(weights)
+    if config["model_type"] not in AFTER_PADDING:
+        return words
+    padding = _padding(config)
+    return np.concatenate([words, words[padding] + positions[padding] - _positions(config, weights)])
+
+
 def _positions(config: Config, weights: Weights) -> Vectors:
-    """Return what is added to the words: by position; and that of a token's kind, of which there is one."""
+    """Return what is added to the words by place."""
+    positions = _all_positions(weights)
+    return positions[_padding(config) + 1 :] if config["model_type"] in AFTER_PADDING else positions
+
+
+def _all_positions(weights: Weights) -> Vectors:
+    """Return what is added by position, with that of a token's kind, of which there is one."""
     positions = weights["embeddings.position_embeddings.weight"]
-    if config["model_type"] in AFTER_PADDING:
-        positions = positions[config.get("pad_token_id", 1) + 1 :]
     kinds = weights.get("embeddings.token_type_embeddings.weight")
     return positions if kinds is None else positions + kinds[0]
 

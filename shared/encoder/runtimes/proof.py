@@ -14,15 +14,15 @@ SEED = 20
 
 
 def sample_batches(tokenizer: Tokenizer) -> list[Features]:
-    """Return batches to compare runtimes by: texts of many kinds; any tokens, short beside long."""
+    """Return batches to compare runtimes by: texts of many kinds; any tokens, short beside long.
+
+    In each of the latter stands the token of the padding, which some models give no place in a text.
+    """
     texts = tokenizer.tokens(SAMPLES)
     longest = max(texts[IDS], key=len)
     rng = np.random.default_rng(SEED)
-    known = np.delete(
-        np.arange(tokenizer.size), tokenizer.padding
-    )  # in a text, some models count it no place
     made = [
-        [longest[0], *rng.choice(known, length).tolist(), longest[-1]]
+        [longest[0], *rng.choice(tokenizer.size, length - 1).tolist(), tokenizer.padding, longest[-1]]
         for length in (*LENGTHS, len(longest) - 2)
         if 0 < length <= len(longest) - 2
     ]

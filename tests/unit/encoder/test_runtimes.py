@@ -69,6 +69,22 @@ def test_ctranslate2_gives_torchs_vectors_under_the_same_fingerprint(family: str
     np.testing.assert_allclose(ours.encode_documents(TEXTS), torchs.encode_documents(TEXTS), atol=2e-5)
 
 
+@pytest.mark.parametrize("runtime", ["ctranslate2", "onnx"])
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_padding_that_stands_in_a_text_takes_no_place_in_any_runtime(
+    runtime: str, pooling: str, tmp_path: Path
+) -> None:
+    directory = saved(tmp_path / "model", MODELS["roberta"](), Pooling(32, pooling))
+    ours, torchs = loaded(directory, runtime=runtime), loaded(directory, runtime="torch")
+    library = SentenceTransformer(str(directory), device="cpu")
+    texts = ["[PAD] red lamp", "red [PAD] [PAD] lamp", "red lamp [PAD]", "[PAD]", "red lamp", *TEXTS]
+    np.testing.assert_allclose(ours.encode_documents(texts), torchs.encode_documents(texts), atol=2e-5)
+    own = library.encode_document(texts, normalize_embeddings=True)
+    assert (ours.encode_documents(texts) * own).sum(axis=1).min() >= AGREEMENT
+    without, within = ours.encode_documents(["red lamp", "red [PAD] lamp"])
+    assert without @ within < AGREEMENT, "it is read all the same"
+
+
 def test_a_family_that_ctranslate2_does_not_know_is_refused_at_once_the_second_time(tmp_path: Path) -> None:
     directory = saved(tmp_path / "model", MODELS["mpnet"](), Pooling(32))
     for _ in range(2):
@@ -123,6 +139,13 @@ def test_int8_is_another_model_and_near_the_whole_one(tmp_path: Path) -> None:
     assert int8.fingerprint != whole.fingerprint
     cosines = (whole.encode_documents(TEXTS) * int8.encode_documents(TEXTS)).sum(axis=1)
     assert 0.95 < cosines.min() < 0.99999
+
+
+def test_int8_reads_padding_in_a_text_as_the_whole_model_does(tmp_path: Path) -> None:
+    directory = saved(tmp_path / "model", MODELS["roberta"](), Pooling(32))
+    whole, int8 = loaded(directory, runtime="torch"), loaded(directory, precision="int8")
+    texts = ["[PAD] red lamp", "red [PAD] [PAD] lamp"]
+    assert (whole.encode_documents(texts) * int8.encode_documents(texts)).sum(axis=1).min() > 0.95
 
 
 def test_int8_is_of_ctranslate2_alone(tmp_path: Path) -> None:
