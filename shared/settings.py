@@ -133,6 +133,14 @@ class ModelSettings(Section):
     """Forward passes at once on a CPU, a thread each; 0: as many as there are cores."""
 
 
+class GenerationSettings(Section):
+    """How index generations that fail are tried again."""
+
+    patience: Annotated[timedelta, Field(ge=timedelta(0), le=timedelta(days=7))] = timedelta(minutes=10)
+    """How long, from the first failure on, one that may come back is tried again before it is given up: a
+    share that holds its model may be mounted late. A model that is refused is given up at once."""
+
+
 class CatalogueSettings(Section):
     """What the sources of the catalogue write."""
 
@@ -186,6 +194,7 @@ class Settings(BaseSettings):
     machine when `host` is every address."""
     log: LogSettings = LogSettings()
     model: ModelSettings = ModelSettings()
+    generations: GenerationSettings = GenerationSettings()
 
     @property
     def member(self) -> str:

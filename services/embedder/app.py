@@ -30,7 +30,7 @@ from shared.generations.rollout_log import RolloutLog
 from shared.generations.settings import generation_settings
 from shared.generations.state import Generation, Stage
 from shared.generations.status import GenerationStatusBoard
-from shared.generations.supervisor import GenerationSupervisor
+from shared.generations.supervisor import GenerationSupervisor, Persistence
 from shared.kafka.offsets import BrokerLog
 from shared.kafka.publisher import KafkaPublisher
 from shared.process.components import ComponentGroup
@@ -68,6 +68,7 @@ def build(settings: Settings) -> Worker:
         lambda generation: Embedder(generation_settings(settings, generation), generation, common),
         GenerationStatusBoard(client, settings, worker=NAME, clock=clock),
         remove=remove,
+        persistence=Persistence(patience=settings.generations.patience),
     )
     connection = redis.Connection(client)
     for component in (connection, rollouts, acceptances, passes, publisher, router, generations):

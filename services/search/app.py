@@ -19,7 +19,7 @@ from shared.generations.rollout_log import RolloutLog
 from shared.generations.settings import generation_settings
 from shared.generations.state import Generation
 from shared.generations.status import GenerationStatusBoard
-from shared.generations.supervisor import GenerationSupervisor
+from shared.generations.supervisor import GenerationSupervisor, Persistence
 from shared.kafka.compacted import CompactedTopic
 from shared.kafka.publisher import KafkaPublisher
 from shared.ports import PairModel
@@ -44,7 +44,10 @@ def build(settings: Settings) -> Worker:
 
     clock = SystemClock()
     encoders = GenerationSupervisor(
-        rollouts, encoder, GenerationStatusBoard(redis, settings, worker=NAME, clock=clock)
+        rollouts,
+        encoder,
+        GenerationStatusBoard(redis, settings, worker=NAME, clock=clock),
+        persistence=Persistence(patience=settings.generations.patience),
     )
     shards = ShardClient()
     dependencies = SearchDependencies(

@@ -10,7 +10,7 @@ from shared.generations.rollout_log import RolloutLog
 from shared.generations.settings import generation_settings
 from shared.generations.state import Generation
 from shared.generations.status import GenerationStatusBoard
-from shared.generations.supervisor import GenerationSupervisor
+from shared.generations.supervisor import GenerationSupervisor, Persistence
 from shared.kafka.publisher import KafkaPublisher
 from shared.process.worker import Worker
 from shared.state.redis import Connection, connect
@@ -34,6 +34,7 @@ def build(settings: Settings) -> Worker:
         ),
         GenerationStatusBoard(redis, settings, worker=NAME, clock=SystemClock()),
         remove=clear,
+        persistence=Persistence(patience=settings.generations.patience),
     )
 
     def shards_of(generation: str) -> Lookup | None:

@@ -19,6 +19,7 @@ from shared.generations.state import Generation, Stage
 from shared.generations.status import GenerationStatus, GenerationStatusBoard
 from shared.process.components import Component, IntakeComponent, WatchedComponent
 from shared.process.periodic import Every
+from shared.settings import GenerationSettings
 
 log = structlog.get_logger()
 
@@ -32,7 +33,7 @@ class Persistence(NamedTuple):
 
     pause: timedelta = timedelta(seconds=5)
     """Between two attempts."""
-    patience: timedelta = timedelta(minutes=10)
+    patience: timedelta = GenerationSettings().patience
     """From the first of its failures on: a share that holds its model may be mounted late. What is away as a
     whole (a broker, Redis) is waited for without an end, and ends no patience."""
     recovered: timedelta = timedelta(minutes=1)

@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Iterator
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 
@@ -12,10 +13,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from shared.errors import ConfigurationError
-from shared.settings import LogSettings, ModelSettings, Settings, environment, use_file
+from shared.settings import GenerationSettings, LogSettings, ModelSettings, Settings, environment, use_file
 
 WORKERS = ("embedder", "shards", "search", "judgements", "negatives", "monitor", "trainer", "rollout")
-SECTIONS = {"log": LogSettings, "model": ModelSettings}
+SECTIONS = {"generations": GenerationSettings, "log": LogSettings, "model": ModelSettings}
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +41,7 @@ VALUES = {
     "namespace": ("shop", "namespace = 'shop'", "shop"),
     "log.level": ("debug", "[log]\nlevel = 'debug'", "debug"),
     "model.max_tokens": ("64", "[model]\nmax_tokens = 64", 64),
+    "generations.patience": ("PT90S", "[generations]\npatience = 90", timedelta(seconds=90)),
 }
 
 
@@ -116,6 +118,7 @@ def test_a_flag_that_is_not_given_is_no_flag():
         ("model__max_tokens", ["7", "8193"]),
         ("model__device", ["tpu"]),
         ("model__threads", ["-1"]),
+        ("generations__patience", ["-PT1S", "P8D", "soon"]),
     ],
 )
 def test_a_value_that_cannot_be_is_refused_with_the_name_of_its_setting(name, bad, monkeypatch):

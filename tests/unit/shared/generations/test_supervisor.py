@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from datetime import timedelta
 
 import pytest
 
 from shared.errors import AbsentError, ConfigurationError, FatalError, TransientError
 from shared.generations.state import Generation, Generations, Stage
 from shared.generations.status import GenerationStatus
-from shared.generations.supervisor import PERSISTENCE, REPORT, TICK, GenerationSupervisor
+from shared.generations.supervisor import PERSISTENCE, REPORT, TICK, GenerationSupervisor, Persistence
 from tests.unit.shared.generations.answers import message
 from tests.unit.shared.virtual_time import now, virtually
 
@@ -46,7 +47,7 @@ class Component:
 class World:
     """What `rollout.v1` says, what becomes of the components, and what is reported of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, persistence: Persistence = PERSISTENCE) -> None:
         self.generations = Generations().founded("g1")
         self.story: list[tuple[float, str]] = []
         self.components: dict[str, Component] = {}
@@ -57,7 +58,11 @@ class World:
         self.reported: list[dict[str, tuple[str, str, bool]]] = []
         self.board_is_away = False
         self.supervisor = GenerationSupervisor(
-            self, lambda generation: Component(self, generation), self, remove=self.remove
+            self,
+            lambda generation: Component(self, generation),
+            self,
+            remove=self.remove,
+            persistence=persistence,
         )
 
     def told(self, what: str) -> None:
@@ -213,6 +218,26 @@ def test_what_does_not_come_in_the_stated_time_is_given_up_with_its_reason(error
         await asyncio.sleep(PATIENCE)
         assert world.events.count("start g2") == tries
         assert world.reported[-1]["g1"] == ("running", "", False)
+        return world
+
+    told(story())
+
+
+@pytest.mark.parametrize("patience", [timedelta(0), timedelta(seconds=30), timedelta(hours=2)])
+def test_how_long_that_is_may_be_said(patience: timedelta):
+    async def story() -> World:
+        world = World(Persistence(patience=patience))
+        world.start_failures["g2"] = [AbsentError("/m is not a directory") for _ in range(10_000)]
+        world.say(BUILDING)
+        await world.supervisor.start()
+        seconds = patience.total_seconds()
+        if seconds:
+            await asyncio.sleep(seconds - A_WHILE)
+            minutes = f"{seconds / 60:g} minutes"
+            reason = f"/m is not a directory (it is tried again; given up after {minutes})"
+            assert world.reported[-1]["g2"] == ("failed", reason, False)
+        await asyncio.sleep(2 * A_WHILE)
+        assert world.reported[-1]["g2"] == ("failed", "/m is not a directory", True)
         return world
 
     told(story())
