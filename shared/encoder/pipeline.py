@@ -26,6 +26,10 @@ OTHER_MODELS: Mapping[str, str] = {
 }
 IN_A_BATCH = "its vectors depend on the texts that it is given together"
 BY_WORDS = "it reads lists of words; StaticEmbedding took its place"
+IN_A_CHAT = (
+    "the library writes each text into a chat, by a template that is a program in the directory; if its "
+    "vectors are those of plain texts, save it with a modality_config of text alone"
+)
 OTHER_MODULES: Mapping[str, str] = {
     "CLIPModel": "it reads images; save its text part alone",
     "CNN": IN_A_BATCH,
@@ -137,9 +141,16 @@ def _check_kinds(directory: Path, modules: Iterable[Module]) -> None:
             raise ConfigurationError(f"{directory}: {module.kind}: {OTHER_MODULES[module.kind]}")
         if module.kind not in ENCODERS:
             raise ConfigurationError(f"{directory}: {module.kind} is not a module that is known here")
+        if module.kind == "Transformer" and _reads_chats(module):
+            raise ConfigurationError(f"{directory}: {IN_A_CHAT}")
         if module.kind in ROUTERS:
             for route in read_route_modules(module).values():
                 _check_kinds(directory, route)
+
+
+def _reads_chats(transformer: Module) -> bool:
+    """Whether the library writes each text into a chat; what an older version saved, it reads as it is."""
+    return "message" in (transformer.transformer_config.get("modality_config") or {})
 
 
 def _flow(modules: Iterable[Module], role: str) -> _Flow:

@@ -35,6 +35,7 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 LETTERS = ascii_lowercase + digits + ":-()×,.防水"
 WORDS = (*SPECIAL, "query", "passage", "red", "lamp", "oak", "chair", "table", "for", "home", "wool", "scarf")
 VOCABULARY = (*WORDS, *LETTERS, *(f"##{letter}" for letter in LETTERS))
+CHAT = "{% for message in messages %}query : {{ message['content'] }} [SEP]{% endfor %}"
 E5 = {"query": "query: ", "passage": "passage: "}
 
 Make = Callable[[Path], None]
@@ -55,21 +56,21 @@ def save(directory: Path, *modules: nn.Module, **settings: Any) -> None:  # Any:
     model.save(str(directory), create_model_card=False)
 
 
-def transformer(directory: Path, **settings: Any) -> Transformer:  # Any: likewise
-    """Return a random transformer whose files were written beside `directory`."""
+def transformer(directory: Path, *, chat: str = "", **settings: Any) -> Transformer:  # Any: likewise
+    """Return a random transformer whose files were written beside `directory`; `chat` is a template."""
     parts = directory.parent / f"{directory.name}-parts"
     parts.mkdir(parents=True, exist_ok=True)
-    tokenizer(parts).save_pretrained(parts)
+    tokenizer(parts, chat_template=chat or None).save_pretrained(parts)
     _bert(BertModel).save_pretrained(parts)
     made = Transformer(str(parts), **settings)
     shutil.rmtree(parts)
     return made
 
 
-def tokenizer(parts: Path) -> BertTokenizer:
+def tokenizer(parts: Path, **settings: Any) -> BertTokenizer:  # Any: likewise
     """Return a tokenizer that knows a few words, and of others their letters."""
     (parts / "vocab.txt").write_text("\n".join(VOCABULARY) + "\n", encoding="utf-8")
-    return BertTokenizer(vocab=str(parts / "vocab.txt"), model_max_length=LENGTH)
+    return BertTokenizer(vocab=str(parts / "vocab.txt"), model_max_length=LENGTH, **settings)
 
 
 def _bert(kind: Any) -> Any:  # Any: classes of transformers
@@ -176,6 +177,18 @@ def _older(directory: Path) -> None:
     (directory / "modules.json").write_text(json.dumps(listed))
 
 
+def _chat(directory: Path) -> None:
+    """Have the library write each text into a chat."""
+    save(directory, transformer(directory, chat=CHAT), Pooling(HIDDEN, "mean"), Normalize())
+
+
+def _chat_beside(directory: Path) -> None:
+    """Have a template for chats in the directory, and say that texts are read as they are."""
+    texts = {"text": {"method": "forward", "method_output_name": "last_hidden_state"}}
+    plain = transformer(directory, chat=CHAT, modality_config=texts, module_output_name="token_embeddings")
+    save(directory, plain, Pooling(HIDDEN, "mean"), Normalize())
+
+
 def _cross_encoder(directory: Path) -> None:
     parts = directory.parent / f"{directory.name}-parts"
     parts.mkdir(parents=True)
@@ -230,8 +243,10 @@ SERVED: Mapping[str, Make] = {
     "sharded weights": _sharded,
     "a downloaded folder": _downloaded,
     "as version 2 saved it": _older,
+    "a chat template, not used": _chat_beside,
 }
 REFUSED: Mapping[str, Make] = {
+    "a chat template": _chat,
     "a cross-encoder": _cross_encoder,
     "pickled weights alone": _pickled,
     "code beside the model": _coded,

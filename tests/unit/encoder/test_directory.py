@@ -1,11 +1,14 @@
 import json
 import shutil
 from pathlib import Path
+from pydoc import locate
 
 import pytest
+import torch
 
 from shared.encoder.directory import check_directory, other_files, packaged_directory, unread
 from shared.encoder.fingerprint import fingerprint
+from shared.encoder.named_code import ACTIVATIONS
 from shared.encoder.runtimes.processor import has_amx
 from shared.errors import ConfigurationError
 
@@ -117,6 +120,38 @@ def test_code_named_by_the_configuration_is_refused(directory: Path) -> None:
     (directory / "config.json").write_text(json.dumps({"nested": [{"auto_map": {"AutoModel": "x.Y"}}]}))
     with pytest.raises(ConfigurationError, match="auto_map"):
         check_directory(directory)
+
+
+NAMED = [
+    ("config.json", {"sentence_transformers": {"activation_fn": "torch.hub.load"}}),
+    ("config.json", {"sbert_ce_default_activation_function": "torch.nn.modules.activation.Threshold"}),
+    ("config_sentence_transformers.json", {"activation_fn": "torch.nn.modules.module.Module"}),
+    ("config.json", {"activation_function": "torch.distributed.init_process_group"}),
+    ("tokenizer_config.json", {"activation_function": "evil.Module"}),
+    ("config.json", {"layers": [{"activation_fn": ["torch.nn.Sigmoid"]}]}),
+]
+
+
+@pytest.mark.parametrize(("file", "content"), NAMED)
+def test_what_is_called_while_loading_must_be_an_activation(
+    directory: Path, file: str, content: object
+) -> None:
+    (directory / file).write_text(json.dumps(content))
+    with pytest.raises(ConfigurationError, match=r"give one of torch\.nn\.modules\.activation"):
+        check_directory(directory)
+
+
+@pytest.mark.parametrize(
+    "name", ["torch.nn.modules.activation.Sigmoid", "torch.nn.modules.linear.Identity", "gelu", None]
+)
+def test_activations_may_be_named(directory: Path, name: str | None) -> None:
+    (directory / "config_sentence_transformers.json").write_text(json.dumps({"activation_fn": name}))
+    check_directory(directory)
+
+
+def test_every_activation_that_may_be_named_is_one_and_needs_no_value() -> None:
+    for name in ACTIVATIONS:
+        assert isinstance(locate(name)(), torch.nn.Module), name
 
 
 def test_modules_of_other_libraries_are_refused(directory: Path) -> None:

@@ -1,6 +1,8 @@
 """Models that read a query beside a product: one score a text, whatever else is asked and remembered."""
 
+import json
 import math
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -70,6 +72,17 @@ def test_a_damaged_model_is_refused_with_its_directory(models: Path, tmp_path: P
     (tmp_path / "config.json").write_text('{"model_type": "no such architecture"}')
     with pytest.raises(ConfigurationError, match=str(tmp_path)):
         load(tmp_path)
+
+
+def test_a_cross_encoder_calls_an_activation_and_nothing_else_of_torch(models: Path, tmp_path: Path) -> None:
+    shutil.copytree(models / "cross", tmp_path / "cross")
+    file = tmp_path / "cross" / "config_sentence_transformers.json"
+    said = json.loads(file.read_bytes())
+    assert said["activation_fn"] == "torch.nn.modules.activation.Sigmoid"
+    file.write_text(json.dumps({**said, "activation_fn": "torch.random.seed"}))
+    CrossEncoder(str(tmp_path / "cross"), device="cpu")  # the library calls it
+    with pytest.raises(ConfigurationError, match=r"activation_fn is 'torch\.random\.seed'"):
+        load(tmp_path / "cross")
 
 
 def test_pickled_weights_are_refused_before_anything_is_loaded(models: Path, tmp_path: Path) -> None:

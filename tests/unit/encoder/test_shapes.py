@@ -195,6 +195,22 @@ def test_a_pipeline_whose_numbers_are_not_as_many_as_it_says_is_refused(tmp_path
         loaded(directory)
 
 
+def test_a_model_that_writes_texts_into_a_chat_is_refused_by_its_files_and_would_give_other_vectors(
+    directories: dict[str, Path], tmp_path: Path
+) -> None:
+    chat, plain = directories["a chat template"], directories["a chat template, not used"]
+    with pytest.raises(ConfigurationError, match="writes each text into a chat"):
+        describe(chat, EXACT)
+    rows = [SentenceTransformer(str(path), device="cpu").encode_query(TEXTS) for path in (chat, plain)]
+    assert (rows[0] * rows[1]).sum(axis=1).max() < AGREEMENT
+
+
+def test_a_chat_template_in_a_model_of_before_is_not_used(tmp_path: Path) -> None:
+    directory = make("a chat template", tmp_path / "model")
+    (directory / "sentence_bert_config.json").write_text('{"max_seq_length": 48}')
+    assert min(admit(directory, EXACT).cosines) >= AGREEMENT
+
+
 def test_an_asymmetric_model_whose_vectors_are_not_alike_is_refused(
     directories: dict[str, Path], tmp_path: Path
 ) -> None:
