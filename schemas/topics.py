@@ -13,6 +13,7 @@ from schemas.control import Command, Model, Rollout, TrainingJob
 from schemas.findings import CatalogueFindings
 from schemas.index import AttributeRecord, IndexRecord
 from schemas.judgements import Canary, Judgement, Negative, Outcome
+from schemas.loads import CatalogueLoad
 from schemas.search import SearchEvent, SearchQuery
 from schemas.trials import TrialSession
 
@@ -79,6 +80,14 @@ TOPICS: tuple[TopicSpec, ...] = (
         partitions=1,
         retention=FOREVER,
         description="Sources whose versions went back, and from when on they count; a command writes it.",
+    ),
+    TopicSpec(
+        name=CatalogueLoad.topic,
+        key="source, tab, load id",
+        message=CatalogueLoad,
+        partitions=1,
+        cleanup="compact",
+        description="Files that were loaded, and where their products lie; a command writes it.",
     ),
     TopicSpec(
         name=CatalogueFindings.topic,

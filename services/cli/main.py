@@ -31,6 +31,7 @@ COMMANDS: dict[str, CommandEntry] = {
     "up": CommandEntry(
         "services.cli.up:app", "Start broker, Redis, topics and every worker on this machine."
     ),
+    "load": CommandEntry("services.cli.load:app", "Load a catalogue from files."),
     "search": CommandEntry("services.cli.search:app", "Search the catalogue from the terminal."),
     "simulate": CommandEntry(
         "services.cli.simulate:app", "Send shoppers with a known click model to the topics."

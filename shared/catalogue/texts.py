@@ -39,6 +39,17 @@ def bounded_text(fields: Mapping[str, FieldValue], templates: Sequence[str]) -> 
     return BuiltText(encoded[:MAX_TEXT_BYTES].decode("utf-8", "ignore"), len(encoded) - MAX_TEXT_BYTES)
 
 
+def named_fields(templates: Sequence[str]) -> tuple[str, ...]:
+    """Return the fields that templates name; a product that has none of them has no text."""
+    named = (
+        (name for _, names in _parts(template) for name in names.split("|"))
+        if LABEL in template
+        else (template,)
+        for template in templates
+    )
+    return tuple(dict.fromkeys(name.strip() for names in named for name in names if name.strip()))
+
+
 def whole_text(fields: Mapping[str, FieldValue]) -> str:
     """Return everything that a product says in words, whatever the attribute."""
     return "\n".join(words for value in fields.values() for words in words_in(value))

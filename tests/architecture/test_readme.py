@@ -12,6 +12,7 @@ from schemas.catalogue import Acceptance
 from schemas.control import Command, Model, Rollout, TrainingJob
 from schemas.findings import CatalogueFindings
 from schemas.judgements import Canary, Judgement, Negative
+from schemas.loads import CatalogueLoad
 from schemas.topics import all_topics
 from schemas.trials import TrialSession
 from schemas.wire import decode_event, decode_query, read_change
@@ -45,6 +46,7 @@ READERS = {
     "models.v1": Model.decode,
     "rollout.v1": Rollout.decode,
     "catalogue.acceptances.v1": Acceptance.decode,
+    "catalogue.loads.v1": CatalogueLoad.decode,
     "trial.sessions.v1": TrialSession.decode,
 }
 

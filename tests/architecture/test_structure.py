@@ -26,8 +26,8 @@ from tests.architecture.syntax import syntax
 
 ROOT = Path(__file__).parents[2]
 OURS = {"schemas", "shared", "headrace", "services"}
-NO_WORKERS = {"cli", "lab"}
-"""The command, and what proves the product."""
+NO_WORKERS = {"cli", "lab", "loader"}
+"""The command, what proves the product, and what a command loads files by."""
 WORKERS = sorted(
     folder.name
     for folder in (ROOT / "services").iterdir()

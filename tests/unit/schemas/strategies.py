@@ -12,6 +12,7 @@ from schemas.control import Command, Model, OffsetRange, Rollout, TrainingJob, T
 from schemas.findings import CatalogueFindings, Finding
 from schemas.index import AttributeRecord, IndexRecord, Passage
 from schemas.judgements import ActionStatistics, Canary, Item, Judgement, Negative, Outcome, OutcomeTrial
+from schemas.loads import CatalogueLoad
 from schemas.search import (
     EventAttributes,
     EventObject,
@@ -163,6 +164,17 @@ terms = st.builds(
 )
 MESSAGES: dict[type[Message], st.SearchStrategy] = {
     ProductChange: changes,
+    CatalogueLoad: st.builds(
+        CatalogueLoad,
+        source=product_ids,
+        load_id=ids,
+        status=st.sampled_from(["begun", "done"]),
+        began_at=optional(moments),
+        log=texts,
+        ranges=tuples(ranges),
+        products=counts,
+        deleted=counts,
+    ),
     Acceptance: st.builds(Acceptance, source=short, since=moments, reason=texts, requested_at=moments),
     CatalogueFindings: st.builds(
         CatalogueFindings,

@@ -36,6 +36,7 @@ KEYS = {
     "alert key": ("alert_key",),
     "command id": ("command_id",),
     "source": ("source",),
+    "source, tab, load id": ("source", "load_id"),
     "trial, tab, session": ("trial", "session"),
 }
 """The fields that make up a key, by what the list of topics says of it."""

@@ -1,0 +1,1 @@
+"""What a file says: pure functions from rows to messages."""

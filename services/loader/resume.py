@@ -1,0 +1,94 @@
+"""Where a load stands, so that it goes on after a kill: a file in the data directory, replaced whole.
+
+It is found by what is loaded (path, size, time and head of each file, and what was said of them) and where to
+(the identity of the topic): a file that changed is another load.
+"""
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from services.loader.domain.columns import FieldMapping
+from services.loader.formats.content import STDIN
+from services.loader.request import LoadRequest
+from shared.directories import replace_file
+from shared.errors import ConfigurationError
+
+FOLDER = "loads"
+HEAD = 1024 * 1024
+
+
+class LoadState(BaseModel):
+    """How far a load has come; `done` units (rows, and lines that are none) are acknowledged."""
+
+    model_config = ConfigDict(frozen=True)
+
+    load_id: str
+    began_at: Annotated[int, Field(ge=0)]
+    """Milliseconds since 1970, by the broker's clock."""
+    done: int = 0
+    published: int = 0
+    readings: tuple[FieldMapping, ...] = ()
+    """How the rows of each file that was begun are read."""
+    finished: bool = False
+
+
+class StateFile:
+    """The state of one load; of standard input, which cannot be read twice, nothing is kept."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+
+    def load(self) -> LoadState | None:
+        """Return what was kept, or None."""
+        if self.path is None:
+            return None
+        try:
+            return LoadState.model_validate_json(self.path.read_bytes())
+        except (FileNotFoundError, ValidationError):
+            return None
+
+    def save(self, state: LoadState) -> None:
+        """Replace it; on disk when this returns."""
+        if self.path is not None:
+            replace_file(self.path, state.model_dump_json().encode())
+
+
+@contextmanager
+def state_of(request: LoadRequest, data_dir: Path, *, log: str) -> Iterator[StateFile]:
+    """Give the state of a load that nobody else works on; raises `ConfigurationError` when somebody does."""
+    if STDIN in request.files:
+        yield StateFile(None)
+        return
+    folder = data_dir / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{_identity(request, log)}.json"
+    descriptor = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield StateFile(path)
+    except BlockingIOError as error:
+        raise ConfigurationError("these files are being loaded by another process") from error
+    finally:
+        with suppress(OSError):
+            os.close(descriptor)
+
+
+def _identity(request: LoadRequest, log: str) -> str:
+    files = []
+    for name in request.files:
+        path = Path(name).resolve()
+        facts = path.stat()
+        with path.open("rb") as file:
+            head = hashlib.sha256(file.read(HEAD)).hexdigest()
+        files.append([str(path), facts.st_size, facts.st_mtime_ns, head])
+    said = [log, request.source, request.replace, asdict(request.options), files]
+    return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()[:24]
