@@ -60,7 +60,7 @@ lock: ## resolve the dependencies anew into requirements.lock, with the hashes o
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet --upgrade pip pip-tools setuptools
 	build/lock/bin/pip install --quiet --requirement requirements.torch
-	build/lock/bin/pip install --quiet ".[model,embedded,evaluate,learn,test]"
+	build/lock/bin/pip install --quiet ".[model,embedded,evaluate,learn,parquet,test]"
 	build/lock/bin/python deploy/lock.py write > build/lock/requirements.lock
 	mv build/lock/requirements.lock requirements.lock
 

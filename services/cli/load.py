@@ -33,7 +33,7 @@ Files = Annotated[
     list[str],
     typer.Argument(
         metavar="FILE...",
-        help="JSON Lines, CSV, TSV, also packed with gzip or zstd; - reads standard input.",
+        help="JSON Lines, CSV, TSV, Parquet, Merchant feed, Shopify export; gzip, zstd; -: standard input.",
     ),
 ]
 IdColumn = Annotated[str, typer.Option("--id", metavar="COLUMN", help="The column of the product's id.")]

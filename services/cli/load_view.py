@@ -75,7 +75,7 @@ class LoadView:
             show_file(self._console, survey, survey.profile, reading=reading, texts=self._texts)
         if self._bar is not None:
             self.progress.remove_task(self._bar)
-        total = UNITS if survey.content.size else None
+        total = None if survey.content.share is None else UNITS
         self._bar = self.progress.add_task(survey.content.name, total=total, rows="")
 
     def resumed(self, state: LoadState) -> None:
@@ -114,8 +114,7 @@ class LoadView:
         return self.progress.get_time() - self._began
 
     def _share(self) -> float:
-        content = self._survey.content if self._survey else None
-        return min(1.0, content.position / content.size) if content and content.size else 0.0
+        return (self._survey.content.share or 0.0) if self._survey else 0.0
 
 
 def show_file(

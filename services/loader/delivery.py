@@ -7,7 +7,7 @@ from datetime import timedelta
 from itertools import islice
 from typing import NamedTuple, Protocol
 
-from services.loader.domain.rows import FileRow, FileUnits, LineFault
+from services.loader.domain.rows import NOT_FOR_SALE, FileRow, FileUnits, LineFault
 from shared.errors import TransientError
 from shared.ports import Publisher
 from shared.records import Outgoing
@@ -37,6 +37,8 @@ class LoadTally:
     """Lines that were not."""
     flawed: int = 0
     """Values that were left out, and the like, of rows that were written."""
+    passed: int = 0
+    """Rows that are not meant to be loaded."""
     line: int = 0
     published: int = 0
 
@@ -46,6 +48,7 @@ class LoadTally:
         self.loaded += other.loaded
         self.lost += other.lost
         self.flawed += other.flawed
+        self.passed += other.passed
         self.published += other.published
         self.line = other.line
 
@@ -87,7 +90,9 @@ def batches(rows: FileUnits, make: Callable[[FileRow], Made], *, skip: int = 0) 
             lost = any(fault.lost for fault in made.faults)
             tally.lost += lost
             tally.loaded += isinstance(unit, FileRow) and not lost
-            tally.flawed += sum(not fault.lost for fault in made.faults)
+            passed = sum(fault.reason == NOT_FOR_SALE for fault in made.faults)
+            tally.passed += passed
+            tally.flawed += sum(not fault.lost for fault in made.faults) - passed
             batch.faults += made.faults
             if skip > 0:
                 skip -= 1

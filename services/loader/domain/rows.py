@@ -6,6 +6,8 @@ from typing import Any, NamedTuple, TypeAlias
 from schemas.wire.errors import WireError
 
 SHOWN = 60
+NOT_FOR_SALE = "product.not_for_sale"
+"""The reason of a row that is passed over on purpose: nothing is wrong with it."""
 
 
 class FileRow(NamedTuple):

@@ -30,10 +30,12 @@ class DamagedFileError(FatalError):
 class FileContent:
     """What one input holds, unpacked; `head` are its first bytes, which `stream` gives once more."""
 
-    def __init__(self, name: str, raw: BinaryIO, size: int | None) -> None:
+    def __init__(self, name: str, raw: BinaryIO, path: Path | None = None) -> None:
         self.name = visible(name, 200)
-        self.size = size
-        """Bytes of the file as it lies on the disk; None: nobody knows."""
+        self.path = path
+        """Where it lies on the disk; None: it does not."""
+        self._size = path.stat().st_size if path is not None else 0
+        self._share: float | None = None
         self.damage = ""
         """Why it could not be read to its end."""
         self._raw = raw
@@ -55,9 +57,16 @@ class FileContent:
         return len(self.head) < HEAD
 
     @property
-    def position(self) -> int:
-        """How many of the file's bytes were read so far, about."""
-        return 0 if self.size is None else self._raw.tell()
+    def share(self) -> float | None:
+        """How much of it was read, about; None: nobody knows how long it is."""
+        if self._share is not None:
+            return self._share
+        return min(1.0, self._raw.tell() / self._size) if self._size else None
+
+    @share.setter
+    def share(self, share: float) -> None:
+        """Say it, where it is not read from its beginning to its end."""
+        self._share = share
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -72,7 +81,7 @@ class FileContent:
 def opened(name: str) -> Iterator[FileContent]:
     """Open a file, or standard input (`-`); raises `AbsentError` when there is none."""
     if name == STDIN:
-        yield FileContent("standard input", cast("BinaryIO", sys.stdin.buffer), None)
+        yield FileContent("standard input", cast("BinaryIO", sys.stdin.buffer))
         return
     path = Path(name)
     try:
@@ -80,7 +89,7 @@ def opened(name: str) -> Iterator[FileContent]:
     except OSError as error:
         raise AbsentError(f"{visible(name, 200)} cannot be opened: {error.strerror}") from error
     with raw:
-        yield FileContent(path.name, raw, path.stat().st_size if path.is_file() else None)
+        yield FileContent(path.name, raw, path if path.is_file() else None)
 
 
 def _unpacked(start: bytes, packed: BinaryIO) -> BinaryIO:
