@@ -65,12 +65,23 @@ class TrainingJob(Message):
 
 
 class ModelProbe(Value):
-    """A text, and the vector that a model gave it where it was evaluated."""
+    """A text, and the vector that a model gave it."""
 
     role: Literal["query", "document"]
     text: str
     vector: str
     """Base64 of float16, little-endian, of length one."""
+
+
+class ProductRecipe(Value):
+    """How a product becomes the texts that are embedded."""
+
+    templates: tuple[str, ...]
+    """A line each, of its attributes."""
+    passage_size: Annotated[int, Field(ge=1)]
+    passage_overlap: Annotated[int, Field(ge=0)]
+    passages: Annotated[int, Field(ge=1)]
+    """Tokens of a passage, those that neighbours share, and how many passages there are at most."""
 
 
 class Model(Message):
@@ -102,7 +113,11 @@ class Model(Message):
     """The score below which a product is not relevant, fitted likewise."""
     dataset: str = ""
     probes: tuple[ModelProbe, ...] = ()
-    """By which a worker makes sure that it gives the vectors that were evaluated."""
+    """As evaluation had them: by these a worker makes sure that it gives the vectors that were evaluated."""
+    training_probes: tuple[ModelProbe, ...] = ()
+    """As training left them."""
+    product_recipe: ProductRecipe | None = None
+    """How evaluation made texts of products; None: it had no products."""
     lineage: tuple[OffsetRange, ...] = ()
     seed: Annotated[int, Field(ge=0)] = 0
     code_version: str = ""

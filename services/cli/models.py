@@ -21,7 +21,7 @@ from shared.clock import SystemClock
 from shared.encoder.admission import Admission, admit
 from shared.encoder.description import check_model, describe, recorded
 from shared.encoder.loading import load_encoder
-from shared.encoder.parity import probes_of
+from shared.encoder.parity import check_stages, probes_of, training_probes
 from shared.errors import ConfigurationError
 from shared.infrastructure.running import discover
 from shared.kafka.client import require_topics
@@ -135,9 +135,11 @@ def import_(
         dimensions=admission.dimensions,
         verdict="imported",
         probes=probes_of(load_encoder(settings.model.model_copy(update=exact))),
+        training_probes=training_probes(directory.resolve()),
         code_version=code_version(),
         created_at=SystemClock().now(),
     )
+    check_stages(model)
     asyncio.run(_publish(settings, model))
     done = f"{model_id}: {admission.dimensions} dimensions; roll it out with `headrace rollout backfill`"
     print(model.model_dump_json() if json else done)
@@ -198,6 +200,7 @@ def quantized(
             "verdict": "admitted",
             "reasons": (f"{whole.model_id} in int8: {verdict.reason}",),
             "trial_sessions": None,
+            "training_probes": (),
             "metrics": {"overlap@10 of int8": verdict.overlap, **effect},
             "code_version": code_version(),
             "created_at": now,
@@ -208,14 +211,16 @@ def quantized(
 def _quantized(model: ModelSettings, data: Path | None) -> "QuantizationVerdict":
     """Hold the model in int8 against the whole one, on grades of people or on this shop's own."""
     from services.trainer.evaluation.quantization import assess  # noqa: PLC0415 - it imports torch
+    from services.trainer.settings import Settings as TrainerSettings  # noqa: PLC0415 - likewise
 
+    cut = TrainerSettings.load().embedder.cut
     if data is not None:
         from services.lab.simulation.catalogue import load  # noqa: PLC0415 - for this path alone
 
         catalogue = load(data)
         asked = {query.id: query.text for query in catalogue.queries}
         grades = {asked[query]: row for query, row in catalogue.grades.items() if row}
-        return assess(model, {product.id: product.title for product in catalogue.products}, grades)
+        return assess(model, {product.id: product.title for product in catalogue.products}, grades, cut=cut)
     from services.cli.dataset import present_dataset  # noqa: PLC0415 - for this path alone
     from shared.retrieval.quality import whole_grade  # noqa: PLC0415 - likewise
 
@@ -223,7 +228,7 @@ def _quantized(model: ModelSettings, data: Path | None) -> "QuantizationVerdict"
     judged: dict[str, dict[str, int]] = {}
     for pair in dataset.pairs:
         judged.setdefault(pair.query, {})[pair.product_id] = whole_grade(pair.grade)
-    return assess(model, {product.product_id: product.text for product in dataset.products}, judged)
+    return assess(model, {product.product_id: product.text for product in dataset.products}, judged, cut=cut)
 
 
 def _print_admission(admission: Admission) -> None:

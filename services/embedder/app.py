@@ -24,8 +24,8 @@ from shared.catalogue.language import detector
 from shared.clock import SystemClock
 from shared.encoder.batcher import CoalescingEncoder, EncoderThreads
 from shared.encoder.loading import load_encoder
-from shared.encoder.passages import PassageCutter
-from shared.errors import TransientError
+from shared.errors import ConfigurationError, TransientError
+from shared.generations.product_texts import check_product_texts, cutter
 from shared.generations.rollout_log import RolloutLog
 from shared.generations.settings import generation_settings
 from shared.generations.state import Generation, Stage
@@ -33,6 +33,7 @@ from shared.generations.status import GenerationStatusBoard
 from shared.generations.supervisor import GenerationSupervisor, Persistence
 from shared.kafka.offsets import BrokerLog
 from shared.kafka.publisher import KafkaPublisher
+from shared.ports import Encoder
 from shared.process.components import ComponentGroup
 from shared.process.worker import Worker
 from shared.state import redis
@@ -128,6 +129,7 @@ class Embedder:
     async def _load(self, records: KafkaRecordLog) -> CoalescingEncoder:
         # In a thread: importing and loading takes seconds, and `/livez` must answer meanwhile.
         loaded = await asyncio.to_thread(load_encoder, self._settings.model, self._generation.model)
+        await asyncio.to_thread(self._check_product_texts, loaded)
         await asyncio.to_thread(detector, self._settings.embedder.language)
         log.info(
             "model.loaded",
@@ -139,6 +141,18 @@ class Embedder:
             with attempt:  # a broker that is away for a moment is waited for
                 await records.check_fingerprint(loaded.fingerprint)
         return CoalescingEncoder(loaded, passes=self._common.passes)
+
+    def _check_product_texts(self, encoder: Encoder) -> None:
+        """Refuse the generation when its products are not embedded as they were evaluated, unless it is live.
+
+        What shoppers search goes on: its texts are as somebody has configured them since.
+        """
+        try:
+            check_product_texts(encoder, self._settings.embedder, self._generation.model)
+        except ConfigurationError as error:
+            if self._stage != "live":
+                raise
+            log.warning("model.other_texts", generation=self._settings.generation, reason=str(error))
 
     def _reading(self, model: CoalescingEncoder, records: KafkaRecordLog) -> ComponentGroup:
         settings, clock = self._settings, SystemClock()
@@ -185,7 +199,7 @@ class Embedder:
         settings = self._settings.embedder
         return EmbeddingRecipe(
             templates=settings.text,
-            cut=PassageCutter(settings.cut, model.count_tokens, longest=model.document_tokens),
+            cut=cutter(settings.cut, model),
             fingerprint=model.fingerprint,
             dimensions=model.dimensions,
             language=detector(settings.language),

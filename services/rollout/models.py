@@ -5,6 +5,7 @@ import asyncio
 from schemas.control import Model
 from services.rollout.settings import Settings
 from shared.encoder.description import check_model
+from shared.encoder.parity import check_stages
 from shared.errors import ConfigurationError
 from shared.generations.settings import generation_settings
 from shared.generations.state import Generation
@@ -27,9 +28,10 @@ class CandidateModels:
         return read_items(Model, (await read_once(self._settings, Model.topic)).items.values())
 
     async def objection(self, model: Model, generation: str) -> str | None:
-        """Return why the model's directory must not be loaded; None: it may be."""
+        """Return why the model must not be loaded: its stages differ, or its directory is another."""
         built = Generation(name=generation, stage="building", model=model)
         try:
+            check_stages(model)
             await asyncio.to_thread(check_model, generation_settings(self._settings, built).model, model)
         except ConfigurationError as error:
             return str(error)

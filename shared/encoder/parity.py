@@ -1,51 +1,131 @@
-"""Whether a model gives the vectors here that it gave where it was evaluated.
+"""Whether a model gives the same vectors in training, in evaluation and where it is served.
 
-A model's record carries a few texts with their vectors. Every worker that loads the model embeds them once
-more: another library, processor or precision that gives other vectors is refused before it meets an index.
+Each stage notes the vectors that it gives to a few texts: training in the model's directory (`RECORD`), by
+the weights as they were in memory; evaluation in the model's record, by the encoder that was judged. Whoever
+loads the model to serve it embeds the texts once more. A stage that gives other vectors than the one before,
+by another library, processor, precision, prompt or tokenizer, is refused before it meets an index.
 """
 
 import base64
-from collections.abc import Sequence
-from typing import Literal
+import binascii
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, Protocol
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from schemas.control import Model, ModelProbe
+from shared.encoder.pipeline import json_object
 from shared.errors import ConfigurationError
-from shared.ports import Encoder, Vectors
+from shared.ports import Vectors
+from shared.settings import ModelSettings
 
+RECORD = "headrace.json"
+"""What a fit leaves in the directory of its model, beside the library's files."""
+PROBES = "probes"
 TEXTS = (
     "red lamp",
     "Oak chair for home, 2 pieces: good and cheap (45 × 60 cm)",
+    "LED-Lampe für draußen, 防水 IP65, [PAD] <s> café",
     "Small oak table with two drawers and steel handles, for a bedroom or an office. " * 8,
 )
 ROLES: tuple[Literal["query", "document"], ...] = ("query", "document")
-PARITY = {"fp32": 0.999, "int8": 0.99}
-"""The least cosine. Runtimes in fp32 agree to 0.9999 and bf16 to 0.999 by their own proofs; int8 is rounded
-in another way by processors without instructions for it."""
+Precision = Literal["fp32", "int8"]
+PARITY: Mapping[Precision, float] = {"fp32": 0.999, "int8": 0.99}
+"""The least cosine of two stages. Runtimes in fp32 agree to 0.9999 and bf16 to 0.999 by their own proofs; in
+int8 processors without instructions for it round in another way, and its training was in fp32."""
 
 
-def _encode(encoder: Encoder, role: str, texts: Sequence[str]) -> Vectors:
-    return encoder.encode_queries(texts) if role == "query" else encoder.encode_documents(texts)
+class Embedding(Protocol):
+    """What gives vectors: an encoder, or a model in training."""
+
+    def encode_documents(self, texts: Sequence[str]) -> Vectors:
+        """Return one unit row a text."""
+        ...
+
+    def encode_queries(self, texts: Sequence[str]) -> Vectors:
+        """Return one unit row a text."""
+        ...
 
 
-def probes_of(encoder: Encoder) -> tuple[ModelProbe, ...]:
-    """Return what a model's record says of the encoder that it was evaluated with (blocking)."""
+def probes_of(embedding: Embedding) -> tuple[ModelProbe, ...]:
+    """Return what a stage notes of the vectors that it gives (blocking)."""
     return tuple(
         ModelProbe(role=role, text=text, vector=base64.b64encode(row.astype("<f2").tobytes()).decode())
         for role in ROLES
-        for text, row in zip(TEXTS, _encode(encoder, role, TEXTS), strict=True)
+        for text, row in zip(TEXTS, _encode(embedding, role, TEXTS), strict=True)
     )
 
 
-def check_parity(encoder: Encoder, model: Model) -> None:
-    """Raise `ConfigurationError` unless the encoder gives the vectors of the model's record."""
-    for probe in model.probes:
-        recorded = np.frombuffer(base64.b64decode(probe.vector), "<f2").astype(np.float32)
-        cosine = float(_encode(encoder, probe.role, [probe.text])[0] @ recorded)
-        if not cosine >= PARITY[model.precision]:
-            raise ConfigurationError(
-                f"model {model.model_id} gives another vector here than where it was evaluated, to the "
-                f"{probe.role} {probe.text[:40]!r}: cosine {cosine:.4f}, at least {PARITY[model.precision]}; "
-                "compare the versions of the libraries, model.runtime and model.precision"
-            )
+def training_probes(directory: Path) -> tuple[ModelProbe, ...]:
+    """Return what training noted in a directory; nothing of one that was not made here.
+
+    Raises `ConfigurationError` when it cannot be read.
+    """
+    noted = json_object(directory / RECORD).get(PROBES, ())
+    try:
+        return TypeAdapter(tuple[ModelProbe, ...]).validate_python(noted)
+    except ValidationError as error:
+        raise ConfigurationError(f"{directory / RECORD}: {PROBES}: {error.errors()[0]['msg']}") from error
+
+
+def check_stages(model: Model) -> None:
+    """Raise `ConfigurationError` when a record's own stages, training and evaluation, differ."""
+    if words := difference(model.training_probes, model.probes, precision=model.precision):
+        raise ConfigurationError(
+            f"model {model.model_id}: evaluation differs from training, {words}: its directory was changed "
+            "in between, or is read otherwise; train and evaluate it anew"
+        )
+
+
+def check_parity(encoder: Embedding, model: Model) -> None:
+    """Raise `ConfigurationError` unless all stages agree; `encoder` is that of serving (blocking)."""
+    check_stages(model)
+    served = tuple(
+        probe.model_copy(update={"vector": base64.b64encode(row.astype("<f2").tobytes()).decode()})
+        for probe in model.probes
+        for row in _encode(encoder, probe.role, [probe.text])
+    )
+    if words := difference(model.probes, served, precision=model.precision):
+        raise ConfigurationError(
+            f"model {model.model_id}: serving differs from evaluation, {words}: compare the versions of the "
+            "libraries, model.runtime and model.precision"
+        )
+
+
+def difference(before: Iterable[ModelProbe], after: Iterable[ModelProbe], *, precision: Precision) -> str:
+    """Return in words where two stages differ most, when it is beyond the bound; empty: they do not.
+
+    A text that only one of them has says nothing. Raises `ConfigurationError` when a vector is none.
+    """
+    known = {(probe.role, probe.text): _vector(probe) for probe in before}
+    pairs = ((probe, known.get((probe.role, probe.text)), _vector(probe)) for probe in after)
+    cosines = [(_cosine(row, other), probe) for probe, row, other in pairs if row is not None]
+    least, probe = min(cosines, key=lambda pair: pair[0], default=(1.0, None))
+    if probe is None or least >= PARITY[precision]:
+        return ""
+    return f"cosine {least:.4f} (at least {PARITY[precision]}) of the {probe.role} {probe.text[:40]!r}"
+
+
+def recorded_precision(settings: ModelSettings) -> Precision:
+    """Return in what a model's record says that it computes, by these settings."""
+    return "int8" if settings.precision == "int8" else "fp32"
+
+
+def _encode(embedding: Embedding, role: str, texts: Sequence[str]) -> Vectors:
+    return embedding.encode_queries(texts) if role == "query" else embedding.encode_documents(texts)
+
+
+def _vector(probe: ModelProbe) -> Vectors:
+    try:
+        row = np.frombuffer(base64.b64decode(probe.vector, validate=True), "<f2").astype(np.float32)
+    except (binascii.Error, ValueError) as error:
+        raise ConfigurationError(f"what is noted of {probe.text[:40]!r} is no vector: {error}") from error
+    return row
+
+
+def _cosine(row: Vectors, other: Vectors) -> float:
+    """Return the cosine of two unit vectors; -1 where they are not of one length, or no numbers."""
+    cosine = float(row @ other) if row.shape == other.shape else -1.0
+    return cosine if np.isfinite(cosine) else -1.0

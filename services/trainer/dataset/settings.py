@@ -1,18 +1,16 @@
 """The settings that data sets depend on."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 import shared.settings
 from services.trainer.dataset.domain.selection import DatasetFilters, DatasetSelection
-from shared.catalogue.texts import TEMPLATES
+from shared.generations.product_texts import ProductTexts
 
 
-class EmbedderText(BaseModel):
-    """Of the `[embedder]` section, what a product's text is made of."""
+class EmbedderText(ProductTexts):
+    """Of the `[embedder]` section, what a product's texts are made of."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    text: tuple[str, ...] = TEMPLATES
+    model_config = ConfigDict(extra="ignore")
 
 
 class DatasetSettings(shared.settings.Settings):

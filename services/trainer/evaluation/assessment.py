@@ -24,6 +24,7 @@ from services.trainer.learning.train import load_trainable
 from services.trainer.progress import Progress
 from shared.encoder.description import describe_pairs
 from shared.encoder.loading import load_encoder
+from shared.encoder.parity import difference, recorded_precision, training_probes
 from shared.settings import ModelSettings
 
 
@@ -61,9 +62,15 @@ class CandidateEvaluator:
         else:
             evaluated = self._evaluate_reranker(dataset, candidate, recipe)
         faults = [f"leaks: {leak}" for leak in leaks(dataset.manifest.certificate)]
-        faults = [*evaluated.faults, *faults]
+        faults = [*evaluated.faults, *faults, *self._strays(candidate, evaluated)]
         verdict = decide_with(evaluated.missing, evaluated.compared, self.terms, faults=faults)
         return CandidateAssessment(evaluated=evaluated, verdict=verdict)
+
+    def _strays(self, candidate: Path, evaluated: Evaluated) -> list[str]:
+        """Return that evaluation gave other vectors than training noted, if it did."""
+        precision = recorded_precision(self.model)
+        words = difference(training_probes(candidate), evaluated.probes, precision=precision)
+        return [f"evaluation differs from training, {words}"] if words else []
 
     def _loaded_from(self, path: Path) -> ModelSettings:
         return self.model.model_copy(update={"path": path})
@@ -73,7 +80,7 @@ class CandidateEvaluator:
         sets, fit_set = list(evaluation_sets(dataset)), validation_set(dataset)
         encoder = load_encoder(self._loaded_from(self.live))
         self.progress("evaluation", 0.0, {})
-        embedded = embed(encoder, corpus, asked_queries([*sets, fit_set], self.shop))
+        embedded = embed(encoder, corpus, asked_queries([*sets, fit_set], self.shop), cut=self.shop.cut)
         self.progress("evaluation", 0.5, {})
         words = words_of(dataset.products, self.shop)
         search = HybridSearch(embedded, words, self.shop, self.shop.live_weight)

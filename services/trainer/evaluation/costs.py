@@ -35,12 +35,13 @@ class Cost(Value):
 def costs(embedded: EmbeddedCorpus, evaluation_set: EvaluationSet) -> Iterator[Cost]:
     """Yield what each code of a model's vectors costs and how good it is, on a set."""
     best = embedded.ranked(evaluation_set, WHOLE, depth=10)
+    passages = len(embedded.documents) / max(1, len(embedded.ids))
     for code in codes(LENGTHS):
         ranked = embedded.ranked(evaluation_set, code)
         values = quality.values(evaluation_set.grades, ranked, [MEASURE])[MEASURE].values()
         yield Cost(
             code=code.name(embedded.dimensions),
-            bytes=code.bytes(embedded.dimensions),
+            bytes=passages * code.bytes(embedded.dimensions),
             scan_ms=_scan_ms(embedded, code),
             quality=fmean(values),
             overlap=fmean(

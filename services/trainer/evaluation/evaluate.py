@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from schemas.base import Fingerprint, Score, Value
+from schemas.control import ModelProbe
 from services.trainer.dataset.domain.dataset import Dataset, ProductText
 from services.trainer.evaluation.comparison import ModelComparison, compare_vectors
 from services.trainer.evaluation.costs import Cost, costs, encode_ms
@@ -26,6 +27,7 @@ from services.trainer.progress import Progress
 from shared.encoder.description import describe
 from shared.encoder.directory import model_directory
 from shared.encoder.loading import load_encoder
+from shared.encoder.parity import probes_of
 from shared.errors import FatalError
 from shared.ports import Encoder
 from shared.retrieval import quality
@@ -51,6 +53,8 @@ class Evaluated(Value):
     dense_weight: Score | None = None
     faults: tuple[str, ...] = ()
     """What is wrong with the candidate itself, whatever its figures are."""
+    probes: tuple[ModelProbe, ...] = ()
+    """The candidate's vectors of a few texts, by the encoder that was judged."""
     missing: MissingEstimate | None = None
     """The difference with what nobody graded as a judge sees it; None: none speaks."""
 
@@ -88,11 +92,11 @@ def evaluate(
     described = describe(model_directory(candidate.path), candidate)
     live_encoder = load_encoder(live)
     progress("evaluation", 0.0, {})
-    of_live = embed(live_encoder, corpus, [*queries, *taught_by(dataset)])
+    of_live = embed(live_encoder, corpus, [*queries, *taught_by(dataset)], cut=shop.cut)
     progress("evaluation", 0.4, {})
     try:
         encoders = [live_encoder, load_encoder(candidate)]
-        of_candidate = embed(encoders[1], corpus, queries)
+        of_candidate = embed(encoders[1], corpus, queries, cut=shop.cut)
     except FatalError as error:
         return Evaluated(
             live=live_encoder.fingerprint,
@@ -106,7 +110,8 @@ def evaluate(
     words = words_of(dataset.products, shop)
     search = HybridPair.of(of_live, of_candidate, words, shop=shop, fit_set=fit_set)
     evaluated = _evaluated(encoders, ModelComparison(sets, search), fit_set)
-    return evaluated.model_copy(update={"missing": missing_estimate(dataset, search)})
+    noted = {"missing": missing_estimate(dataset, search), "probes": probes_of(encoders[1])}
+    return evaluated.model_copy(update=noted)
 
 
 def evaluate_on(
@@ -125,7 +130,7 @@ def evaluate_on(
     models = [live] if live == candidate else [live, candidate]
     encoders = [load_encoder(model) for model in models]
     corpus = embedded_texts(products)
-    embedded = [embed(encoder, corpus, evaluation_set.queries) for encoder in encoders]
+    embedded = [embed(encoder, corpus, evaluation_set.queries, cut=shop.cut) for encoder in encoders]
     words = words_of(products, shop)
     search = HybridPair.of(embedded[0], embedded[-1], words, shop=shop, fit_set=evaluation_set)
     search = replace(search, candidate=search.candidate.weighing(shop.live_weight))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.trainer.evaluation.domain.fitting import dense_weight
-from services.trainer.evaluation.sets import Answers, EmbeddedCorpus, EvaluationSet
+from services.trainer.evaluation.sets import FARTHEST, Answers, EmbeddedCorpus, EvaluationSet
 from services.trainer.evaluation.settings import SearchMode, ShopSearch
 from services.trainer.evaluation.words import Words
 from shared.retrieval import quality
@@ -26,10 +26,13 @@ class ScoredProduct(NamedTuple):
 
 
 class _Candidates(NamedTuple):
-    """What the shards propose for a query, ascending by id, with both scores; 0: none of the words."""
+    """What the shards propose for a query, ascending by id, with both scores.
+
+    None: it has no vector; 0: it has none of the words.
+    """
 
     ids: Sequence[str]
-    dense: Sequence[float]
+    dense: Sequence[float | None]
     lexical: Sequence[float]
 
 
@@ -94,15 +97,16 @@ class HybridSearch:
         return dense_weight(figure)
 
     def _candidates(self, query: str, depth: int) -> _Candidates:
-        dense = self.embedded.documents @ self.embedded.queries[query]
+        dense = self.embedded.nearness(query)
         lexical = self.words.scores(query)
         chosen: set[int] = set()
         for of_shard in self.words.shards:
-            chosen.update(_best(dense, of_shard, depth))
+            chosen.update(_best(dense, of_shard[dense[of_shard] > FARTHEST], depth))
             chosen.update(_best(lexical, of_shard[lexical[of_shard] > 0], depth))
         places = sorted(chosen)
         ids = [self.words.ids[place] for place in places]
-        return _Candidates(ids, dense[places].tolist(), lexical[places].tolist())
+        cosines = [cosine if cosine > FARTHEST else None for cosine in dense[places].tolist()]
+        return _Candidates(ids, cosines, lexical[places].tolist())
 
     def _fused(self, candidates: _Candidates, weight: float) -> list[ScoredProduct]:
         matching = [score or None for score in candidates.lexical]

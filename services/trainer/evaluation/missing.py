@@ -147,8 +147,7 @@ class _Sight:
 
     def _far(self, query: str, grades: Mapping[str, int]) -> Sequence[str]:
         embedded = self.live.embedded
-        cosines = embedded.documents @ embedded.queries[query]
-        nearest = np.argsort(-cosines, kind="stable")[:NEAREST]
+        nearest = np.argsort(-embedded.nearness(query), kind="stable")[:NEAREST]
         return far([embedded.ids[place] for place in nearest], grades.__contains__)
 
     def _shown_by_words(self, query: str, grades: Mapping[str, int]) -> frozenset[str]:

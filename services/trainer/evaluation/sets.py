@@ -8,18 +8,23 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from services.trainer.dataset.domain.dataset import EVALUATED, Dataset, TrainingPair
 from services.trainer.evaluation.codes import Code, Coded
 from services.trainer.evaluation.domain.figures import HELD_OUT
 from shared.catalogue.plain_text import normal_form
 from shared.encoder.packing import pack
+from shared.encoder.passages import Cut
+from shared.generations.product_texts import cutter
 from shared.ports import Encoder, Vectors
 from shared.retrieval import quality
 
 CHUNK = 256
 ALIKE = 0.9999
 """Mean cosine of two products' vectors above which they are all the same."""
+FARTHEST = -2.0
+"""How near a product is that has no passage: an index does not have it."""
 NOTHING: frozenset[str] = frozenset()
 
 
@@ -75,11 +80,16 @@ class Answers:
 
 @dataclass(frozen=True)
 class EmbeddedCorpus:
-    """A corpus and queries as one model sees them."""
+    """A corpus and queries as one model sees them.
+
+    `documents` has the passages of the products, in their order; `counts` says how many each has, and is left
+    out where each has one. A product is as near as its nearest passage.
+    """
 
     ids: Sequence[str]
     documents: Vectors
     queries: Mapping[str, Vectors]
+    counts: NDArray[np.int64] | None = None
     _coded: dict[Code, Coded] = field(default_factory=dict, repr=False)
 
     @property
@@ -97,11 +107,28 @@ class EmbeddedCorpus:
         """Return the vectors of a set's queries."""
         return np.stack([self.queries[query] for query in evaluation_set.queries])
 
+    def nearness(self, query: str) -> Vectors:
+        """Return the similarity of a query and every product."""
+        cosines: Vectors = self.documents @ self.queries[query]
+        return cosines if self.counts is None else nearest_passages(cosines, self.counts)
+
     def cosines(self, query: str, ids: Sequence[str]) -> list[float]:
         """Return the similarity of a query and some products."""
-        rows = self.documents[[self._places[product_id] for product_id in ids]]
-        cosines: list[float] = (rows @ self.queries[query]).tolist()
-        return cosines
+        places = [self._places[product_id] for product_id in ids]
+        if self.counts is None:
+            cosines: list[float] = (self.documents[places] @ self.queries[query]).tolist()
+            return cosines
+        counts, ends = self.counts[places], self._ends[places]
+        spans = [range(end - count, end) for count, end in zip(counts.tolist(), ends.tolist(), strict=True)]
+        rows = self.documents[[row for span in spans for row in span]]
+        near: list[float] = nearest_passages(rows @ self.queries[query], counts).tolist()
+        return near
+
+    @cached_property
+    def _ends(self) -> NDArray[np.int64]:
+        """Behind which row the passages of each product end."""
+        counts = np.ones(len(self.ids), np.int64) if self.counts is None else self.counts
+        return np.cumsum(counts)
 
     @cached_property
     def _places(self) -> dict[str, int]:
@@ -118,9 +145,12 @@ class EmbeddedCorpus:
     ) -> dict[str, list[str]]:
         """Return the best products of each query: so many, and as many more as are excluded of any."""
         room = depth + max(map(len, evaluation_set.excluded.values()), default=0)
-        numbers = self.coded(code).search(self.query_vectors(evaluation_set), depth=room)
+        most = 1 if self.counts is None else int(self.counts.max(initial=1))
+        numbers = self.coded(code).search(self.query_vectors(evaluation_set), depth=most * room)
+        if self.counts is not None:
+            numbers = np.repeat(np.arange(len(self.ids)), self.counts)[numbers]
         return {
-            query: [self.ids[number] for number in row]
+            query: [self.ids[place] for place in dict.fromkeys(row.tolist())][:room]
             for query, row in zip(evaluation_set.queries, numbers, strict=True)
         }
 
@@ -148,19 +178,40 @@ class EmbeddedCorpus:
         return mean_cosine > ALIKE
 
 
-def embed(encoder: Encoder, corpus: Mapping[str, str], queries: Sequence[str]) -> EmbeddedCorpus:
-    """Embed products (text by id) and queries on every core; a text that comes twice is embedded once."""
-    texts = sorted(set(corpus.values()), key=lambda text: (-len(text), text))
+def nearest_passages(cosines: Vectors, counts: NDArray[np.int64]) -> Vectors:
+    """Return the greatest of the cosines of each product's passages; of a product without any, the least."""
+    nearness: Vectors = np.full(len(counts), FARTHEST, np.float32)
+    np.maximum.at(nearness, np.repeat(np.arange(len(counts)), counts), cosines)
+    return nearness
+
+
+def embed(
+    encoder: Encoder, corpus: Mapping[str, str], queries: Sequence[str], *, cut: Cut | None = None
+) -> EmbeddedCorpus:
+    """Embed products (text by id) and queries on every core; a text that comes twice is embedded once.
+
+    Texts are cut into passages as the embedder cuts them; without `cut`, each is one.
+    """
+    ids = sorted(corpus)
+    if cut is None:
+        passages = [[corpus[product_id]] for product_id in ids]
+    else:
+        divide = cutter(cut, encoder)
+        passages = [divide(corpus[product_id]).texts(corpus[product_id]) for product_id in ids]
+    texts = sorted(
+        {text for of_product in passages for text in of_product}, key=lambda text: (-len(text), text)
+    )
     numbers = pack([1] * len(texts), CHUNK)
     torch.set_num_threads(1)
     with ThreadPoolExecutor(encoder.threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         parts = pool.map(lambda group: encoder.encode_documents([texts[number] for number in group]), numbers)
         rows = np.concatenate(list(parts)) if texts else np.empty((0, encoder.dimensions), np.float32)
     places = {text: place for place, text in enumerate(texts)}
-    ids = sorted(corpus)
     unique = list(dict.fromkeys(queries))
     vectors = dict(zip(unique, encoder.encode_queries([*map(normal_form, unique)]), strict=True))
-    return EmbeddedCorpus(ids, rows[[places[corpus[product_id]] for product_id in ids]], vectors)
+    documents = rows[[places[text] for of_product in passages for text in of_product]]
+    counts = np.fromiter(map(len, passages), np.int64, len(passages))
+    return EmbeddedCorpus(ids, documents, vectors, None if (counts == 1).all() else counts)
 
 
 def evaluation_sets(dataset: Dataset) -> Iterator[EvaluationSet]:

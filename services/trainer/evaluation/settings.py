@@ -8,6 +8,8 @@ from pydantic import ConfigDict
 from schemas.base import Score, Value
 from schemas.judgements import Canary
 from services.trainer.dataset.settings import DatasetSettings
+from shared.encoder.passages import Cut
+from shared.generations.product_texts import ProductTexts
 from shared.retrieval.settings import FusionSettings, TextSettings
 from shared.section import Section
 
@@ -41,6 +43,8 @@ class ShopSearch(Value):
     """What the shop's front end asks for."""
     pages: FusionSettings = FusionSettings()
     text: TextSettings = TextSettings()
+    cut: Cut = ProductTexts().cut
+    """How the embedder cuts long texts."""
     shards: int = 1
     fitted_weight: Score | None = None
     """The weight of vectors that is served with the live model; None: none was fitted, or it is void."""
@@ -73,6 +77,7 @@ class EvaluationSettings(DatasetSettings):
             mode=mode,
             pages=self.search,
             text=self.shards.lexical,
+            cut=self.embedder.cut,
             shards=self.partitions,
             fitted_weight=fitted_weight,
             canaries=tuple(canaries),

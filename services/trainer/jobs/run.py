@@ -23,14 +23,16 @@ from services.trainer.jobs.task import RESULT, TASK, ProgressMessage, Task, mode
 from services.trainer.progress import Progress
 from shared.directories import alone, replace_file
 from shared.disk import writing
-from shared.encoder.loading import load_encoder
-from shared.encoder.parity import probes_of
+from shared.encoder.parity import recorded_precision
 from shared.errors import HeadraceError, TransientError
 from shared.process import logs
 from shared.version import code_version
 
 if TYPE_CHECKING:
     from services.trainer.evaluation.assessment import CandidateAssessment
+
+
+CUT = "texts cut in the fit"
 
 
 def report(stage: str, share: float, figures: Mapping[str, float]) -> None:
@@ -53,7 +55,15 @@ def do(folder: Path, settings: Settings, progress: Progress) -> Model:
     from services.trainer.evaluation.assessment import CandidateEvaluator  # noqa: PLC0415 - seconds; the broker may be away
     from services.trainer.learning.train import train  # noqa: PLC0415 - likewise
 
-    train(dataset, recipe, base=task.base.path, work=folder / "work", out=directory, progress=progress)
+    trained = train(
+        dataset,
+        recipe,
+        base=task.base.path,
+        work=folder / "work",
+        out=directory,
+        progress=progress,
+        model=settings.model,
+    )
     evaluator = CandidateEvaluator(
         live=task.base.path,
         model=settings.model,
@@ -65,12 +75,13 @@ def do(folder: Path, settings: Settings, progress: Progress) -> Model:
     )
     assessment = evaluator.assess(dataset, directory, recipe)
     evaluated = assessment.evaluated
-    precision = "int8" if settings.model.precision == "int8" else "fp32"
-    own = settings.model.model_copy(update={"path": directory})
     update = {
         "dataset": dataset.manifest.name,
-        "precision": precision,
-        "probes": probes_of(load_encoder(own)) if recipe.kind == "encoder" else (),
+        "precision": recorded_precision(settings.model),
+        "probes": evaluated.probes,
+        "training_probes": trained.probes,
+        "product_recipe": settings.embedder.recipe,
+        "metrics": {**evaluated.metrics(), CUT: trained.cut},
     }
     model = _record(task, assessment, directory).model_copy(update=update)
     page = card(model, dataset.manifest, evaluated.compared, live_weight=evaluated.live_weight)
@@ -93,7 +104,6 @@ def _record(task: Task, assessment: "CandidateAssessment", directory: Path) -> M
         verdict=assessment.verdict.answer,
         reasons=assessment.verdict.reasons,
         trial_sessions=assessment.verdict.trial_sessions,
-        metrics=evaluated.metrics(),
         dense_weight=evaluated.dense_weight,
         threshold=evaluated.threshold,
         lineage=job.data,

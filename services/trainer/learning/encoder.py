@@ -14,10 +14,12 @@ from services.trainer.learning.domain.batches import TrainingBatch
 from services.trainer.learning.domain.recipe import Recipe
 from services.trainer.learning.gradients import Cores, GradientPasses, backward, groups_of
 from services.trainer.learning.precision import Precision
-from services.trainer.learning.trainable import steady, trainable
+from services.trainer.learning.trainable import FitNotes, steady, trainable
+from shared.catalogue.plain_text import normal_form
 from shared.encoder.description import read_encoding
 from shared.encoder.libraries import loading, quiet
 from shared.encoder.packing import pack
+from shared.encoder.parity import probes_of
 from shared.errors import ConfigurationError
 from shared.ports import Vectors
 from shared.settings import ModelSettings
@@ -28,16 +30,27 @@ PASS_TOKENS = 2048
 class TrainableEncoder:
     """The `TrainableModel` on SentenceTransformer."""
 
-    def __init__(self, base: Path, recipe: Recipe, *, general: Sequence[str], precision: Precision) -> None:
-        """Load it; raises `ConfigurationError` when it is not a transformer with what pools its tokens."""
-        encoding = read_encoding(base, ModelSettings())
+    def __init__(
+        self,
+        base: Path,
+        recipe: Recipe,
+        *,
+        general: Sequence[str],
+        precision: Precision,
+        model: ModelSettings | None = None,
+    ) -> None:
+        """Load it; raises `ConfigurationError` when it is not a transformer with what pools its tokens.
+
+        `model` says how it will be served: which prompts its texts get, and how much of them is read.
+        """
+        encoding = read_encoding(base, model or ModelSettings())
         if not encoding.packs:
             modules = ", ".join(encoding.pipeline.modules)
             raise ConfigurationError(f"{base} ({modules}): only a transformer that is pooled whole is fitted")
         quiet()
         self._model = SentenceTransformer(str(base), **loading(precision.device))
-        self._longest = self._model.max_seq_length
-        self._tokens = min(recipe.max_tokens, self._longest or recipe.max_tokens)
+        self._longest = encoding.max_tokens
+        self._tokens = min(recipe.max_tokens, self._longest)
         self._recipe, self._precision = recipe, precision
         self._query, self._document = encoding.query.text, encoding.document.text
         self._dimensions = encoding.dimensions
@@ -58,9 +71,9 @@ class TrainableEncoder:
 
     def learn(self, batch: TrainingBatch) -> float:
         """Add the gradients of one batch to the weights and return the loss."""
-        queries = [self._query + text for text in batch.queries]
+        queries = [self._query + normal_form(text) for text in batch.queries]
         texts = queries + [self._document + text for text in (*batch.texts, *batch.general)]
-        tokens = self._tokenised(texts)
+        tokens = self._tokenised(texts, self._tokens)
         self._model.train()
         passes = GradientPasses(
             groups_of([len(row) for row in tokens], self._recipe.rows),
@@ -78,14 +91,31 @@ class TrainableEncoder:
 
     def score(self, query: str, texts: Sequence[str]) -> Sequence[float]:
         """Return the cosine of each text that was prepared."""
-        asked = self.encode([self._query + query])[0]
+        asked = self.encode([self._query + normal_form(query)])[0]
         scores: list[float] = (self._vectors[[self._rows[text] for text in texts]] @ asked).tolist()
         return scores
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        """Return one unit vector a text, as they come; without gradients."""
+        """Return one unit vector a text, as they come and as long as the fit reads; without gradients."""
+        return self._encoded(texts, self._tokens)
+
+    def encode_documents(self, texts: Sequence[str]) -> Vectors:
+        """Return one unit vector a text, whole: as long as it is read where the model is served."""
+        return self._encoded([self._document + text for text in texts], self._longest)
+
+    def encode_queries(self, texts: Sequence[str]) -> Vectors:
+        """Do the same with the prompt of queries."""
+        return self._encoded([self._query + text for text in texts], self._longest)
+
+    def notes(self, texts: Sequence[str]) -> FitNotes:
+        """Return its vectors of a few texts, and the share of `texts` of which the fit reads a part only."""
+        whole = self._tokenised([self._document + text for text in texts], self._longest)
+        cut = sum(len(row) > self._tokens for row in whole) / max(1, len(whole))
+        return FitNotes(probes_of(self), cut)
+
+    def _encoded(self, texts: Sequence[str], longest: int) -> Vectors:
         self._model.eval()
-        tokens = self._tokenised(texts)
+        tokens = self._tokenised(texts, longest)
         rows: Vectors = np.empty((len(texts), self._dimensions), np.float32)
 
         @torch.no_grad()
@@ -124,11 +154,11 @@ class TrainableEncoder:
             total = total + recipe.keep * losses.kept(vectors[end:], before)
         return total
 
-    def _tokenised(self, texts: Sequence[str]) -> list[list[int]]:
+    def _tokenised(self, texts: Sequence[str], longest: int) -> list[list[int]]:
         if not texts:
             return []
         tokens: list[list[int]] = self._model.tokenizer(
-            list(texts), truncation=True, max_length=self._tokens, padding=False, verbose=False
+            list(texts), truncation=True, max_length=longest, padding=False, verbose=False
         )["input_ids"]
         return tokens
 

@@ -12,7 +12,7 @@ from services.trainer.learning import losses
 from services.trainer.learning.domain.batches import TrainingBatch
 from services.trainer.learning.domain.recipe import Recipe
 from services.trainer.learning.precision import Precision
-from services.trainer.learning.trainable import steady
+from services.trainer.learning.trainable import FitNotes, steady
 from shared.encoder.libraries import loading, quiet
 
 Tokens = tuple[Tensor, Tensor]
@@ -68,6 +68,10 @@ class TrainableLateInteraction:
         vectors, mask = self._embed([query], "query")
         asked = vectors[0][mask[0]]
         return [float((asked @ self._vectors[text].T).amax(1).mean()) for text in texts]
+
+    def notes(self, texts: Sequence[str]) -> FitNotes:  # noqa: ARG002 - no index has its vectors
+        """Return nothing."""
+        return FitNotes()
 
     def save(self, directory: Path) -> None:
         """Write the model."""

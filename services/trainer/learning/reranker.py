@@ -16,7 +16,7 @@ from services.trainer.learning.domain.batches import TrainingBatch
 from services.trainer.learning.domain.recipe import Recipe
 from services.trainer.learning.gradients import Cores, Gradients, add
 from services.trainer.learning.precision import Precision
-from services.trainer.learning.trainable import steady, trainable
+from services.trainer.learning.trainable import FitNotes, steady, trainable
 from shared.encoder.libraries import loading, quiet
 
 
@@ -71,6 +71,10 @@ class TrainableReranker:
         rows = self._recipe.rows
         parts = self._cores.each(part, range(0, len(texts), rows))
         return [score for scores in parts for score in scores]
+
+    def notes(self, texts: Sequence[str]) -> FitNotes:  # noqa: ARG002 - no index has its vectors
+        """Return nothing."""
+        return FitNotes()
 
     def save(self, directory: Path) -> None:
         """Write the model."""

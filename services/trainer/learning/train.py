@@ -2,14 +2,15 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import orjson
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from services.trainer.dataset.domain.dataset import Dataset
+from schemas.control import ModelProbe
+from services.trainer.dataset.domain.dataset import Dataset, ProductText
 from services.trainer.learning.domain.batches import TrainingSet
 from services.trainer.learning.domain.recipe import Recipe
 from services.trainer.learning.loop import TrainingHistory, TrainingRun, task_name
@@ -19,9 +20,10 @@ from services.trainer.learning.validation import Validation
 from services.trainer.progress import Progress
 from shared.directories import whole
 from shared.encoder.directory import check_directory, sha256_of
+from shared.encoder.parity import PROBES, RECORD
 from shared.errors import ConfigurationError
+from shared.settings import ModelSettings
 
-RECORD = "headrace.json"
 GENERAL = Path(__file__).parent / "general.json"
 CATALOGUE_SHARE = 400
 """Texts of the catalogue that are kept as similar as the base has them, beside the general ones."""
@@ -39,13 +41,24 @@ class Trained(BaseModel):
     """Validation condensed nDCG@10 of the base, then after each epoch."""
     kept_epoch: int
     """From 1."""
+    probes: tuple[ModelProbe, ...] = ()
+    cut: float = 0.0
+    """Both as `FitNotes` has them."""
 
 
-def train(  # noqa: PLR0913 - a job is these six values, named by its caller
-    dataset: Dataset, recipe: Recipe, *, base: Path, work: Path, out: Path, progress: Progress
+def train(  # noqa: PLR0913 - a job is these values, named by its caller
+    dataset: Dataset,
+    recipe: Recipe,
+    *,
+    base: Path,
+    work: Path,
+    out: Path,
+    progress: Progress,
+    model: ModelSettings | None = None,
 ) -> Trained:
     """Fit `base` to the training split and write the model to `out` (blocking; minutes).
 
+    `model` says how it will be served: with which prompts, and how much of a text is read.
     `work` is this task's own directory for checkpoints, empty or as a killed run left it; it is removed in
     the end. When `out` is there already, the task was done, and its record is returned. Raises
     `ConfigurationError` when `base` is refused or there is nothing to learn from, `FatalError` when the fit
@@ -61,13 +74,14 @@ def train(  # noqa: PLR0913 - a job is these six values, named by its caller
         raise ConfigurationError("the data set has no right product to learn from in its training split")
     work.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
-    model = load_trainable(base, recipe, general)
+    fitted = load_trainable(base, recipe, general, model=model)
     files = {file.name: sha256_of(file) for file in sorted(base.glob("*.safetensors"))}
     task = task_name(dataset, recipe, base=files, general=general)
     validation = Validation.of(dataset)
-    history = TrainingRun(model, training_set, validation, recipe, task, work, progress).fit()
+    history = TrainingRun(fitted, training_set, validation, recipe, task, work, progress).fit()
     progress("saving", 1.0, {})
-    trained = _finish(model, history, recipe, base=base, out=out)
+    _merge(fitted, recipe, base)
+    trained = _written(fitted, history, recipe, products=dataset.products, out=out)
     shutil.rmtree(work)
     return trained
 
@@ -80,13 +94,15 @@ def general_texts(dataset: Dataset) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*general, *free[:CATALOGUE_SHARE]]))
 
 
-def load_trainable(directory: Path, recipe: Recipe, general: Sequence[str] = ()) -> TrainableModel:
-    """Load a model of the recipe's kind, or an embedding model to make one from."""
+def load_trainable(
+    directory: Path, recipe: Recipe, general: Sequence[str] = (), *, model: ModelSettings | None = None
+) -> TrainableModel:
+    """Load a model of the recipe's kind, or an embedding model to make one from; `model` as above."""
     precision = best()
     if recipe.kind == "encoder":
         from services.trainer.learning.encoder import TrainableEncoder  # noqa: PLC0415 - one of three
 
-        return TrainableEncoder(directory, recipe, general=general, precision=precision)
+        return TrainableEncoder(directory, recipe, general=general, precision=precision, model=model)
     return _other(directory, recipe, precision)
 
 
@@ -100,19 +116,31 @@ def _other(base: Path, recipe: Recipe, precision: Precision) -> TrainableModel:
     return TrainableLateInteraction(base, recipe, precision=precision)
 
 
-def _finish(
-    model: TrainableModel, history: TrainingHistory, recipe: Recipe, *, base: Path, out: Path
-) -> Trained:
-    """Write weights and record, and refuse to publish what nobody would load."""
+def _merge(model: TrainableModel, recipe: Recipe, base: Path) -> None:
+    """Make the fitted weights those of the model."""
     if recipe.lora:
         merge_adapters(model.module)
     if recipe.blend < 1:
         _blend(model, load_trainable(base, recipe.model_copy(update={"lora": 0, "keep": 0.0})), recipe.blend)
+
+
+def _written(
+    model: TrainableModel,
+    history: TrainingHistory,
+    recipe: Recipe,
+    *,
+    products: Iterable[ProductText],
+    out: Path,
+) -> Trained:
+    """Write weights and record, and refuse to publish what nobody would load."""
+    notes = model.notes([product.text for product in products])
     record = {
         "recipe": recipe.model_dump(mode="json"),
         "steps": history.steps,
         "history": history.history,
         "kept_epoch": history.kept_epoch,
+        PROBES: [probe.model_dump(mode="json") for probe in notes.probes],
+        "cut": notes.cut,
     }
     with whole(out) as partial:
         model.save(partial)

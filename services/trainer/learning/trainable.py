@@ -6,17 +6,27 @@ decides everything, and a run that was killed goes on exactly where it was.
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from schemas.control import ModelProbe
 from services.trainer.learning.domain.batches import TrainingBatch
 from services.trainer.learning.domain.recipe import Recipe
 from shared.errors import ConfigurationError
 
 ATTENTION = ("query", "key", "value", "q_proj", "k_proj", "v_proj", "o_proj", "dense")
 """What LoRA adapts, by the names that BERT-like and decoder-like models give to it."""
+
+
+class FitNotes(NamedTuple):
+    """What a fit notes of an embedding model, for whoever evaluates and serves it."""
+
+    probes: tuple[ModelProbe, ...] = ()
+    """The vectors that it gives to a few texts, with the weights as they are in memory."""
+    cut: float = 0.0
+    """Share of the products' texts of which the fit read a part only; they are served whole."""
 
 
 class TrainableModel(Protocol):
@@ -34,6 +44,9 @@ class TrainableModel(Protocol):
 
     def prepare(self, texts: Sequence[str]) -> None:
         """Get ready to score these texts with the weights as they are now."""
+
+    def notes(self, texts: Sequence[str]) -> FitNotes:
+        """Return what is noted of it as it is now; `texts` are those of the products."""
 
     def save(self, directory: Path) -> None:
         """Write the model as sentence-transformers has it, weights as safetensors."""

@@ -1,5 +1,6 @@
 """A model that knows the words is judged beside one that does not, as real ones are."""
 
+import json
 import shutil
 from dataclasses import replace
 
@@ -7,6 +8,8 @@ import numpy as np
 import orjson
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from schemas.control import Model
@@ -20,11 +23,14 @@ from services.trainer.evaluation.domain.verdict import AdmissionTerms
 from services.trainer.evaluation.evaluate import evaluate_on
 from services.trainer.evaluation.hybrid import FIT_LEAST, HybridSearch
 from services.trainer.evaluation.reranker import DEPTH, UNFITTED, RerankerEvaluation
-from services.trainer.evaluation.sets import EmbeddedCorpus, EvaluationSet, embed, evaluation_sets
+from services.trainer.evaluation.sets import FARTHEST, EmbeddedCorpus, EvaluationSet, embed, evaluation_sets
 from services.trainer.evaluation.settings import ShopSearch
 from services.trainer.evaluation.words import Words
 from services.trainer.learning.domain.recipe import Recipe
 from shared.encoder.loading import load_encoder
+from shared.encoder.parity import PROBES, RECORD, probes_of
+from shared.encoder.passages import Cut
+from shared.encoder.pipeline import DESCRIPTION
 from shared.errors import ConfigurationError
 from shared.settings import ModelSettings
 from tests.unit.trainer.tiny import LOOKS, blind_model, knowing_model, tiny_dataset
@@ -362,6 +368,69 @@ def test_a_text_that_comes_twice_is_embedded_once(models):
     assert list(both.queries) == ["lamp", "chair"]
     a, b, c = both.cosines("lamp", ["a", "b", "c"])
     assert a == b > c
+
+
+def test_a_long_text_is_as_near_as_its_nearest_passage_as_in_an_index(models):
+    encoder = load_encoder(ModelSettings(path=models[1]))
+    shop = ShopSearch(mode="dense", cut=Cut(size=8, overlap=0, most=2))
+    words = "good cheap for home good cheap for home"
+    corpus = {"long": f"{words} red lamp", "short": "old kettle", "none": "", "third": f"{words} {words} red"}
+    cut = embed(encoder, corpus, ["red lamp"], cut=shop.cut)
+    assert dict(zip(cut.ids, cut.counts, strict=True)) == {"long": 2, "none": 0, "short": 1, "third": 2}
+    near = dict(zip(cut.ids, cut.nearness("red lamp"), strict=True))
+    assert near["long"] == pytest.approx(1, abs=1e-5)
+    assert near["none"] == FARTHEST
+    assert near["third"] < 0.1, "the third passage is one too many"
+    whole = embed(encoder, corpus, ["red lamp"])
+    assert whole.cosines("red lamp", ["long"])[0] < 0.9
+    search = HybridSearch(cut, Words({name: {"title": "x"} for name in sorted(corpus)}, shop.text), shop, 1.0)
+    assert search.page("red lamp") == ["long", "short", "third"], "what has no vector is not found by one"
+
+
+@settings(deadline=None)
+@given(
+    counts=st.lists(st.integers(0, 3), min_size=1, max_size=6),
+    depth=st.integers(1, 8),
+    rng=st.randoms(use_true_random=False),
+)
+def test_of_products_with_passages_everything_is_by_the_nearest_one(counts, depth, rng):
+    angles = [number / 10 for number in rng.sample(range(1, 31), sum(counts))]
+    rows = np.array([[np.cos(angle), np.sin(angle)] for angle in angles], np.float32).reshape(-1, 2)
+    ids, left = [f"p{number}" for number in range(len(counts))], iter(angles)
+    best = {
+        name: max((np.cos(next(left)) for _ in range(count)), default=FARTHEST)
+        for name, count in zip(ids, counts, strict=True)
+    }
+    one = EmbeddedCorpus(ids, rows, {"q": np.array([1, 0], np.float32)}, np.array(counts))
+    assert one.nearness("q").tolist() == pytest.approx([best[name] for name in ids], abs=1e-6)
+    assert one.cosines("q", ids[::-1]) == pytest.approx([best[name] for name in ids[::-1]], abs=1e-6)
+    with_a_vector = [name for name, count in zip(ids, counts, strict=True) if count]
+    ordered = sorted(with_a_vector, key=lambda name: -best[name])
+    if rows.size:
+        asked = EvaluationSet("one", {"q": {}})
+        assert one.nearest(asked, WHOLE, depth=depth)["q"] == ordered[:depth]
+
+
+def test_a_candidate_that_evaluation_reads_otherwise_than_training_noted_is_refused(models, tmp_path):
+    blind, knowing = models
+    candidate = shutil.copytree(knowing, tmp_path / "candidate")
+    note_training(candidate, load_encoder(ModelSettings(path=knowing)))
+    assessed = evaluator(blind).assess(tiny_dataset(), candidate, Recipe())
+    assert assessed.evaluated.probes
+    assert assessed.verdict.answer == "undecided"
+    description = json.loads((candidate / DESCRIPTION).read_bytes())
+    prompts = {"query": "", "document": "cheap lamp "}
+    (candidate / DESCRIPTION).write_text(json.dumps({**description, "prompts": prompts}))
+    verdict = evaluator(blind).assess(tiny_dataset(), candidate, Recipe()).verdict
+    assert verdict.answer == "refused"
+    assert verdict.reasons[0].startswith("evaluation differs from training, cosine ")
+    assert "of the document" in verdict.reasons[0]
+
+
+def note_training(directory, encoder):
+    """Write what a fit notes of a model that gives these vectors."""
+    probes = [probe.model_dump(mode="json") for probe in probes_of(encoder)]
+    (directory / RECORD).write_text(json.dumps({PROBES: probes}))
 
 
 class CountingEncoder:

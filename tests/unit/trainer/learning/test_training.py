@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from services.trainer.learning.train import Trained, train
 from shared.encoder.description import read_encoding
 from shared.encoder.directory import check_directory
 from shared.encoder.loading import load_encoder
+from shared.encoder.parity import difference, probes_of, training_probes
 from shared.encoder.pipeline import DESCRIPTION
 from shared.errors import ConfigurationError
 from shared.settings import ModelSettings
@@ -35,14 +37,15 @@ def silent(*_: object) -> None:
     """Tell nobody."""
 
 
-def fit(base, here, progress=silent, **options) -> Trained:
+def fit(base, here, progress=silent, *, model=None, dataset=None, **options) -> Trained:
     return train(
-        tiny_dataset(),
+        dataset or tiny_dataset(),
         Recipe.of({"learning_rate": 5e-3, "rows": 16, **options}),
         base=base,
         work=here / "work",
         out=here / "out",
         progress=progress,
+        model=model,
     )
 
 
@@ -82,6 +85,31 @@ def test_a_candidate_has_prompts_and_truncation_of_its_base_in_training_and_when
     learning.prepare(texts)
     scores = served.encode_queries(["lamp"])[0] @ served.encode_documents(texts).T
     np.testing.assert_allclose(learning.score("lamp", texts), scores, atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"lora": 4, "blend": 0.5}])
+def test_a_fit_notes_the_vectors_of_its_model_in_memory_as_the_model_is_served(base, tmp_path, options):
+    shape = shaped(base, tmp_path / "shaped")
+    model = ModelSettings(precision="fp32", device="cpu", query_prompt="old ", max_tokens=16)
+    trained = fit(shape, tmp_path, epochs=1, max_tokens=8, model=model, **options)
+    assert trained.probes == training_probes(trained.directory)
+    served = probes_of(load_encoder(model.model_copy(update={"path": trained.directory})))
+    assert [probe.text for probe in served] == [probe.text for probe in trained.probes]
+    assert not difference(trained.probes, served, precision="fp32")
+    unprompted = probes_of(load_encoder(ModelSettings(path=trained.directory, device="cpu")))
+    assert "of the query" in difference(trained.probes, unprompted, precision="fp32")
+
+
+def test_a_fit_says_of_how_many_texts_it_reads_a_part_only(base, tmp_path):
+    assert fit(base, tmp_path / "whole", epochs=1).cut == 0
+    long = [it.model_copy(update={"text": f"{it.text} " * 6}) for it in tiny_dataset().products[::2]]
+    products = tuple(sorted((*long, *tiny_dataset().products[1::2]), key=lambda it: it.product_id))
+    dataset = replace(tiny_dataset(), products=products)
+    assert fit(base, tmp_path / "part", epochs=1, max_tokens=8, dataset=dataset).cut == 0.5
+
+
+def test_a_reranker_notes_no_vectors(base, tmp_path):
+    assert fit(base, tmp_path, epochs=1, kind="late-interaction").probes == ()
 
 
 def test_a_base_of_another_shape_is_refused_by_what_it_is_made_of(tmp_path):
