@@ -31,6 +31,7 @@ from shared.state.redis import connect
 app = typer.Typer(no_args_is_help=True, help="Build, try, promote, roll back and retire index generations.")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Name = Annotated[str, typer.Argument(help="The generation.")]
+SHOWN_REFUSALS = 5
 
 
 @app.command()
@@ -42,12 +43,13 @@ def status(json_: Json = False) -> None:
     rows = [
         generation_row(generation, evidence, log, settings) for generation in log.generations.known.values()
     ]
+    refused = refused_builds(log)
     trial_ = log.generations.trial
     tried = None if trial_ is None else trial_row(trial_, asyncio.run(read_standing(settings, trial_)))
     if json_:
         state = log.generations
         shown = {"live": state.live, "previous": state.previous, "generations": rows, "trial": tried}
-        print(json.dumps(shown))
+        print(json.dumps({**shown, "refused": refused}))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("generation", "stage", "model", "products", "behind", "canaries", "lacks"):
@@ -59,6 +61,8 @@ def status(json_: Json = False) -> None:
         cells = (row["stage"], row["model_id"] or "configured", products, f"{row['behind']:,}", canaries)
         table.add_row(row["generation"], *cells, Text(lacks))
     Console().print(table)
+    for build in refused:
+        Console().print(Text("{generation} with {model_id} was not built: {reason}".format_map(build)))
     for line in () if tried is None else trial_lines(tried):
         Console().print(Text(line))
 
@@ -198,6 +202,20 @@ async def _gather_evidence(settings: Settings, log: RolloutLog) -> dict[str, Gen
         return {name: await collector.collect(name) for name in log.generations.served}
     finally:
         await redis.aclose()
+
+
+def refused_builds(log: RolloutLog) -> list[dict[str, str]]:
+    """Return why generations that never began were refused, the last of each name, newest last."""
+    refused = {
+        answer.generation: answer
+        for answer in log.answers.values()
+        if answer.action == "backfill" and answer.status == "refused"
+    }
+    return [
+        {"generation": name, "model_id": answer.model_id or "", "reason": answer.reason}
+        for name, answer in refused.items()
+        if name not in log.generations.known
+    ][-SHOWN_REFUSALS:]
 
 
 def generation_row(

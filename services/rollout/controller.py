@@ -147,6 +147,7 @@ class RolloutController:
         """
         reason = await self._with.models.objection(model, generation)
         if reason is not None:
+            await self._raise_alert(generation, f"is not built: {reason}")
             return reason
         try:
             await self._with.topics.make(generation)
@@ -170,7 +171,7 @@ class RolloutController:
         live = await self._evidence(self._with.rollouts.generations.live or "")
         candidate = await self._evidence(generation.name)
         if candidate.refused:
-            await self._with.publisher.publish([outgoing(self._alert(generation, candidate.refused))])
+            await self._raise_alert(generation.name, f"was given up: {candidate.refused}")
             await self._publish(self._backfill_of(generation), "refused", candidate.refused)
             return
         if waiting_for(candidate, live, most_behind=self._settings.rollout.most_behind):
@@ -227,13 +228,13 @@ class RolloutController:
             request_id=message.request_id,
         )
 
-    def _alert(self, generation: Generation, reason: str) -> Alert:
-        now, key = self._with.clock.now(), f"rollout:{generation.name}"
-        return Alert(
+    async def _raise_alert(self, generation: str, what: str) -> None:
+        now, key = self._with.clock.now(), f"rollout:{generation}"
+        alert = Alert(
             alert_key=key,
             status="firing",
             severity="warning",
-            summary=f"generation {generation.name} was given up: {reason}"[:2000],
+            summary=f"generation {generation} {what}"[:2000],
             cause="bug",
             resolution="manual",
             action="mend the model or choose another one, and build it under a new name;"
@@ -242,6 +243,7 @@ class RolloutController:
             started_at=now,
             updated_at=now,
         )
+        await self._with.publisher.publish([outgoing(alert)])
 
     def _backfill_of(self, generation: Generation) -> Rollout:
         """Return the request that the generation was begun with, as far as an answer needs it."""

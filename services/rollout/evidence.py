@@ -67,7 +67,7 @@ def summary(generation: str, announced: Announcements, *, partitions: int) -> Ge
         embedder_lag=sum(end - offset for offset, end in furthest.values()),
         running=frozenset(_name(status) for status in statuses if status.status == "running"),
         waiting={_name(status): status.reason for status in statuses if status.status != "running"},
-        refused=next((f"{status.worker}: {status.reason}" for status in statuses if status.refused), ""),
+        given_up={status.worker: status.reason for status in statuses if status.refused},
         canaries=announced.canaries,
     )
 

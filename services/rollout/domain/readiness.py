@@ -36,9 +36,14 @@ class GenerationEvidence:
     """The workers (kind/instance) that serve it."""
     waiting: Mapping[str, str] = field(default_factory=dict)
     """The workers that do not yet, and why."""
-    refused: str = ""
-    """Why a worker refuses its model."""
+    given_up: Mapping[str, str] = field(default_factory=dict)
+    """The kinds of workers of which one tries it no more, and why."""
     canaries: Mapping[str, CanaryHealth] = field(default_factory=dict)
+
+    @property
+    def refused(self) -> str:
+        """Which worker gave it up, and why; empty: none did."""
+        return next((f"{kind}: {why}" for kind, why in sorted(self.given_up.items())), "")
 
     @property
     def lag(self) -> int:

@@ -14,7 +14,6 @@ from shared.generations.state import SWITCHABLE, Generations
 
 UNSERVED = "generation-unserved"
 """The detector of these alerts."""
-SEARCH = "search/"
 
 
 class Report(Protocol):
@@ -53,11 +52,13 @@ def changes(
 
 
 def unanswerable(evidence: GenerationEvidence) -> str | None:
-    """Return why searches must not be switched to a generation: no search worker has its model."""
-    has_model = any(name.startswith(SEARCH) for name in evidence.running)
-    if not evidence.refused or has_model:
-        return None
-    return f"{evidence.generation} cannot answer, a worker has given it up: {evidence.refused}"
+    """Return why searches must not be switched to a generation: of some kind, all workers have given it up.
+
+    Without search it has no answers, without shards no products, and without an embedder those of yesterday.
+    """
+    working = {name.partition("/")[0] for name in evidence.running}
+    left = [f"{kind}: {why}" for kind, why in sorted(evidence.given_up.items()) if kind not in working]
+    return f"{evidence.generation} cannot answer, a worker has given it up: {left[0]}" if left else None
 
 
 def _fired(reasons: Mapping[str, str], fired: Mapping[str, Alert], now: datetime) -> Iterator[Alert]:

@@ -1,14 +1,14 @@
 """`headrace rollout`: what `status` says of a generation, and of an answer to a request."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import pytest
 import typer
 
 from schemas.control import Model, Rollout
-from services.cli.rollout import _report, generation_row
+from services.cli.rollout import _report, generation_row, refused_builds
 from services.rollout.domain.readiness import GenerationEvidence
 from services.rollout.settings import Settings
 from shared.generations.rollout_log import RolloutLog
@@ -35,6 +35,7 @@ class Log:
     """The part of a `RolloutLog` that a row is made of."""
 
     generations: Generations
+    answers: dict[str, Rollout] = field(default_factory=dict)
 
 
 def row(generation: Generation, *known: GenerationEvidence, live: str | None = "g1") -> dict:
@@ -55,9 +56,36 @@ def test_a_candidate_says_what_it_lacks_beside_the_live_one() -> None:
 
 
 def test_one_that_a_worker_has_given_up_says_so() -> None:
-    known = evidence("g2", refused="search: /models/m is not a directory")
+    known = evidence("g2", given_up={"search": "/models/m is not a directory"})
     shown = row(Generation(name="g2", stage="warm"), evidence("g1"), known)
     assert shown["reason"] == "given up by search: /models/m is not a directory"
+
+
+def test_a_build_that_never_began_is_shown_with_its_reason_until_its_name_is_built() -> None:
+    answers = [
+        answered("g3", "refused", "the directory is another"),
+        answered("g2", "refused", "first"),
+        answered("g2", "refused", "serving differs from evaluation"),
+        answered("g4", "done", ""),
+        answered("g5", "refused", "it was retired before it was ready"),
+    ]
+    known = {name: Generation(name=name, stage="ready") for name in ("g1", "g4", "g5")}
+    log = Log(Generations(live="g1", known=known), {str(at): answer for at, answer in enumerate(answers)})
+    assert refused_builds(log) == [  # type: ignore[arg-type]  all that is read
+        {"generation": "g3", "model_id": "m-1", "reason": "the directory is another"},
+        {"generation": "g2", "model_id": "m-1", "reason": "serving differs from evaluation"},
+    ]
+
+
+def answered(generation: str, status: str, reason: str) -> Rollout:
+    return Rollout(
+        action="backfill",
+        generation=generation,
+        model_id="m-1",
+        status=status,
+        reason=reason,
+        requested_at=NOON,
+    )
 
 
 def test_canaries_below_their_limit_are_named() -> None:

@@ -84,7 +84,7 @@ async def test_products_on_their_way_may_be_missing(world):
 
 async def test_a_model_that_a_worker_refuses_is_given_up_with_an_alert(world):
     await last(world, BACKFILL)
-    world.whole("g2", refused="search: auto_map names code to run")
+    world.whole("g2", given_up={"search": "auto_map names code to run"})
     worker = world.worker()
     await worker.tick(3)
     assert (world.log[-1].status, world.log[-1].request_id) == ("refused", BACKFILL.request_id)
@@ -126,6 +126,8 @@ async def test_a_refused_model_is_taken_when_it_is_forced_but_never_one_that_is_
     world.unfit = "pytorch_model.bin"
     answer = await last(world, asked("backfill", "g2", model_id="bad", force=True))
     assert (answer.status, answer.reason, world.topics) == ("refused", "pytorch_model.bin", set())
+    [alert] = world.alerts("rollout:g2")
+    assert "generation g2 is not built: pytorch_model.bin" in alert.summary
     world.unfit = None
     again = asked("backfill", "g2", "again", model_id="bad", force=True)
     assert (await last(world, again)).status == "running"

@@ -98,16 +98,17 @@ async def test_the_worker_publishes_what_there_is_to_say():
 
 
 @pytest.mark.parametrize(
-    ("refused", "running", "reason"),
+    ("given_up", "running", "reason"),
     [
-        ("search: gone", {"embedder/e"}, "g2 cannot answer, a worker has given it up: search: gone"),
-        ("embedder: gone", {"search/s"}, None),
-        ("", set(), None),
+        ({"search": "gone"}, {"embedder/e"}, "g2 cannot answer, a worker has given it up: search: gone"),
+        ({"embedder": "gone"}, {"search/s"}, "g2 cannot answer, a worker has given it up: embedder: gone"),
+        ({"embedder": "gone", "search": "gone"}, {"embedder/f", "search/s"}, None),
+        ({}, set(), None),
     ],
 )
-def test_a_generation_answers_as_long_as_a_search_worker_has_its_model(refused, running, reason):
+def test_a_generation_answers_as_long_as_a_worker_of_each_kind_has_it(given_up, running, reason):
     evidence = GenerationEvidence(
-        generation="g2", partitions=1, sources=1, refused=refused, running=frozenset(running)
+        generation="g2", partitions=1, sources=1, given_up=given_up, running=frozenset(running)
     )
     assert unanswerable(evidence) == reason
 
@@ -115,7 +116,7 @@ def test_a_generation_answers_as_long_as_a_search_worker_has_its_model(refused, 
 @pytest.mark.parametrize("action", ["promote", "trial"])
 async def test_searches_are_not_switched_to_what_no_search_worker_can_embed_for(world, action):
     await built(world)
-    world.whole("g2", refused=f"search: {GONE}", running=frozenset({"embedder/e"}))
+    world.whole("g2", given_up={"search": GONE}, running=frozenset({"embedder/e"}))
     world.log.append(asked(action, "g2"))
     await world.worker().tick(2)
     answer = world.log[-1]
@@ -129,7 +130,7 @@ async def test_nor_are_they_rolled_back_to_it(world):
     world.log.append(asked("promote", "g2"))
     await world.worker().tick(2)
     assert world.state.live == "g2"
-    world.whole("g1", refused=f"search: {GONE}", running=frozenset())
+    world.whole("g1", given_up={"search": GONE}, running=frozenset())
     world.log.append(asked("rollback", "g1"))
     await world.worker().tick(2)
     assert "g1 cannot answer" in world.log[-1].reason
