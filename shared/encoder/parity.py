@@ -37,7 +37,7 @@ PARITY: Mapping[Precision, float] = {"fp32": 0.999, "int8": 0.99}
 int8 processors without instructions for it round in another way, and its training was in fp32."""
 
 
-class Embedding(Protocol):
+class VectorSource(Protocol):
     """What gives vectors: an encoder, or a model in training."""
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
@@ -49,7 +49,7 @@ class Embedding(Protocol):
         ...
 
 
-def probes_of(embedding: Embedding) -> tuple[ModelProbe, ...]:
+def probes_of(embedding: VectorSource) -> tuple[ModelProbe, ...]:
     """Return what a stage notes of the vectors that it gives (blocking)."""
     return tuple(
         ModelProbe(role=role, text=text, vector=base64.b64encode(row.astype("<f2").tobytes()).decode())
@@ -79,7 +79,7 @@ def check_stages(model: Model) -> None:
         )
 
 
-def check_parity(encoder: Embedding, model: Model) -> None:
+def check_parity(encoder: VectorSource, model: Model) -> None:
     """Raise `ConfigurationError` unless all stages agree; `encoder` is that of serving (blocking)."""
     check_stages(model)
     served = tuple(
@@ -113,7 +113,7 @@ def recorded_precision(settings: ModelSettings) -> Precision:
     return "int8" if settings.precision == "int8" else "fp32"
 
 
-def _encode(embedding: Embedding, role: str, texts: Sequence[str]) -> Vectors:
+def _encode(embedding: VectorSource, role: str, texts: Sequence[str]) -> Vectors:
     return embedding.encode_queries(texts) if role == "query" else embedding.encode_documents(texts)
 
 

@@ -68,7 +68,7 @@ def cut_of(recipe: ProductRecipe) -> Cut:
     return Cut(size=recipe.passage_size, overlap=recipe.passage_overlap, most=recipe.passages)
 
 
-class Reading(Protocol):
+class TokenCounter(Protocol):
     """What knows how a model reads texts."""
 
     @property
@@ -81,7 +81,7 @@ class Reading(Protocol):
         ...
 
 
-def cutter(cut: Cut, reading: Reading) -> PassageCutter:
+def cutter(cut: Cut, reading: TokenCounter) -> PassageCutter:
     """Return what cuts texts for a model."""
     return PassageCutter(cut, reading.count_tokens, longest=reading.document_tokens)
 

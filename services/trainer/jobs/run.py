@@ -55,35 +55,28 @@ def do(folder: Path, settings: Settings, progress: Progress) -> Model:
     from services.trainer.evaluation.assessment import CandidateEvaluator  # noqa: PLC0415 - seconds; the broker may be away
     from services.trainer.learning.train import train  # noqa: PLC0415 - likewise
 
-    trained = train(
-        dataset,
-        recipe,
-        base=task.base.path,
-        work=folder / "work",
-        out=directory,
-        progress=progress,
-        model=settings.model,
+    places = {"work": folder / "work", "out": directory}
+    trained = train(dataset, recipe, base=task.base.path, **places, progress=progress, model=settings.model)
+    shop = settings.shop_search(
+        settings.trainer.mode, fitted_weight=task.base.dense_weight, canaries=task.canaries
     )
     evaluator = CandidateEvaluator(
         live=task.base.path,
         model=settings.model,
         progress=progress,
         terms=settings.trainer.terms,
-        shop=settings.shop_search(
-            settings.trainer.mode, fitted_weight=task.base.dense_weight, canaries=task.canaries
-        ),
+        shop=shop,
     )
     assessment = evaluator.assess(dataset, directory, recipe)
     evaluated = assessment.evaluated
-    update = {
+    made = {
         "dataset": dataset.manifest.name,
         "precision": recorded_precision(settings.model),
-        "probes": evaluated.probes,
         "training_probes": trained.probes,
         "product_recipe": settings.embedder.recipe,
         "metrics": {**evaluated.metrics(), CUT: trained.cut},
     }
-    model = _record(task, assessment, directory).model_copy(update=update)
+    model = _record(task, assessment, directory).model_copy(update=made)
     page = card(model, dataset.manifest, evaluated.compared, live_weight=evaluated.live_weight)
     replace_file(directory / CARD, page.encode())
     replace_file(result, model.encode())
@@ -104,6 +97,7 @@ def _record(task: Task, assessment: "CandidateAssessment", directory: Path) -> M
         verdict=assessment.verdict.answer,
         reasons=assessment.verdict.reasons,
         trial_sessions=assessment.verdict.trial_sessions,
+        probes=evaluated.probes,
         dense_weight=evaluated.dense_weight,
         threshold=evaluated.threshold,
         lineage=job.data,

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.control import Model
-from shared.catalogue.texts import bounded_text, names_in
+from shared.catalogue.texts import bounded_text
 from shared.errors import ConfigurationError
 from shared.generations.product_texts import ProductTexts, check_product_texts, cutter
 from shared.testing.encoder import FakeEncoder
@@ -108,12 +108,3 @@ def test_what_is_accepted_makes_the_same_passages_of_any_product(
         text = bounded_text(product, recipe.text).text
         made.append(cutter(recipe.cut, encoder)(text).texts(text))
     assert made[0] == made[1]
-
-
-def test_names_of_templates() -> None:
-    assert names_in(("title", "Brand: {brand}, {colour|material }", "{title}")) == [
-        "title",
-        "brand",
-        "colour",
-        "material",
-    ]
