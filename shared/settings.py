@@ -22,6 +22,7 @@ from pydantic_settings import (
 )
 
 from schemas.base import GenerationName
+from shared.durations import Duration
 from shared.errors import ConfigurationError
 from shared.section import Section
 
@@ -81,7 +82,7 @@ class RegistrySettings(Section):
     token: SecretStr = SecretStr("")
     """A bearer token, instead of a user."""
     ca_file: Path | None = None
-    patience: Annotated[timedelta, Field(ge=timedelta())] = timedelta(minutes=10)
+    patience: Annotated[Duration, Field(ge=timedelta())] = timedelta(minutes=10)
     """How long at most a schema id is waited for that the registry does not know."""
 
     @property

@@ -16,7 +16,7 @@ from shared.clock import SystemClock
 from shared.infrastructure.running import discover
 from shared.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, help="Follow the alerts, or close one.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Follow the alerts, or close one.")
 SEVERITY = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 STATUS = {"firing": "bold red", "updated": "yellow", "resolved": "green"}
 

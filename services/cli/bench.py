@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from services.lab.report import ReportRow
     from services.lab.simulation.catalogue import GradedCatalogue
 
-app = typer.Typer(no_args_is_help=True, help="Measure throughput and freshness on this machine.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Measure throughput and freshness on this machine."
+)
 Data = Annotated[
     Path | None,
     typer.Option(

@@ -28,7 +28,9 @@ from shared.ports import outgoing
 from shared.records import Outgoing
 from shared.retrieval.recall import Score, mean, score
 
-app = typer.Typer(no_args_is_help=True, help="Add known query-product pairs, or run them now.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Add known query-product pairs, or run them now."
+)
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 K = Annotated[int, typer.Option(help="How far down the answer its products count.", min=1, max=1000)]
 Minimum = Annotated[

@@ -23,6 +23,7 @@ from shared.settings import Settings
 from shared.streaming.acceptance_log import read_acceptances
 
 app = typer.Typer(
+    add_completion=False,
     no_args_is_help=True,
     help="See what was found in products; say what counts when a source was restored, or a table emptied.",
 )

@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Show the configuration and where each value comes from.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Show the configuration and where each value comes from."
+)
 
 
 @app.callback()

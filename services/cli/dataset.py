@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from services.trainer.dataset.domain.dataset import Dataset, DatasetManifest
     from services.trainer.dataset.settings import DatasetSettings
 
-app = typer.Typer(no_args_is_help=True, help="Build training data from judgements, or show what is in it.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Build training data from judgements, or show what is in it.",
+)
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 EXAMPLES = 3
 

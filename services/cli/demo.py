@@ -20,7 +20,7 @@ from services.lab.simulation.catalogue import load
 from shared.infrastructure import running
 from shared.settings import Settings
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

@@ -21,7 +21,7 @@ from shared.streaming import dead_letter_topic as dead_letters
 from shared.streaming.dead_letter_topic import Letter, LetterSelection
 from shared.streaming.dead_letters import PREFIX, REASON
 
-app = typer.Typer(no_args_is_help=True, help="List, show and replay dead letters.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="List, show and replay dead letters.")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Topic = Annotated[str, typer.Argument(help="The topic, with or without `.dlq`.")]
 Reason = Annotated[str, typer.Option(help="Only those with this reason code.")]

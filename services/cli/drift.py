@@ -9,13 +9,14 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
+from services.cli.neighbours import no_worker
 from services.lab.addresses import url
 from shared.errors import TransientError
 from shared.infrastructure.running import discover
+from shared.patience import ANSWER_SECONDS
 from shared.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, help="Show what is watched for drift.")
-TIMEOUT_SECONDS = 5.0
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Show what is watched for drift.")
 
 
 class SignalRow(BaseModel):
@@ -49,9 +50,11 @@ def status(json_: Annotated[bool, typer.Option("--json", help="Print one JSON ob
     """Show every signal: how far it has learned, and whether it is alarmed."""
     address = url("monitor", discover(Settings.load()))
     try:
-        answer = httpx.get(f"{address}/drift", timeout=TIMEOUT_SECONDS, trust_env=False).raise_for_status()
+        answer = httpx.get(f"{address}/drift", timeout=ANSWER_SECONDS, trust_env=False).raise_for_status()
+    except httpx.HTTPStatusError as error:
+        raise TransientError(f"the monitor at {address} answers {error.response.status_code}") from error
     except httpx.HTTPError as error:
-        raise TransientError(f"the monitor at {address} does not answer: {error!r}") from error
+        raise no_worker("monitor", address, type(error).__name__) from error
     drift_status = DriftStatus.model_validate_json(answer.content)
     if json_:
         print(json.dumps(drift_status.model_dump()))

@@ -22,7 +22,7 @@ from shared.encoder.directory import model_directory
 from shared.errors import ConfigurationError
 from shared.infrastructure.ladder import Rung
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 class ModelPrecision(StrEnum):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from schemas.judgements import Judgement
     from services.judgements.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, help="Show or export the relevance judgements.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Show or export the relevance judgements.")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 

@@ -6,11 +6,14 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+from shared.patience import hurry
 
 if TYPE_CHECKING:
     from typer._click import Command, Context  # what typer's own groups are made of
@@ -22,14 +25,20 @@ class CommandEntry(NamedTuple):
     target: str
     help: str
     hidden: bool = False
+    patient: bool = False
+    """Whether it waits for brokers, as what serves or is measured does; of others a person waits."""
 
 
 COMMANDS: dict[str, CommandEntry] = {
     "demo": CommandEntry(
-        "services.cli.demo:app", "See the whole loop at work on a sample shop, on this machine."
+        "services.cli.demo:app",
+        "See the whole loop at work on a sample shop, on this machine.",
+        patient=True,
     ),
     "up": CommandEntry(
-        "services.cli.up:app", "Start broker, Redis, topics and every worker on this machine."
+        "services.cli.up:app",
+        "Start broker, Redis, topics and every worker on this machine.",
+        patient=True,
     ),
     "load": CommandEntry("services.cli.load:app", "Load a catalogue from files."),
     "search": CommandEntry("services.cli.search:app", "Search the catalogue from the terminal."),
@@ -68,11 +77,15 @@ COMMANDS: dict[str, CommandEntry] = {
     "verify": CommandEntry(
         "services.cli.verify:app", "Recompute index or judgements from the topics and compare."
     ),
-    "bench": CommandEntry("services.cli.bench:app", "Measure throughput and freshness on this machine."),
+    "bench": CommandEntry(
+        "services.cli.bench:app", "Measure throughput and freshness on this machine.", patient=True
+    ),
     "adopt": CommandEntry(
         "services.cli.adopt:adopt", "Take a Redis namespace over from an installation that is gone."
     ),
-    "worker": CommandEntry("services.cli.worker:app", "Run one worker in the foreground.", hidden=True),
+    "worker": CommandEntry(
+        "services.cli.worker:app", "Run one worker in the foreground.", hidden=True, patient=True
+    ),
 }
 EXTRAS = {
     "ir_measures": "evaluate",
@@ -98,7 +111,7 @@ def load(name: str) -> "Command":
         fix = f": pip install 'headrace[{extra}]'" if extra else ""
         raise ConfigurationError(f"`headrace {name}` needs the package {error.name}{fix}") from error
     if not isinstance(loaded, typer.Typer):
-        function, loaded = loaded, typer.Typer()
+        function, loaded = loaded, typer.Typer(add_completion=False)
         loaded.command()(function)
     command = typer.main.get_command(loaded)
     command.name = name
@@ -120,6 +133,8 @@ class LazyGroup(TyperGroup):
         if args and args[0] in COMMANDS:
             command = load(args[0])
             _keep_events_off_what_is_printed()
+            if not COMMANDS[args[0]].patient:
+                hurry()
             return args[0], command, args[1:]
         return super().resolve_command(ctx, args)
 
@@ -180,7 +195,7 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
     signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # errors are raised, and said in one line
     try:
-        app(arguments, prog_name="headrace")
+        copy_context().run(app, arguments, prog_name="headrace")
     except ConfigurationError as error:
         print(f"headrace: {error}", file=sys.stderr)
         sys.exit(2)

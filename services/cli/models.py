@@ -34,7 +34,11 @@ from shared.version import code_version
 if TYPE_CHECKING:
     from services.trainer.evaluation.domain.quantization import QuantizationVerdict
 
-app = typer.Typer(no_args_is_help=True, help="List the models, show one, or import one from elsewhere.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="List the models, show one, or import one from elsewhere.",
+)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 CARD = "MODEL.md"
 

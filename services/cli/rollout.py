@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.control import Model, Rollout
+from services.cli.neighbours import missing
 from services.cli.progress import bars
 from services.cli.trial_view import advice, power_table, share_of, trial_lines, trial_row
 from services.rollout.domain.readiness import GenerationEvidence, waiting_for
@@ -28,7 +30,11 @@ from shared.infrastructure import running
 from shared.process.installation import enter
 from shared.state.redis import connect
 
-app = typer.Typer(no_args_is_help=True, help="Build, try, promote, roll back and retire index generations.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Build, try, promote, roll back and retire index generations.",
+)
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Name = Annotated[str, typer.Argument(help="The generation.")]
 SHOWN_REFUSALS = 5
@@ -173,7 +179,8 @@ def _ask(request: Rollout) -> Rollout:
             )
 
         async def enter_and_ask() -> Rollout:
-            return await ask(await enter(settings), request, show_progress)
+            there = await enter(settings)
+            return await ask(there, request, show_progress, missing=partial(missing, "rollout", there))
 
         return asyncio.run(enter_and_ask())
 

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from schemas.topics import TopicSpec
     from schemas.validation import MessageSample, Readable, ValidationReport
 
-app = typer.Typer(no_args_is_help=True, help="Export the message schemas, or check a file against them.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Export the message schemas, or check a file against them.",
+)
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 

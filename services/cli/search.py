@@ -1,6 +1,7 @@
 """`headrace search TEXT`: ask the search API from the terminal."""
 
 import re
+from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -9,9 +10,11 @@ from rich.table import Table
 
 from schemas.search_api import Mode, SearchHit, SearchResponse, WhyResponse
 from services.lab.search_client import configured
+from shared.durations import FORMS, read_duration
 from shared.errors import ConfigurationError
+from shared.patience import ANSWER_SECONDS
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 CONDITION = re.compile(r"(?P<field>[^<>=]+?)\s*(?P<sign><=|>=|<|>|=)\s*(?P<value>.+)", re.DOTALL)
 WIDE = 100
@@ -31,14 +34,28 @@ def search(
     why: Annotated[str | None, typer.Option(help="Explain this product's rank or absence.")] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Scan every vector.")] = False,
     generation: Annotated[str | None, typer.Option(help="Index generation; absent: the live one.")] = None,
-    session: Annotated[str | None, typer.Option(help="As this session: it may take part in a trial.")] = None,
+    log: Annotated[
+        bool, typer.Option("--log", help="Count as a shopper: in judgements, drift, trials.")
+    ] = False,
+    session: Annotated[
+        str | None, typer.Option(help="As this session, which --log may put in a trial.")
+    ] = None,
     query_id: Annotated[str | None, typer.Option(help="Go on with the list of this query id.")] = None,
     url: Annotated[str | None, typer.Option(help="The search API; absent: the one that runs here.")] = None,
+    wait: Annotated[
+        timedelta,
+        typer.Option(
+            parser=read_duration,
+            metavar="DURATION",
+            show_default="5s",
+            help=f"For an answer, at most so long ({FORMS}).",
+        ),
+    ] = timedelta(seconds=ANSWER_SECONDS),
     json: Annotated[bool, typer.Option("--json", help="Print the API's answer.")] = False,
 ) -> None:
-    """Search the catalogue."""
+    """Search the catalogue; nobody counts it as a shopper's search, but with --log."""
     conditions = [condition(one) for one in filters or ()]
-    with configured(url) as client:
+    with configured(url, timeout=wait) as client:
         answer: SearchResponse | WhyResponse
         if why is not None:
             answer = client.why(text, why, mode=mode, generation=generation)
@@ -52,13 +69,14 @@ def search(
                 generation=generation,
                 session_id=session,
                 query_id=query_id,
+                log=log,
             )
     if json:
         print(answer.model_dump_json())
     elif isinstance(answer, WhyResponse):
         _show_reasons(answer, Console())
     else:
-        _show(answer, Console())
+        _show(answer, Console(), counted=log)
 
 
 def condition(text: str) -> dict[str, object]:
@@ -89,7 +107,7 @@ def scalar(text: str) -> str | float | int | bool:
     return text
 
 
-def _show(answer: SearchResponse, console: Console) -> None:
+def _show(answer: SearchResponse, console: Console, *, counted: bool) -> None:
     console.print(_table(answer, console.width) if answer.hits else "nothing found")
     if answer.weak:
         console.print("no hit is similar enough to be right, as far as the model can tell", style="yellow")
@@ -101,7 +119,7 @@ def _show(answer: SearchResponse, console: Console) -> None:
             console.print(f"shard {report.partition} is missing: {report.reason}", style="bold red")
     console.print(
         f"{len(answer.hits)} of generation {answer.generation}, {answer.mode}, "
-        f"in {answer.took_ms:.1f} ms, query {answer.query_id}",
+        f"in {answer.took_ms:.1f} ms, query {answer.query_id}{'' if counted else ' (not counted: --log)'}",
         style="dim",
     )
 

@@ -25,7 +25,7 @@ from shared.kafka.client import require_topics
 from shared.kafka.publisher import KafkaPublisher
 from shared.settings import Settings
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 HASTE = 100.0
 """Live shoppers do in a second what takes others minutes, so that their events follow at once."""

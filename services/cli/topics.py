@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from shared.records import Record
     from shared.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, help="Create the topics, or show how they differ from the plan.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Create the topics, or show how they differ from the plan.",
+)
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Wait = Annotated[
     float, typer.Option("--wait", help="Wait so many seconds for the broker.", metavar="SECONDS")

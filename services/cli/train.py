@@ -1,6 +1,8 @@
 """`headrace train`: asks for a training job, and shows how it goes."""
 
 import asyncio
+from datetime import timedelta
+from functools import partial
 from typing import Annotated
 
 import orjson
@@ -10,15 +12,17 @@ from rich.table import Table
 
 from schemas.base import Scalar
 from schemas.control import Model, TrainingJob
+from services.cli.neighbours import missing
 from services.cli.progress import bars
 from services.trainer.jobs.domain.job import ENDED
-from services.trainer.jobs.requests import all_jobs, ask, new_job
+from services.trainer.jobs.requests import LONGEST, all_jobs, ask, new_job
 from shared.clock import SystemClock
+from shared.durations import FORMS, read_duration
 from shared.errors import ConfigurationError, FatalError
 from shared.infrastructure.running import discover
 from shared.settings import Settings
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()
@@ -29,7 +33,15 @@ def train(
     option: Annotated[
         list[str] | None, typer.Option(help="A setting of the recipe, such as epochs=3; may be repeated.")
     ] = None,
-    wait: Annotated[bool, typer.Option(help="Show its progress until it has ended.")] = True,
+    wait: Annotated[
+        timedelta,
+        typer.Option(
+            parser=read_duration,
+            metavar="DURATION",
+            show_default="1d",
+            help=f"Show its progress for so long ({FORMS}); 0s: only ask.",
+        ),
+    ] = LONGEST,
     jobs: Annotated[bool, typer.Option("--jobs", help="List the jobs there are, and ask for none.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -41,7 +53,7 @@ def train(
     job = new_job(kind, base, options=read_options(option or ()), seed=seed, now=SystemClock().now())
     console = Console(stderr=True)
     with bars(console) as progress:
-        bar = progress.add_task("waits for a trainer", total=1.0)
+        bar = progress.add_task("requested: waits for a trainer", total=1.0)
 
         def show_progress(job: TrainingJob) -> None:
             if job.status in ENDED:
@@ -49,7 +61,8 @@ def train(
             elif job.status != "requested":
                 progress.update(bar, description=job.stage or job.status, completed=job.progress)
 
-        ended, model = asyncio.run(ask(settings, job, wait=wait, on_progress=show_progress))
+        there = partial(missing, "trainer", settings)
+        ended, model = asyncio.run(ask(settings, job, wait=wait, on_progress=show_progress, missing=there))
     if json:
         print(orjson.dumps(_as_json(ended, model)).decode())
     else:

@@ -20,7 +20,7 @@ from shared.infrastructure.ladder import Rung
 from shared.infrastructure.stack import WORKERS, Stack
 from shared.settings import Settings
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 log = structlog.get_logger()
 WATCH_SECONDS = 0.2
 LOOKS_A_WORD = 50

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
     S = TypeVar("S", bound=Settings)
 
-app = typer.Typer(no_args_is_help=True, help="Recompute the state from the topics and compare, exactly.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Recompute the state from the topics and compare, exactly.",
+)
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Wait = Annotated[
     float,

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
 from services.judgements.domain.rules import ACTIONS, ATTRIBUTION, ROBOT_MARKS, JoinRules
 from services.judgements.domain.statistics import BusinessObjective
+from shared.durations import Duration
 from shared.section import Section
 from shared.settings import Port
 from shared.settings import Settings as Base
@@ -25,13 +25,13 @@ class JudgementSettings(Section):
     port: Port = 8830
     window_days: Annotated[int, Field(ge=1, le=RETENTION_DAYS)] = 30
     """A judgement sums this many days (UTC), today included."""
-    grace: timedelta = JoinRules.grace
+    grace: Duration = JoinRules.grace
     """Events that come later than this after the newest of their partition do not count."""
     actions: Mapping[str, str] = {}
     """UBI `action_name` to counted action, beside the built-in ones; an empty action does not count."""
     keep_unknown_actions: bool = JoinRules.keep_unknown_actions
     """Count an `action_name` that is not known under its own name."""
-    attribution: Mapping[str, timedelta] = {}
+    attribution: Mapping[str, Duration] = {}
     """How long after its query an action is still owed to it, beside the built-in ones."""
     impressions: Literal["response", "events"] = JoinRules.impressions
     """What was shown: the answers in the queries, or `impression` events only."""

@@ -16,11 +16,13 @@ def token() -> str:
     return tokens[0].get_secret_value() if tokens else ""
 
 
-def configured(url: str | None = None) -> SearchClient:
+def configured(url: str | None = None, *, timeout: timedelta = PATIENT) -> SearchClient:
     """Return a client of the given API, else of the one that runs here, else of the configured one."""
-    return client_of(Settings.load(), url)
+    return client_of(Settings.load(), url, timeout=timeout)
 
 
-def client_of(installation: shared.settings.Settings, url: str | None = None) -> SearchClient:
+def client_of(
+    installation: shared.settings.Settings, url: str | None = None, *, timeout: timedelta = PATIENT
+) -> SearchClient:
     """Return a client of the search API of that installation."""
-    return SearchClient(url or addresses.url("search", installation), token=token(), timeout=PATIENT)
+    return SearchClient(url or addresses.url("search", installation), token=token(), timeout=timeout)

@@ -12,6 +12,7 @@ from services.monitor.canaries.settings import CanarySettings
 from services.monitor.drift.settings import DriftSettings
 from services.monitor.freshness.settings import FreshnessSettings
 from services.monitor.negatives.settings import NegativePrecisionSettings
+from shared.durations import Duration
 from shared.section import Section
 from shared.settings import Port
 from shared.settings import Settings as Base
@@ -41,7 +42,7 @@ class MonitorSettings(Section):
     """Where canaries and probes are asked."""
     search_token: SecretStr = SecretStr("")
     """Sent as a bearer token when search asks for one."""
-    search_timeout: timedelta = timedelta(seconds=5)
+    search_timeout: Duration = timedelta(seconds=5)
     concurrency: Annotated[int, Field(ge=1, le=64)] = 4
     """Canaries and probes that are asked at a time."""
     alerts: AlertSettings = AlertSettings()

@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, model_validator
 from schemas.filters import FieldName
 from schemas.search_api import MAX_K
 from services.negatives.domain.rules import OBJECTIVE, Method, MiningRules
+from shared.durations import Duration
 from shared.section import Section
 from shared.settings import Port
 from shared.settings import Settings as Base
@@ -27,10 +28,10 @@ class NegativeSettings(Section):
     search_url: str = "http://127.0.0.1:8800"
     search_token: SecretStr = SecretStr("")
     """Sent as a bearer token when search asks for one."""
-    search_timeout: timedelta = timedelta(seconds=5)
+    search_timeout: Duration = timedelta(seconds=5)
     queries_per_second: Annotated[int, Field(ge=1, le=1000)] = 5
     """Mined at most, by the one worker that mines."""
-    settle: timedelta = timedelta(seconds=10)
+    settle: Duration = timedelta(seconds=10)
     """How long a query waits after its judgements moved; it is mined no oftener than that."""
     scored_positives: Annotated[int, Field(ge=0, le=100)] = 5
     """Positives that the search does not find, best first, whose scores are asked one by one."""
@@ -60,7 +61,7 @@ class NegativeSettings(Section):
     remine_records: Annotated[int, Field(ge=0)] = 50_000
     """All queries are mined again when so many records were written to the index since they were, or when
     its log has become a quarter longer; 0: never."""
-    remine_every: timedelta = timedelta(hours=1)
+    remine_every: Duration = timedelta(hours=1)
     """But no oftener than that."""
     titles: Annotated[tuple[FieldName, ...], Field(max_length=20)] = MiningRules.titles
     codes: Annotated[tuple[FieldName, ...], Field(max_length=50)] = MiningRules.codes

@@ -12,10 +12,12 @@ from shared.clock import SystemClock
 from shared.errors import ConfigurationError, TransientError
 from shared.generations.rollout_log import RolloutLog
 from shared.kafka.publisher import KafkaPublisher
+from shared.patience import Missing, Silence, may_be_there
 from shared.ports import outgoing
 from shared.state.redis import connect
 
 ANSWERED_SECONDS = 20.0
+"""A worker that is there has answered by now."""
 LOOK_SECONDS = 0.25
 OnProgress = Callable[[GenerationEvidence, GenerationEvidence, list[str]], None]
 """Of candidate and live generation, and what the candidate lacks."""
@@ -36,25 +38,33 @@ def new_request(action: str, generation: str) -> Rollout:
         raise ConfigurationError(f"{generation!r} is no name of a generation: a-z, 0-9 and -") from error
 
 
-async def ask(settings: Settings, request: Rollout, on_progress: OnProgress = lambda *_: None) -> Rollout:
+async def ask(
+    settings: Settings,
+    request: Rollout,
+    on_progress: OnProgress = lambda *_: None,
+    *,
+    missing: Missing = may_be_there,
+) -> Rollout:
     """Publish a request and return its final answer, of a trial that it has begun.
 
-    `on_progress` hears how far a backfill is.
-
-    Raises `TransientError` when nobody answers.
+    `on_progress` hears how far a backfill is. Raises `TransientError` when nobody answers, and sooner when
+    nobody is there.
     """
     log, publisher, redis = RolloutLog(settings), KafkaPublisher(settings), connect(settings)
     await log.start()
     try:
         await publisher.start()
         await publisher.publish([outgoing(request)])
-        evidence, loop = EvidenceCollector(redis, settings), asyncio.get_running_loop()
-        deadline = loop.time() + ANSWERED_SECONDS
+        evidence = EvidenceCollector(redis, settings)
+        silence = Silence(missing)
         until = ("done", "refused", "running") if request.action == "trial" else ("done", "refused")
         while (answer := log.answers.get(request.request_id or "")) is None or answer.status not in until:
-            if answer is None and loop.time() > deadline:
+            if answer is None:
+                await silence.look()
+            if answer is None and silence.seconds > ANSWERED_SECONDS:
                 raise TransientError(
-                    "nobody answered: does the rollout worker run (`headrace worker rollout`)?"
+                    f"no rollout worker has answered in {ANSWERED_SECONDS:g} s; it stays until one does",
+                    fix="look at its log, or start one (`headrace up`, or `headrace worker rollout`)",
                 )
             if answer is not None:
                 live = await evidence.collect(log.generations.live or "")

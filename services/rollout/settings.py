@@ -10,6 +10,7 @@ import shared.settings
 from schemas.control import TrialTerms
 from schemas.judgements import OBJECTIVE
 from services.rollout.domain.trials.budget import BUDGET
+from shared.durations import Duration
 from shared.section import Section
 from shared.settings import Port
 
@@ -25,7 +26,7 @@ class TrialSettings(Section):
     """Of the sessions, those that get interleaved answers."""
     days: Annotated[int, Field(ge=1, le=365)] = TERMS.days
     """After so long a trial ends in any case."""
-    window: Annotated[timedelta, Field(ge=timedelta(seconds=1), le=timedelta(days=1))] = timedelta(
+    window: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(days=1))] = timedelta(
         seconds=TERMS.window_seconds
     )
     """After a session's first answer, until when what it does counts, in whole seconds."""
@@ -33,7 +34,7 @@ class TrialSettings(Section):
     """What becomes of a generation that shoppers prefer."""
     errors_a_year: Annotated[float, Field(gt=0, lt=0.5)] = BUDGET
     """The probability that the trials of a year promote one that is no better, all together."""
-    margin: timedelta = timedelta(seconds=30)
+    margin: Duration = timedelta(seconds=30)
     """By how much clocks may differ: so much later than its window a session is closed."""
 
     def terms(self) -> TrialTerms:
@@ -48,7 +49,7 @@ class RolloutSettings(Section):
     port: Port = 8870
     most_behind: Annotated[int, Field(ge=0)] = 100
     """Messages that embedder and shards of a generation that is ready may be behind."""
-    look_every: timedelta = timedelta(milliseconds=500)
+    look_every: Duration = timedelta(milliseconds=500)
     """How often requests are answered, and the building looked at."""
     trials: TrialSettings = TrialSettings()
 

@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr
 
 import shared.settings
 from shared.catalogue.texts import TEMPLATES
+from shared.durations import Duration
 from shared.retrieval.settings import FusionSettings
 from shared.section import Section
 from shared.settings import Port
@@ -22,7 +23,7 @@ class RerankerSettings(Section):
     """Hits that it reads."""
     weight: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Of the order before it; the rest is the model's. A model's card has the one fitted for it."""
-    budget: timedelta = timedelta(milliseconds=150)
+    budget: Duration = timedelta(milliseconds=150)
     """What it may add to a search; what takes longer leaves the order as it was."""
     remember: Annotated[int, Field(ge=0)] = 10_000
     """Products whose token vectors are kept (7 KB each with MiniLM)."""
@@ -40,18 +41,18 @@ class SearchSettings(FusionSettings):
     """Requests in hand at once; more are answered 429."""
     max_body: Annotated[int, Field(ge=1024)] = 64 * 1024
     """Bytes of a request's body; more are answered 413."""
-    timeout: timedelta = timedelta(seconds=2)
+    timeout: Duration = timedelta(seconds=2)
     """Time of a request that names no `timeout_ms`."""
-    hedge_after: timedelta = timedelta(milliseconds=200)
+    hedge_after: Duration = timedelta(milliseconds=200)
     """A shard that has not answered by then is asked again at another replica, if it has one."""
     reranker: RerankerSettings = RerankerSettings()
-    trial_budget: timedelta = timedelta(milliseconds=150)
+    trial_budget: Duration = timedelta(milliseconds=150)
     """What the candidate of a trial may add to a search; when it takes longer the live generation's answer
     is given alone."""
     exploration: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     """Of places 6 to 10, 16 to 20 and so on, the share that shows a product from behind the first ten, up to
     `depth`, so that shoppers judge it, too; never during a trial."""
-    owners_ttl: timedelta = timedelta(milliseconds=500)
+    owners_ttl: Duration = timedelta(milliseconds=500)
     """How long the list of shard owners is used before it is read again."""
     cached_queries: Annotated[int, Field(ge=0)] = 10_000
     """Query vectors kept."""

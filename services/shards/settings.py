@@ -8,6 +8,7 @@ from pydantic import Field
 
 import shared.settings
 from schemas.topics import TOMBSTONES
+from shared.durations import Duration
 from shared.retrieval.settings import TextSettings
 from shared.section import Section
 from shared.settings import Port
@@ -29,10 +30,10 @@ class ShardsSettings(Section):
     port: Port = 8810
     seal_rows: Annotated[int, Field(ge=16)] = 8192
     """Rows in the mutable head before it becomes a segment."""
-    checkpoint_every: timedelta = timedelta(seconds=30)
-    lease: timedelta = timedelta(seconds=10)
+    checkpoint_every: Duration = timedelta(seconds=30)
+    lease: Duration = timedelta(seconds=10)
     """How long a dead owner keeps its partitions."""
-    oldest_snapshot: timedelta = TOMBSTONES
+    oldest_snapshot: Duration = TOMBSTONES
     search_threads: Annotated[int, Field(ge=1, le=256)] = 4
     lexical: LexicalSettings = LexicalSettings()
 

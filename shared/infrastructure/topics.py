@@ -19,8 +19,9 @@ from shared.infrastructure.topic_plan import (
     compare,
     wanted_topics,
 )
-from shared.kafka.connection import connection, unreachable
+from shared.kafka.connection import connection, silent, unreachable
 from shared.kafka.consumer import RecordConsumer
+from shared.patience import answer_seconds
 from shared.records import Partition
 from shared.settings import Settings
 
@@ -152,8 +153,12 @@ async def connect(settings: Settings, *, wait_seconds: float = 0.0) -> AsyncIter
     while True:
         client = AIOKafkaAdminClient(**connection(settings))
         try:
-            await client.start()
+            async with asyncio.timeout(answer_seconds()):
+                await client.start()
             break
+        except TimeoutError as error:
+            await client.close()
+            raise silent(settings) from error
         except (KafkaError, OSError) as error:
             await client.close()
             if time.monotonic() >= deadline:

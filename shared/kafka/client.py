@@ -10,6 +10,7 @@ from aiokafka import ConsumerRecord
 from shared.errors import TransientError
 from shared.kafka.fetched import DamagedRecord
 from shared.kafka.metadata import describe
+from shared.patience import hurried
 from shared.pauses import pauses
 from shared.records import Partition, Record
 from shared.settings import Settings
@@ -46,7 +47,8 @@ def as_record(raw: ConsumerRecord, prefix: str, *, now: datetime) -> Record:
 async def wait_for_broker(settings: Settings, topics: Iterable[str] = ()) -> dict[str, int]:
     """Return the partitions of each of `topics` once the broker answers and has them all.
 
-    Until then, one log line every few seconds, which says why.
+    Until then, one log line every few seconds, which says why; in a hurry, the reason is raised as
+    `TransientError`.
     """
     wanted = list(topics)
     waiting = object()
@@ -55,6 +57,8 @@ async def wait_for_broker(settings: Settings, topics: Iterable[str] = ()) -> dic
             try:
                 return await require_topics(settings, wanted)
             except TransientError as error:
+                if hurried():
+                    raise
                 pauses.begin(waiting, ", ".join(wanted) or "the broker", error)
                 log.warning("broker.waiting", reason=str(error))
             await asyncio.sleep(WAIT_SECONDS)

@@ -65,6 +65,15 @@ def no_broker(settings: Settings) -> TransientError:
     )
 
 
+def silent(settings: Settings) -> TransientError:
+    """Return the error for what takes connections, or packets, and answers nothing."""
+    return TransientError(
+        f"what listens at {settings.kafka} does not answer as a broker does",
+        cause="kafka.silent",
+        fix="look whether the broker is stuck, or set HEADRACE_KAFKA",
+    )
+
+
 async def unreachable(settings: Settings) -> TransientError:
     """Return why no client of ours reaches the broker, asking each bootstrap server once more.
 

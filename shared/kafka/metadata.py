@@ -5,6 +5,7 @@ was deleted and made anew from the one before, comes with version 10 (Kafka 2.8)
 version 5, and its topics have no identity.
 """
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -25,8 +26,9 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
-from shared.kafka.connection import connection, unreachable
+from shared.kafka.connection import connection, silent, unreachable
 from shared.kafka.refusals import forbidden
+from shared.patience import answer_seconds
 from shared.settings import Settings
 
 FORBIDDEN = TopicAuthorizationFailedError.errno
@@ -157,10 +159,13 @@ async def describe(settings: Settings, topics: Iterable[str] = ()) -> ClusterMet
     client = AIOKafkaClient(**connection(settings))
     prefix = settings.topic_prefix
     try:
-        await client.bootstrap()
-        reply = await client.send(
-            client.get_random_node(), _Metadata(sorted({prefix + topic for topic in topics}))
-        )
+        async with asyncio.timeout(answer_seconds()):
+            await client.bootstrap()
+            reply = await client.send(
+                client.get_random_node(), _Metadata(sorted({prefix + topic for topic in topics}))
+            )
+    except TimeoutError as error:
+        raise silent(settings) from error
     except (KafkaError, OSError) as error:
         raise await unreachable(settings) from error
     finally:

@@ -44,7 +44,7 @@ class TopicReader:
         self._topics = topics
         self._damaged = damaged
         self._number = number
-        self._consumer = RecordConsumer(settings)
+        self._consumer: RecordConsumer
 
     async def __aenter__(self) -> Self:
         """Connect, and find the partitions."""
@@ -56,6 +56,7 @@ class TopicReader:
             for number in range(count)
             if self._number in {None, number}
         ]
+        self._consumer = RecordConsumer(self._settings)
         await self._consumer.start()
         try:
             self._consumer.assign(partitions)

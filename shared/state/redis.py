@@ -10,20 +10,28 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import NoScriptError
 
+from shared.patience import ANSWER_SECONDS, answer_seconds, hurried
 from shared.settings import Settings
 from shared.state.trouble import pause_of
 
 CLUSTER_SCHEME = "redis+cluster://"
+SILENT_SECONDS = 30.0
+"""A worker takes a Redis that says nothing for so long as being away."""
 
 
 def connect(settings: Settings) -> "Redis":
     """Return a client for the configured URL; `redis+cluster://` gives one that follows slots."""
     url = settings.redis.get_secret_value()
-    retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), 3)
+    retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), 0 if hurried() else 3)
     if url.startswith(CLUSTER_SCHEME):
         # RedisCluster has the methods of Redis that we use, without sharing its type.
         return RedisCluster.from_url("redis://" + url.removeprefix(CLUSTER_SCHEME), retry=retry)  # type: ignore[return-value]
-    return Redis.from_url(url, retry=retry, socket_connect_timeout=5, socket_timeout=30)
+    return Redis.from_url(
+        url,
+        retry=retry,
+        socket_connect_timeout=ANSWER_SECONDS,
+        socket_timeout=answer_seconds() or SILENT_SECONDS,
+    )
 
 
 def raw(reply: bytes | str) -> bytes:

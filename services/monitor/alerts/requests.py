@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from schemas.alerts import Alert
 from services.monitor.alerts.domain.open_alerts import unresolved
 from shared.errors import ConfigurationError
+from shared.kafka.client import require_topics
 from shared.kafka.consumer import RecordConsumer, intact
 from shared.kafka.publisher import publish_once
 from shared.ports import outgoing
@@ -45,6 +46,7 @@ def open_alerts(history: Iterable[Alert]) -> list[Alert]:
 
 async def read(settings: Settings, *, follow: bool) -> AsyncIterator[Alert | None]:
     """Yield the alerts on the topic, then None where its end was, then (if asked) what comes later."""
+    await require_topics(settings, [Alert.topic])
     consumer, partition = RecordConsumer(settings), Partition(Alert.topic, 0)
     await consumer.start()
     try:

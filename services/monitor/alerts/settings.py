@@ -2,11 +2,12 @@
 
 from datetime import timedelta
 
+from shared.durations import Duration
 from shared.section import Section
 
 
 class AlertSettings(Section):
     """What holds for the alerts of every watch; each watch has its own `AlertPolicy`."""
 
-    grace: timedelta = timedelta(minutes=2)
+    grace: Duration = timedelta(minutes=2)
     """How long what was never seen well may take to start, before that is an alert."""

@@ -4,12 +4,13 @@ from datetime import timedelta
 
 from services.monitor.alerts.domain.state import AlertPolicy
 from services.monitor.answers.domain.answers import WindowRule
+from shared.durations import Duration
 from shared.section import Section
 
 
 class AnswerSettings(Section):
     """How answers are counted and compared, how often, and when that is an alert."""
 
-    every: timedelta = timedelta(seconds=30)
+    every: Duration = timedelta(seconds=30)
     rule: WindowRule = WindowRule()
     alerts: AlertPolicy = AlertPolicy()

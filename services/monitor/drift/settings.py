@@ -9,17 +9,18 @@ from services.monitor.alerts.domain.state import AlertPolicy
 from services.monitor.drift.domain.detector import DetectorRule
 from services.monitor.drift.domain.season import Season
 from services.monitor.drift.domain.state_machine import DriftRule
+from shared.durations import Duration
 from shared.section import Section
 
 
 class DriftSettings(Section):
     """How drift is watched, and how often a false alarm is acceptable."""
 
-    false_alarm_every: timedelta = DriftRule.false_alarm_every
+    false_alarm_every: Duration = DriftRule.false_alarm_every
     """The mean time between two false alarms of all signals together, while nothing drifts."""
     retrain: bool = False
     """Whether an alarm that recommends to retrain requests a training job, once."""
-    window: Annotated[timedelta, Field(gt=timedelta(0))] = DriftRule.window
+    window: Annotated[Duration, Field(gt=timedelta(0))] = DriftRule.window
     """What is judged at a time; an alarm takes two windows at least."""
     season: Season = DetectorRule.season
     """What a window is compared with: the same hour of the week or of the day, or whatever came before."""
@@ -29,11 +30,11 @@ class DriftSettings(Section):
     """Windows compared before a signal may alarm: two weeks, after one in which the hours are first seen."""
     remember: Annotated[int, Field(ge=100)] = DetectorRule.remember
     """Windows that a new one is ranked among."""
-    adopt_after: timedelta = DriftRule.adopt_after
+    adopt_after: Duration = DriftRule.adopt_after
     """What lasts so long is the new normal: the alarm ends and the signal is learned anew."""
-    learn_words: timedelta = DriftRule.learn_words
+    learn_words: Duration = DriftRule.learn_words
     """How long words are only learned before new ones are counted."""
-    forget_words_after: timedelta = DriftRule.forget_words_after
+    forget_words_after: Duration = DriftRule.forget_words_after
     threshold: float | None = None
     """Similarity below which a query's best product is a weak answer; absent: the one that was fitted with
     the generation's model, if any."""
@@ -41,9 +42,9 @@ class DriftSettings(Section):
     """Queries a window that are searched again with an exact scan."""
     documents: Annotated[int, Field(ge=0)] = 100
     """Products a window and shard, of those written in it, whose vectors are looked at."""
-    grace: timedelta = timedelta(minutes=2)
+    grace: Duration = timedelta(minutes=2)
     """How long after its end a window is judged."""
-    every: timedelta = timedelta(seconds=10)
+    every: Duration = timedelta(seconds=10)
     alerts: AlertPolicy = AlertPolicy(fire_after=1, resolve_after=1)
 
     @property

@@ -5,13 +5,14 @@ from datetime import timedelta
 from services.monitor.alerts.domain.state import AlertPolicy
 from services.monitor.freshness.domain.shards import FreshnessObjective
 from services.monitor.freshness.domain.work import WATCHED, WatchedWorker
+from shared.durations import Duration
 from shared.section import Section
 
 
 class FreshnessSettings(Section):
     """Which shards and readers are watched, against which objective, and when that is an alert."""
 
-    every: timedelta = timedelta(seconds=5)
+    every: Duration = timedelta(seconds=5)
     objective: FreshnessObjective = FreshnessObjective()
     workers: frozenset[WatchedWorker] = WATCHED
     """Which of them this installation runs: one that is missing, or does not read on, is an alert."""

@@ -4,12 +4,13 @@ from datetime import timedelta
 
 from services.monitor.alerts.domain.state import AlertPolicy
 from services.monitor.negatives.domain.precision import PrecisionRule
+from shared.durations import Duration
 from shared.section import Section
 
 
 class NegativePrecisionSettings(Section):
     """When the precision of negatives is too low, how often that is looked at, and when it is an alert."""
 
-    every: timedelta = timedelta(minutes=1)
+    every: Duration = timedelta(minutes=1)
     rule: PrecisionRule = PrecisionRule()
     alerts: AlertPolicy = AlertPolicy(lasting=timedelta(hours=1))

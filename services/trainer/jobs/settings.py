@@ -12,6 +12,7 @@ from schemas.control import TrainingJob
 from services.trainer.evaluation.domain.verdict import AdmissionTerms
 from services.trainer.evaluation.settings import EvaluationSettings, SearchMode
 from services.trainer.learning.domain.recipe import Recipe
+from shared.durations import Duration
 from shared.section import Section
 from shared.settings import Port
 
@@ -24,11 +25,11 @@ class TrainerSettings(Section):
     """When to ask for a job, as cron has it (UTC), such as `0 3 * * 0`; empty: never by the clock."""
     volume: Annotated[int, Field(ge=0)] = 0
     """So many new judgements ask for a job; 0: never by volume."""
-    volume_every: timedelta = timedelta(seconds=30)
+    volume_every: Duration = timedelta(seconds=30)
     """How often they are counted."""
     attempts: Annotated[int, Field(ge=1, le=100)] = 3
     """Workers that may die on a job before it is given up."""
-    lease: timedelta = timedelta(seconds=30)
+    lease: Duration = timedelta(seconds=30)
     """How long a job waits for a worker that says nothing, before another takes it."""
     nice: Annotated[int, Field(ge=0, le=19)] = 10
     """How much training steps back for searching and indexing on the same machine."""

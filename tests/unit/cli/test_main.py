@@ -56,6 +56,7 @@ def test_every_module_of_the_package_is_a_command_or_prints_for_one() -> None:
         "dataset_view",
         "load_view",
         "log_view",
+        "neighbours",
         "progress",
         "trial_view",
     }

@@ -6,6 +6,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from schemas.search import SearchQuery
 from schemas.search_api import SearchResponse, WhyResponse
 from services.cli.search import app
 from shared.errors import PoisonError, TransientError
@@ -43,7 +44,7 @@ async def test_hits_are_a_table_with_their_scores_and_where_they_lie(command):
 
 
 async def test_during_a_trial_each_hit_has_its_team(trial, command):
-    output = await command("red shoe", "--k", "2", "--session", "session-0", "--query-id", "Q")
+    output = await command("red shoe", "--k", "2", "--session", "session-0", "--query-id", "Q", "--log")
     header, first, second, said, summary = output.splitlines()
     assert header.split()[:2] == ["team", "product"]
     assert {first.split()[1], second.split()[1]} == {"A", "B"}
@@ -89,3 +90,10 @@ async def test_a_refusal_is_told_with_its_fix(command, shop):
     shop.network.gone.add("a")
     with pytest.raises(TransientError, match="no shard could answer"):
         await command("red shoe")
+
+
+async def test_only_with_log_does_a_search_count_as_a_shoppers(command, shop):
+    assert (await command("red shoe")).rstrip().endswith("(not counted: --log)")
+    assert "not counted" not in await command("blue sock", "--log")
+    await shop.log.stop()
+    assert [SearchQuery.decode(each.value).user_query for each in shop.published.messages] == ["blue sock"]

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from schemas.alerts import Alert
 from services.monitor.alerts.domain.observation import SEVERITIES, Observation
+from shared.durations import Duration
 
 
 class AlertPolicy(BaseModel):
@@ -21,8 +22,8 @@ class AlertPolicy(BaseModel):
 
     fire_after: int = 2
     resolve_after: int = 2
-    lasting: timedelta = timedelta(0)
-    update_every: timedelta = timedelta(minutes=5)
+    lasting: Duration = timedelta(0)
+    update_every: Duration = timedelta(minutes=5)
 
 
 class AlertState(BaseModel):
