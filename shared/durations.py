@@ -2,9 +2,6 @@
 
 import re
 from datetime import timedelta
-from typing import Annotated
-
-from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 FORMS = "150ms, 5s, 10m, 2h, 30d, 1h30m, 0:10:00 or PT10M"
 UNITS = {
@@ -26,8 +23,8 @@ def read_duration(text: str | timedelta) -> timedelta:
     if isinstance(text, timedelta):
         return text
     try:
-        return _ISO.validate_python(text) if (parts := _parts(text)) is None else parts
-    except (ValidationError, OverflowError) as error:
+        return _iso(text) if (parts := _parts(text)) is None else parts
+    except (ValueError, OverflowError) as error:
         hint = f": {text.strip()}s?" if text.strip().replace(".", "", 1).isdigit() else ""
         raise ValueError(f"{text!r} is no span of time{hint} (write {FORMS})") from error
 
@@ -47,6 +44,8 @@ def text_of(span: timedelta) -> str:
 def _parts(text: str) -> timedelta | None:
     """Return the sum of numbers with units; None: it is not written so."""
     rest, total = text.strip().lower(), timedelta(0)
+    if rest == "0":
+        return total
     if not rest:
         return None
     while rest:
@@ -59,15 +58,12 @@ def _parts(text: str) -> timedelta | None:
     return total
 
 
+def _iso(text: str) -> timedelta:
+    from pydantic import TypeAdapter  # noqa: PLC0415  the other forms do without it
+
+    return TypeAdapter(timedelta).validate_python(text)
+
+
 def _unit(written: str) -> str:
     name = written.replace("µ", "u")
     return name if name in UNITS else WORDS.get(name.removesuffix("s"), name)
-
-
-def _of_text(value: object) -> object:
-    return read_duration(value) if isinstance(value, str) else value
-
-
-Duration = Annotated[timedelta, BeforeValidator(_of_text)]
-"""A span of time in the configuration, in any of the usual forms; a bare number of TOML is seconds."""
-_ISO: TypeAdapter[timedelta] = TypeAdapter(timedelta)

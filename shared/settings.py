@@ -22,9 +22,8 @@ from pydantic_settings import (
 )
 
 from schemas.base import GenerationName
-from shared.durations import Duration
 from shared.errors import ConfigurationError
-from shared.section import Section
+from shared.section import Duration, Section
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 LOOPBACK = ("127.0.0.1", "localhost", "::1")

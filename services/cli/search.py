@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas.search_api import Mode, SearchHit, SearchResponse, WhyResponse
+from services.cli.options import duration
 from services.lab.search_client import configured
-from shared.durations import FORMS, read_duration
 from shared.errors import ConfigurationError
 from shared.patience import ANSWER_SECONDS
 
@@ -42,15 +42,9 @@ def search(
     ] = None,
     query_id: Annotated[str | None, typer.Option(help="Go on with the list of this query id.")] = None,
     url: Annotated[str | None, typer.Option(help="The search API; absent: the one that runs here.")] = None,
-    wait: Annotated[
-        timedelta,
-        typer.Option(
-            parser=read_duration,
-            metavar="DURATION",
-            show_default="5s",
-            help=f"For an answer, at most so long ({FORMS}).",
-        ),
-    ] = timedelta(seconds=ANSWER_SECONDS),
+    wait: Annotated[timedelta, duration("--wait", help_="For an answer, at most so long.")] = timedelta(
+        seconds=ANSWER_SECONDS
+    ),
     json: Annotated[bool, typer.Option("--json", help="Print the API's answer.")] = False,
 ) -> None:
     """Search the catalogue; nobody counts it as a shopper's search, but with --log."""

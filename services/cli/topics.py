@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from services.cli.options import duration
+
 if TYPE_CHECKING:
     from shared.infrastructure.topic_plan import TopicDifference
     from shared.records import Record
@@ -19,9 +21,7 @@ app = typer.Typer(
     help="Create the topics, or show how they differ from the plan.",
 )
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Wait = Annotated[
-    float, typer.Option("--wait", help="Wait so many seconds for the broker.", metavar="SECONDS")
-]
+Wait = Annotated[timedelta, duration("--wait", help_="Wait so long for the broker.")]
 STYLES = {"unchanged": "dim", "create": "green"}
 
 
@@ -70,21 +70,21 @@ def _retention(span: timedelta) -> str:
 
 
 @app.command("diff")
-def diff_(json_: Json = False, wait: Wait = 0.0) -> None:
+def diff_(json_: Json = False, wait: Wait = timedelta()) -> None:
     """Show what `apply` would do; changes nothing."""
     from shared.infrastructure.topics import diff  # noqa: PLC0415  lazy: see main
 
     settings = _settings()
-    _show(asyncio.run(diff(settings, wait_seconds=wait)), settings.kafka, json_=json_)
+    _show(asyncio.run(diff(settings, wait=wait)), settings.kafka, json_=json_)
 
 
 @app.command("apply")
-def apply_(json_: Json = False, wait: Wait = 0.0) -> None:
+def apply_(json_: Json = False, wait: Wait = timedelta()) -> None:
     """Create and change topics until they are as they should be; never takes anything away."""
     from shared.infrastructure.topics import apply  # noqa: PLC0415  lazy: see main
 
     settings = _settings()
-    _show(asyncio.run(apply(settings, wait_seconds=wait)), settings.kafka, json_=json_)
+    _show(asyncio.run(apply(settings, wait=wait)), settings.kafka, json_=json_)
 
 
 @app.command()

@@ -13,11 +13,11 @@ from rich.table import Table
 from schemas.base import Scalar
 from schemas.control import Model, TrainingJob
 from services.cli.neighbours import missing
+from services.cli.options import duration
 from services.cli.progress import bars
 from services.trainer.jobs.domain.job import ENDED
 from services.trainer.jobs.requests import LONGEST, all_jobs, ask, new_job
 from shared.clock import SystemClock
-from shared.durations import FORMS, read_duration
 from shared.errors import ConfigurationError, FatalError
 from shared.infrastructure.running import discover
 from shared.settings import Settings
@@ -33,15 +33,7 @@ def train(
     option: Annotated[
         list[str] | None, typer.Option(help="A setting of the recipe, such as epochs=3; may be repeated.")
     ] = None,
-    wait: Annotated[
-        timedelta,
-        typer.Option(
-            parser=read_duration,
-            metavar="DURATION",
-            show_default="1d",
-            help=f"Show its progress for so long ({FORMS}); 0s: only ask.",
-        ),
-    ] = LONGEST,
+    wait: Annotated[timedelta, duration("--wait", help_="Show progress for so long; 0: only ask.")] = LONGEST,
     jobs: Annotated[bool, typer.Option("--jobs", help="List the jobs there are, and ask for none.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from services.cli.options import duration
+
 if TYPE_CHECKING:
     from services.lab.verification.conservation import Balance
     from services.lab.verification.verdict import VerificationResult
@@ -20,16 +22,14 @@ app = typer.Typer(
     help="Recompute the state from the topics and compare, exactly.",
 )
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Wait = Annotated[
-    float,
-    typer.Option("--wait", help="Look again for so long while they differ.", min=0, metavar="SECONDS"),
-]
+Wait = Annotated[timedelta, duration("--wait", help_="Look again for so long while they differ.")]
+USUAL_WAIT = timedelta(seconds=30)
 SHOWN = 20
 
 
 @app.command()
 def index(
-    wait: Wait = 30.0,
+    wait: Wait = USUAL_WAIT,
     generation: Annotated[str, typer.Option(help="Absent: the live one.")] = "",
     json_: Json = False,
 ) -> None:
@@ -46,7 +46,7 @@ def index(
 
 
 @app.command()
-def judgements(wait: Wait = 30.0, json_: Json = False) -> None:
+def judgements(wait: Wait = USUAL_WAIT, json_: Json = False) -> None:
     """Compare every judgement's counts with a recount of all queries and events."""
     from services.judgements.settings import Settings  # noqa: PLC0415  lazy: see main
     from services.lab.verification.judgements import verify_judgements  # noqa: PLC0415  lazy: see main
@@ -55,7 +55,7 @@ def judgements(wait: Wait = 30.0, json_: Json = False) -> None:
 
 
 @app.command()
-def trials(wait: Wait = 30.0, json_: Json = False) -> None:
+def trials(wait: Wait = USUAL_WAIT, json_: Json = False) -> None:
     """Compare every session of every trial, and each end, with a recount of all queries and events."""
     from services.judgements.settings import Settings  # noqa: PLC0415  lazy: see main
     from services.lab.verification.trials import verify_trials  # noqa: PLC0415  lazy: see main
@@ -71,7 +71,7 @@ def _run(
     kind: "type[S]",
     verify: "Callable[[S, timedelta], Awaitable[VerificationResult]]",
     *,
-    wait: float,
+    wait: timedelta,
     json_: bool,
 ) -> None:
     from services.lab.verification.conservation import balances  # noqa: PLC0415  lazy: see main
@@ -80,7 +80,7 @@ def _run(
     settings = discover(kind.load())
 
     async def both() -> "tuple[VerificationResult, list[Balance]]":
-        verdict = await verify(settings, timedelta(seconds=wait))
+        verdict = await verify(settings, wait)
         return verdict, await balances(_urls(settings, name))
 
     verdict, balanced = asyncio.run(both())

@@ -8,8 +8,7 @@ from pydantic import Field, SecretStr, model_validator
 
 from services.judgements.domain.rules import ACTIONS, ATTRIBUTION, ROBOT_MARKS, JoinRules
 from services.judgements.domain.statistics import BusinessObjective
-from shared.durations import Duration
-from shared.section import Section
+from shared.section import Duration, Section
 from shared.settings import Port
 from shared.settings import Settings as Base
 

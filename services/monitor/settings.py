@@ -12,8 +12,7 @@ from services.monitor.canaries.settings import CanarySettings
 from services.monitor.drift.settings import DriftSettings
 from services.monitor.freshness.settings import FreshnessSettings
 from services.monitor.negatives.settings import NegativePrecisionSettings
-from shared.durations import Duration
-from shared.section import Section
+from shared.section import Duration, Section
 from shared.settings import Port
 from shared.settings import Settings as Base
 

@@ -10,8 +10,7 @@ from pydantic import Field, SecretStr, model_validator
 from schemas.filters import FieldName
 from schemas.search_api import MAX_K
 from services.negatives.domain.rules import OBJECTIVE, Method, MiningRules
-from shared.durations import Duration
-from shared.section import Section
+from shared.section import Duration, Section
 from shared.settings import Port
 from shared.settings import Settings as Base
 

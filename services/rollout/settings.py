@@ -10,8 +10,7 @@ import shared.settings
 from schemas.control import TrialTerms
 from schemas.judgements import OBJECTIVE
 from services.rollout.domain.trials.budget import BUDGET
-from shared.durations import Duration
-from shared.section import Section
+from shared.section import Duration, Section
 from shared.settings import Port
 
 TERMS = TrialTerms()

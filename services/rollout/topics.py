@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from aiokafka.errors import KafkaError
 
@@ -11,7 +12,7 @@ from shared.infrastructure import topics
 from shared.infrastructure.topic_plan import Wanted, difference, wanted_topic
 from shared.settings import Settings
 
-PATIENCE_SECONDS = 5.0
+PATIENCE = timedelta(seconds=5)
 
 
 class GenerationTopics:
@@ -48,7 +49,7 @@ class GenerationTopics:
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[topics.Administration]:
         try:
-            async with topics.connect(self._settings, wait_seconds=PATIENCE_SECONDS) as administration:
+            async with topics.connect(self._settings, wait=PATIENCE) as administration:
                 yield administration
         except (KafkaError, OSError) as error:
             raise TransientError(f"the broker cannot be asked: {error!r}") from error

@@ -8,9 +8,8 @@ from pydantic import Field, SecretStr
 
 import shared.settings
 from shared.catalogue.texts import TEMPLATES
-from shared.durations import Duration
 from shared.retrieval.settings import FusionSettings
-from shared.section import Section
+from shared.section import Duration, Section
 from shared.settings import Port
 
 

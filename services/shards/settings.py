@@ -8,9 +8,8 @@ from pydantic import Field
 
 import shared.settings
 from schemas.topics import TOMBSTONES
-from shared.durations import Duration
 from shared.retrieval.settings import TextSettings
-from shared.section import Section
+from shared.section import Duration, Section
 from shared.settings import Port
 
 

@@ -127,7 +127,7 @@ class Stack:
         if isinstance(self.broker, EmbeddedBroker):
             servers |= {"kafka_embedded": True, "kafka_cluster": self.broker.cluster}
         self.settings = self.settings.model_copy(update=servers)
-        asyncio.run(topics.apply(self.settings, wait_seconds=10))
+        asyncio.run(topics.apply(self.settings, wait=timedelta(seconds=10)))
         self.settings = asyncio.run(enter(self.settings))
         self._write()
 

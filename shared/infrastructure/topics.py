@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
@@ -147,22 +148,20 @@ def _refuse(code: int, what: str, message: str | None) -> None:
 
 
 @asynccontextmanager
-async def connect(settings: Settings, *, wait_seconds: float = 0.0) -> AsyncIterator[Administration]:
+async def connect(settings: Settings, *, wait: timedelta = timedelta()) -> AsyncIterator[Administration]:
     """Connect to the broker, waiting for it if told; raises `TransientError` when it does not answer."""
-    deadline = time.monotonic() + wait_seconds
+    deadline = time.monotonic() + wait.total_seconds()
     while True:
         client = AIOKafkaAdminClient(**connection(settings))
         try:
             async with asyncio.timeout(answer_seconds()):
                 await client.start()
             break
-        except TimeoutError as error:
-            await client.close()
-            raise silent(settings) from error
         except (KafkaError, OSError) as error:
             await client.close()
             if time.monotonic() >= deadline:
-                raise await unreachable(settings) from error
+                timed_out = isinstance(error, TimeoutError)
+                raise (silent(settings) if timed_out else await unreachable(settings)) from error
             await asyncio.sleep(_POLL_SECONDS)
     try:
         yield Administration(client, settings)
@@ -170,18 +169,18 @@ async def connect(settings: Settings, *, wait_seconds: float = 0.0) -> AsyncIter
         await client.close()
 
 
-async def diff(settings: Settings, *, wait_seconds: float = 0.0) -> list[TopicDifference]:
+async def diff(settings: Settings, *, wait: timedelta = timedelta()) -> list[TopicDifference]:
     """Return what distinguishes the broker's topics from the wanted ones; changes nothing."""
-    async with connect(settings, wait_seconds=wait_seconds) as administration:
+    async with connect(settings, wait=wait) as administration:
         return compare(*await administration.wanted_and_existing())
 
 
-async def apply(settings: Settings, *, wait_seconds: float = 0.0) -> list[TopicDifference]:
+async def apply(settings: Settings, *, wait: timedelta = timedelta()) -> list[TopicDifference]:
     """Create and change topics until they are as wanted; return what was done.
 
     Applying twice changes nothing the second time. When this returns, every created topic is visible.
     """
-    async with connect(settings, wait_seconds=wait_seconds) as administration:
+    async with connect(settings, wait=wait) as administration:
         wanted, existing = await administration.wanted_and_existing()
         changes = compare(wanted, existing)
         for change in changes:

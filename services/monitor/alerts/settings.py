@@ -2,8 +2,7 @@
 
 from datetime import timedelta
 
-from shared.durations import Duration
-from shared.section import Section
+from shared.section import Duration, Section
 
 
 class AlertSettings(Section):

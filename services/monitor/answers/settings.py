@@ -4,8 +4,7 @@ from datetime import timedelta
 
 from services.monitor.alerts.domain.state import AlertPolicy
 from services.monitor.answers.domain.answers import WindowRule
-from shared.durations import Duration
-from shared.section import Section
+from shared.section import Duration, Section
 
 
 class AnswerSettings(Section):

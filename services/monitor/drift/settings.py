@@ -9,8 +9,7 @@ from services.monitor.alerts.domain.state import AlertPolicy
 from services.monitor.drift.domain.detector import DetectorRule
 from services.monitor.drift.domain.season import Season
 from services.monitor.drift.domain.state_machine import DriftRule
-from shared.durations import Duration
-from shared.section import Section
+from shared.section import Duration, Section
 
 
 class DriftSettings(Section):

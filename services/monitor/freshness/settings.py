@@ -5,8 +5,7 @@ from datetime import timedelta
 from services.monitor.alerts.domain.state import AlertPolicy
 from services.monitor.freshness.domain.shards import FreshnessObjective
 from services.monitor.freshness.domain.work import WATCHED, WatchedWorker
-from shared.durations import Duration
-from shared.section import Section
+from shared.section import Duration, Section
 
 
 class FreshnessSettings(Section):

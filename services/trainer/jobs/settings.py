@@ -12,8 +12,7 @@ from schemas.control import TrainingJob
 from services.trainer.evaluation.domain.verdict import AdmissionTerms
 from services.trainer.evaluation.settings import EvaluationSettings, SearchMode
 from services.trainer.learning.domain.recipe import Recipe
-from shared.durations import Duration
-from shared.section import Section
+from shared.section import Duration, Section
 from shared.settings import Port
 
 

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -36,7 +36,7 @@ async def settings(kafka, redis_url, topic_prefix, namespace):
     chosen = settings_of(namespace).model_copy(
         update={"kafka": kafka, "redis": SecretStr(redis_url), "topic_prefix": topic_prefix}
     )
-    await topics.apply(chosen, wait_seconds=20)
+    await topics.apply(chosen, wait=timedelta(seconds=20))
     return chosen
 
 

@@ -589,7 +589,7 @@ async def settings(kafka, redis_url, topic_prefix, namespace):
         namespace=namespace,
         partitions=PARTITIONS,
     )
-    await topics.apply(chosen, wait_seconds=20)
+    await topics.apply(chosen, wait=timedelta(seconds=20))
     return chosen
 
 

@@ -27,6 +27,7 @@ from shared.durations import read_duration, text_of
         ("250us", 0.00025),
         ("250µs", 0.00025),
         ("0s", 0),
+        ("0", 0),
         ("PT0.15S", 0.15),
         ("P30D", 30 * 86400),
         ("0:10:00", 600),

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from schemas.alerts import Alert
 from services.monitor.alerts.domain.observation import SEVERITIES, Observation
-from shared.durations import Duration
+from shared.section import Duration
 
 
 class AlertPolicy(BaseModel):

@@ -1,0 +1,12 @@
+"""Options that several commands have, each in one form."""
+
+from typing import Any
+
+import typer
+
+from shared.durations import FORMS, read_duration
+
+
+def duration(*names: str, help_: str) -> Any:  # Any: typer's own
+    """Return an option that is a span of time in any of the usual forms."""
+    return typer.Option(*names, parser=read_duration, metavar="DURATION", help=f"{help_} ({FORMS})")
