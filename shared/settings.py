@@ -5,37 +5,45 @@ double underscore: `HEADRACE_SEARCH__PORT=9000`, or in `headrace.toml` `[search]
 """
 
 import os
+import re
 import socket
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
 from schemas.base import GenerationName
+from shared import setting_names as names
 from shared.errors import ConfigurationError
 from shared.section import Duration, Section
 
+WORKER_SECTIONS = (
+    "shards",
+    "embedder",
+    "search",
+    "judgements",
+    "rollout",
+    "monitor",
+    "negatives",
+    "trainer",
+    "dataset",
+)
+"""What the workers add: a name that only another worker knows is no mistake."""
 Port = Annotated[int, Field(ge=0, le=65535)]
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
-PREFIX = "HEADRACE_"
-RENAMED = {
-    "search.last_stage": "search.reranker",
-    "negatives.asked": "negatives.scored_positives",
-    "negatives.together": "negatives.co_positive_limit",
-    "trainer.terms.ground": "trainer.terms.evaluation_set",
-}
-"""Settings (or whole groups of them) that had another name, by the old one: refused, with the new one."""
 
 
 def environment() -> dict[str, str]:
@@ -158,7 +166,7 @@ class Settings(BaseSettings):
     """What every worker needs; each worker adds its own section."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", env_ignore_empty=True, frozen=True, extra="ignore"
+        env_prefix=names.PREFIX, env_nested_delimiter="__", env_ignore_empty=True, frozen=True, extra="ignore"
     )
 
     kafka: str = "127.0.0.1:9092"
@@ -224,15 +232,13 @@ class Settings(BaseSettings):
     def load(cls, **flags: Any) -> Self:  # Any: flags are checked by the model
         """Read the configuration; raises `ConfigurationError` that says which setting is wrong and why."""
         try:
-            _refuse_old_names()
+            _refuse_names()
             return cls(**{name: value for name, value in flags.items() if value is not None})
         except ValidationError as error:
-            named = [(".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
-            faults = [
-                f"{name} is now {RENAMED[name]}" if name in RENAMED else f"{name}: {message}"
-                for name, message in named
-            ]
+            faults = [_in_words(cls, fault) for fault in error.errors()]
             raise ConfigurationError("configuration: " + "; ".join(faults)) from error
+        except SettingsError as error:
+            raise ConfigurationError(_not_json(error)) from error
         except tomllib.TOMLDecodeError as error:
             raise ConfigurationError(f"configuration file is not TOML: {error}") from error
 
@@ -241,30 +247,36 @@ def _file() -> Path:
     return Path(os.environ.get("HEADRACE_CONFIG", "headrace.toml"))
 
 
-def _refuse_old_names() -> None:
-    """Refuse what had another name, whichever worker's it is: it would be ignored where it is not known."""
-    if faults := [*_old_variables(os.environ), *_old_names_in_file(_file())]:
+def _refuse_names() -> None:
+    """Refuse what is no setting of any worker, or had another name: it would be ignored in silence."""
+    file = _file()
+    tables = tomllib.loads(file.read_text("utf-8")) if file.is_file() else {}
+    known = frozenset({*Settings.model_fields, *WORKER_SECTIONS})
+    faults = [*names.in_environment(os.environ, known), *names.in_file(tables, file, known)]
+    if faults:
         raise ConfigurationError("configuration: " + "; ".join(faults))
 
 
-def _old_variables(variables: Mapping[str, str]) -> Iterator[str]:
-    for old, new in RENAMED.items():
-        was, now = _variable(old), _variable(new)
-        for variable in sorted(variables):
-            name = variable.upper()
-            if name == was or name.startswith(f"{was}__"):
-                yield f"{variable} is now {now}{name.removeprefix(was)}"
+def _in_words(kind: type[BaseModel], fault: ErrorDetails) -> str:
+    name = ".".join(map(str, fault["loc"]))
+    if (now := names.renamed(name)) is not None:
+        return f"{name} is now {now}"
+    if fault["type"] != "extra_forbidden":
+        return f"{name}: {fault['msg'].removeprefix('Value error, ')}"
+    section: Any = kind  # Any: an annotation
+    for part in fault["loc"][:-1]:
+        section = getattr(section, "model_fields", {}).get(part)
+        section = getattr(section, "annotation", None)
+    siblings = [name.rpartition(".")[0] + f".{field}" for field in getattr(section, "model_fields", {})]
+    return names.unknown(name, siblings)
 
 
-def _old_names_in_file(file: Path) -> Iterator[str]:
-    tables = tomllib.loads(file.read_text("utf-8")) if file.is_file() else {}
-    for old, new in RENAMED.items():
-        section: Any = tables  # Any: TOML
-        for name in old.split("."):
-            section = section.get(name) if isinstance(section, Mapping) else None
-        if section is not None:
-            yield f"{old} in {file} is now {new}"
-
-
-def _variable(setting: str) -> str:
-    return PREFIX + setting.replace(".", "__").upper()
+def _not_json(error: SettingsError) -> str:
+    """Say of which variable or file the value cannot be read; pydantic names only the section."""
+    quoted = re.search(r'field "(\w+)"', str(error))
+    section = quoted[1] if quoted else ""
+    variables = sorted(name for name in os.environ if name.upper().startswith(names.variable(section)))
+    return (
+        f"configuration: a value of {section} is not JSON, which lists and tables are written in: "
+        f"{', '.join(variables)}"
+    )

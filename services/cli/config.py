@@ -8,6 +8,7 @@ import typer
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Show the configuration and where each value comes from."
 )
+RULE = "search.port is set by HEADRACE_SEARCH__PORT, or by port = 8800 under [search] of headrace.toml"
 
 
 @app.callback()
@@ -19,6 +20,7 @@ def config() -> None:
 def show(
     worker: Annotated[str, typer.Argument(help="Only this section, such as `search`; absent: all.")] = "",
     changed: Annotated[bool, typer.Option("--changed", help="Only what is not at its default.")] = False,
+    wide: Annotated[bool, typer.Option("--wide", help="With the environment variable of each.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show every setting; passwords and tokens are never printed."""
@@ -36,8 +38,11 @@ def show(
     from rich.table import Table  # noqa: PLC0415  lazy: see main
     from rich.text import Text  # noqa: PLC0415  lazy: see main
 
-    table = Table("setting", "value", "from", "variable", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, caption=None if wide else RULE, caption_justify="left")
+    for column in ("setting", "value", "from", *(("variable",) if wide else ())):
+        table.add_column(column, overflow="fold", no_wrap=column in {"setting", "variable"})
     for row in chosen:
         style = "dim" if row.source == "default" else ""
-        table.add_row(row.name, Text(row.value), row.source, row.variable, style=style)
+        cells = (row.name, Text(row.value), row.source, *((row.variable,) if wide else ()))
+        table.add_row(*cells, style=style)
     Console().print(table)

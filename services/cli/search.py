@@ -65,12 +65,16 @@ def search(
                 query_id=query_id,
                 log=log,
             )
-    if json:
+    _print(answer, as_json=json, counted=log)
+
+
+def _print(answer: SearchResponse | WhyResponse, *, as_json: bool, counted: bool) -> None:
+    if as_json:
         print(answer.model_dump_json())
     elif isinstance(answer, WhyResponse):
         _show_reasons(answer, Console())
     else:
-        _show(answer, Console(), counted=log)
+        _show(answer, Console(), counted=counted)
 
 
 def condition(text: str) -> dict[str, object]:

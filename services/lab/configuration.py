@@ -4,6 +4,7 @@ import json
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import BaseModel, SecretStr
 
 from services.lab.addresses import KINDS
+from shared.durations import text_of
 from shared.infrastructure import running
 from shared.settings import Settings, environment
 
@@ -108,6 +110,8 @@ def _readable(value: object) -> str:
         return without_password(value.get_secret_value())
     if isinstance(value, tuple | list | set | frozenset):
         return ", ".join(_readable(part) for part in value)
+    if isinstance(value, timedelta):
+        return text_of(value)
     return "" if value is None else str(value)
 
 

@@ -29,13 +29,16 @@ def test_only_what_was_changed_is_shown(headrace, monkeypatch) -> None:
 
 def test_the_table_says_which_variable_sets_it(headrace, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "120")
-    done = headrace("config", "show", "log")
+    done = headrace("config", "show", "log", "--wide")
     assert done.lines[0] == "setting value from variable"
     assert "log.level info default HEADRACE_LOG__LEVEL" in done.lines
 
 
-def test_the_table_fits_the_terminal_even_if_values_are_long(headrace) -> None:
-    assert headrace("config", "show").fits()
+def test_the_table_fits_the_terminal_and_cuts_no_name_and_no_value(headrace) -> None:
+    done = headrace("config", "show")
+    assert done.fits()
+    assert "…" not in done.out
+    assert "search.reranker.budget 150ms default" in done.lines
 
 
 def test_a_file_named_on_the_command_line_is_read(headrace, monkeypatch, tmp_path) -> None:

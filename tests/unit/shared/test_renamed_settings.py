@@ -7,7 +7,8 @@ import pytest
 
 from services.search.settings import Settings as SearchSettings
 from shared.errors import ConfigurationError
-from shared.settings import RENAMED, Settings
+from shared.setting_names import RENAMED
+from shared.settings import Settings
 
 WORKERS = ("embedder", "shards", "search", "judgements", "negatives", "monitor", "trainer", "rollout")
 

@@ -140,9 +140,7 @@ def test_everything_that_is_wrong_is_told_at_once(monkeypatch):
 @pytest.mark.parametrize("section", SECTIONS)
 def test_a_name_that_a_section_has_not_is_refused(section, monkeypatch):
     toml(f"[{section}]\nno_such_setting = 1")
-    with pytest.raises(
-        ConfigurationError, match=rf"{section}\.no_such_setting: Extra inputs are not permitted"
-    ):
+    with pytest.raises(ConfigurationError, match=rf"{section}\.no_such_setting is no setting"):
         Settings.load()
 
 
@@ -164,9 +162,14 @@ def test_no_section_of_any_worker_takes_a_name_that_it_has_not(worker):
             settings.load()
 
 
+def worker_sections(worker):
+    return import_module(f"services.{worker}.settings").Settings.model_fields
+
+
 @pytest.mark.parametrize("worker", WORKERS)
 def test_a_section_of_another_worker_is_no_business_of_this_one(worker):
-    toml("[nobody]\nport = 1")
+    other = next(kind for kind in WORKERS if kind not in worker_sections(worker))
+    toml(f"[{other}]\nno_such_setting = 1")
     assert import_module(f"services.{worker}.settings").Settings.load()
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from schemas.alerts import alert_key
 from services.monitor.alerts.domain.observation import Observation
+from shared.section import Duration
 
 ZERO_RESULTS = "zero-results"
 PARTIAL_ANSWERS = "partial-answers"
@@ -36,9 +37,9 @@ class WindowRule(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    bucket: timedelta = timedelta(minutes=1)
-    window: timedelta = timedelta(minutes=15)
-    past: timedelta = timedelta(hours=24)
+    bucket: Duration = timedelta(minutes=1)
+    window: Duration = timedelta(minutes=15)
+    past: Duration = timedelta(hours=24)
     minimum: int = 50
     """Answers in the window below which nothing is said."""
     settle: int = 200

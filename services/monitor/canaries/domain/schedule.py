@@ -10,6 +10,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from shared.section import Duration
+
 Reason = Literal["command", "confirm", "batch", "timer"]
 
 
@@ -18,11 +20,11 @@ class Pace(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    interval: timedelta = timedelta(seconds=60)
-    quiet: timedelta = timedelta(seconds=1)
-    longest_wait: timedelta = timedelta(seconds=15)
-    confirm: timedelta = timedelta(seconds=2)
-    rest: timedelta = timedelta(seconds=2)
+    interval: Duration = timedelta(seconds=60)
+    quiet: Duration = timedelta(seconds=1)
+    longest_wait: Duration = timedelta(seconds=15)
+    confirm: Duration = timedelta(seconds=2)
+    rest: Duration = timedelta(seconds=2)
     rest_factor: float = 4.0
 
 

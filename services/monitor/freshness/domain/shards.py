@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from schemas.alerts import alert_key
 from services.monitor.alerts.domain.observation import Observation
 from services.monitor.freshness.domain.movement import Movement
+from shared.section import Duration
 
 MISSING = "shard-missing"
 LAG = "shard-lag"
@@ -45,12 +46,12 @@ class FreshnessObjective(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    freshness_p99: timedelta = timedelta(seconds=5)
+    freshness_p99: Duration = timedelta(seconds=5)
     """From the broker's append to searchable, at the 99th percentile."""
     lag: int = 10_000
-    idle_after: timedelta = timedelta(minutes=1)
+    idle_after: Duration = timedelta(minutes=1)
     """A shard that has had nothing to apply for so long is fresh, whatever its last records took."""
-    stalled_after: timedelta = timedelta(minutes=1)
+    stalled_after: Duration = timedelta(minutes=1)
     """A reader that has something to read and does not move for so long stands still."""
 
 
