@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar, Self
 from urllib.parse import quote
 
+from msgspec import Meta
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 MAX_MESSAGE_BYTES = 256 * 1024
@@ -64,7 +65,8 @@ Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 GenerationName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 Score = Annotated[float, Field(allow_inf_nan=False)]
 
-Scalar = str | bool | Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | Score
+_Integer = Annotated[int, Field(ge=-(2**63), le=2**63 - 1), Meta(ge=-(2**63), le=2**63 - 1)]
+Scalar = str | bool | _Integer | Score
 FieldValue = Scalar | tuple[Scalar, ...] | None
 """A product attribute: a scalar, a list of scalars, or null (the attribute is absent)."""
 

@@ -8,15 +8,17 @@ are, passages and appends are lists, times are msgpack's own timestamps.
 Decoded by msgspec into the layouts of this module, which check what the models check.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from math import isfinite
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import asdict
 
-from schemas.base import MAX_VERSION, is_product_id
+from schemas.base import MAX_VERSION, FieldValue, Scalar, is_product_id
+from schemas.catalogue import Document
 
 MARK = 0xC1
 WHOLE = bytes((MARK, 1))
@@ -24,38 +26,11 @@ WHOLE = bytes((MARK, 1))
 ATTRIBUTES = bytes((MARK, 2))
 """An attribute record."""
 
-Scalar = str | bool | Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | float
-FieldValue = Scalar | tuple[Scalar, ...] | None
-Fields = dict[str, FieldValue]
 Count = Annotated[int, Meta(ge=0)]
 LANGUAGE = r"^([A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,7})?$"
 Fingerprint = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
 Moment = Annotated[datetime, Meta(tz=True)]
 Place = Annotated[int, Meta(ge=0, le=MAX_VERSION)]
-
-
-class RevisionLayout(msgspec.Struct, omit_defaults=True):
-    """A `schemas.catalogue.Revision`."""
-
-    line: str
-    version: tuple[int, ...]
-    appended: tuple[int, int, int] = (0, 0, 0)
-    digest: str = ""
-    partial: bool = False
-    timeline: int = 0
-    op: Literal["upsert", "patch", "delete"] = "upsert"
-    fields: Fields = {}
-    replaces: tuple[str, ...] = ()
-    kept: tuple[str, ...] = ()
-
-
-class DocumentLayout(msgspec.Struct, omit_defaults=True):
-    """A `schemas.catalogue.Document`."""
-
-    fields: Fields = {}
-    revisions: tuple[RevisionLayout, ...] = ()
-    base: int = -1
-    owners: dict[str, Count] = {}
 
 
 class CoordinatesLayout(msgspec.Struct):
@@ -66,11 +41,21 @@ class CoordinatesLayout(msgspec.Struct):
     offset: Place
 
 
-class RecordLayout(msgspec.Struct, omit_defaults=True):
+class Layout(msgspec.Struct):
+    """The fields of a record as they are written, in order; its mark, and which of them is a document."""
+
+    mark: ClassVar[bytes]
+    document_name: ClassVar[str]
+
+
+class RecordLayout(Layout, omit_defaults=True):
     """A `schemas.index.IndexRecord`."""
 
+    mark: ClassVar[bytes] = WHOLE
+    document_name: ClassVar[str] = "document"
+
     product_id: str
-    document: DocumentLayout
+    document: Document
     fingerprint: Fingerprint
     dimensions: Annotated[int, Meta(ge=1, le=8192)]
     source: CoordinatesLayout
@@ -83,11 +68,14 @@ class RecordLayout(msgspec.Struct, omit_defaults=True):
     vectors: bytes = b""
 
 
-class AttributesLayout(msgspec.Struct, omit_defaults=True):
+class AttributesLayout(Layout, omit_defaults=True):
     """A `schemas.index.AttributeRecord`."""
 
+    mark: ClassVar[bytes] = ATTRIBUTES
+    document_name: ClassVar[str] = "changes"
+
     product_id: str
-    changes: DocumentLayout
+    changes: Document
     content_hash: str
     fingerprint: Fingerprint
     source: CoordinatesLayout
@@ -102,11 +90,13 @@ class RecordHead(msgspec.Struct):
     epoch: int
 
 
-Layout = TypeVar("Layout", RecordLayout, AttributesLayout)
 _ENCODER = msgspec.msgpack.Encoder()
-_DOCUMENT = msgspec.msgpack.Decoder(DocumentLayout)
-_RECORD = msgspec.msgpack.Decoder(RecordLayout)
-_ATTRIBUTES = msgspec.msgpack.Decoder(AttributesLayout)
+_DOCUMENT = msgspec.msgpack.Decoder(Document)
+_LAYOUTS: tuple[type[Layout], ...] = (RecordLayout, AttributesLayout)
+_DECODERS: Mapping[type[Layout], msgspec.msgpack.Decoder[Any]] = {  # Any: of each layout its own
+    layout: msgspec.msgpack.Decoder(layout) for layout in _LAYOUTS
+}
+_NAMES = {RecordLayout: "index record", AttributesLayout: "attribute record"}
 _HEAD, _JSON_HEAD = msgspec.msgpack.Decoder(RecordHead), msgspec.json.Decoder(RecordHead)
 
 
@@ -115,36 +105,26 @@ def is_binary(value: bytes) -> bool:
     return value[:1] == WHOLE[:1]
 
 
-def pack_record(record: RecordLayout) -> bytes:
-    """Return an index record on the wire."""
-    return WHOLE + _ENCODER.encode(record)
+def pack(record: Layout) -> bytes:
+    """Return a record on the wire."""
+    return record.mark + _ENCODER.encode(record)
 
 
-def unpack_record(value: bytes) -> RecordLayout:
-    """Return an index record from the wire; raises `ValueError` with what is wrong."""
-    record = _unpacked(value, WHOLE, _RECORD, name="index record")
-    _check(record.product_id, record.document)
-    return record
+def unpack(value: bytes, layout: type[Layout]) -> dict[str, Any]:  # Any: of each field its own
+    """Return the fields of a record from the wire; raises `ValueError` with what is wrong."""
+    if not value.startswith(layout.mark):
+        raise ValueError(f"a message of kind {value[1:2].hex() or 'none'} is no {_NAMES[layout]} known here")
+    fields = asdict(_DECODERS[layout].decode(memoryview(value)[len(layout.mark) :]))
+    _check(fields["product_id"], fields[layout.document_name])
+    return fields
 
 
-def pack_attributes(record: AttributesLayout) -> bytes:
-    """Return an attribute record on the wire."""
-    return ATTRIBUTES + _ENCODER.encode(record)
-
-
-def unpack_attributes(value: bytes) -> AttributesLayout:
-    """Return an attribute record from the wire; raises `ValueError` with what is wrong."""
-    record = _unpacked(value, ATTRIBUTES, _ATTRIBUTES, name="attribute record")
-    _check(record.product_id, record.changes)
-    return record
-
-
-def pack_document(document: DocumentLayout) -> bytes:
+def pack_document(document: Document) -> bytes:
     """Return a document by itself."""
     return _ENCODER.encode(document)
 
 
-def unpack_document(packed: bytes) -> DocumentLayout:
+def unpack_document(packed: bytes) -> Document:
     """Return what `pack_document` was given."""
     return _DOCUMENT.decode(packed)
 
@@ -154,7 +134,7 @@ def head_of(value: bytes) -> RecordHead:
     return _HEAD.decode(memoryview(value)[len(WHOLE) :]) if is_binary(value) else _JSON_HEAD.decode(value)
 
 
-def _check(product_id: str, document: DocumentLayout) -> None:
+def _check(product_id: str, document: Document) -> None:
     """Raise `ValueError` for what the types alone let through."""
     if not is_product_id(product_id):
         raise ValueError("product_id is not 1 to 128 bytes of UTF-8 without control characters")
@@ -167,7 +147,7 @@ def _check(product_id: str, document: DocumentLayout) -> None:
         raise ValueError("document: a number is not finite")
 
 
-def _is_finite(fields: Fields) -> bool:
+def _is_finite(fields: Mapping[str, FieldValue]) -> bool:
     return all(
         type(number) is not float or isfinite(number)
         for value in fields.values()
@@ -177,9 +157,3 @@ def _is_finite(fields: Fields) -> bool:
 
 def _scalars(value: FieldValue) -> Iterable[Scalar | None]:
     return value if isinstance(value, tuple) else (value,)
-
-
-def _unpacked(value: bytes, mark: bytes, layout: msgspec.msgpack.Decoder[Layout], *, name: str) -> Layout:
-    if not value.startswith(mark):
-        raise ValueError(f"a message of kind {value[1:2].hex() or 'none'} is no {name} known here")
-    return layout.decode(memoryview(value)[len(mark) :])

@@ -1,11 +1,14 @@
 """Catalogue changes, and the document that they merge into."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
-from pydantic import Field, StringConstraints, model_validator
+from msgspec import Meta
+from pydantic import StringConstraints
 
-from schemas.base import FieldValue, Message, ProductId, Timestamp, Value, Version
+from schemas.base import FieldValue, Message, ProductId, Timestamp, Version
+from schemas.parts import Part
 
 Operation = Literal["upsert", "patch", "delete"]
 
@@ -85,13 +88,20 @@ class Stamp(NamedTuple):
     line is higher. 0: of the first."""
 
 
-class StampedChange(ProductChange):
-    """A change as it was read from the bus, with what orders it."""
+class StampedChange(Part, frozen=True, gc=False):
+    """A `ProductChange` as it was read from the bus, checked, with what orders it."""
 
-    stamp: Annotated[Stamp, Field(exclude=True)]
+    product_id: str
+    op: Operation
+    event_time: datetime
+    stamp: Stamp
+    version: int | None = None
+    fields: Mapping[str, FieldValue] = {}
+    replaces: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
 
 
-class Revision(Value):
+class Revision(Part, frozen=True, omit_defaults=True, gc=False):
     """A change that still counts in a document: what orders it, and what of it is not visible elsewhere.
 
     `fields` has those of its values that are in the document's own `fields` by another revision, or hidden.
@@ -114,7 +124,7 @@ class Revision(Value):
         return self.timeline, self.version, self.appended
 
 
-class Document(Value):
+class Document(Part, frozen=True, omit_defaults=True, gc=False):
     """A product as the merge of all its changes (see `shared.catalogue.documents` for the rule).
 
     `fields` is what is visible. `base` is the whole write or delete that counts, as a place in `revisions`
@@ -125,7 +135,7 @@ class Document(Value):
     fields: Mapping[str, FieldValue] = {}
     revisions: tuple[Revision, ...] = ()
     base: int = -1
-    owners: Mapping[str, int] = {}
+    owners: Mapping[str, Annotated[int, Meta(ge=0)]] = {}
 
     @property
     def exists(self) -> bool:
@@ -136,9 +146,9 @@ class Document(Value):
         """Return the revision that a visible field comes from."""
         return self.revisions[self.owners.get(name, self.base)]
 
-    @model_validator(mode="before")
     @classmethod
-    def _of_any_layout(cls, data: Any) -> Any:  # Any: JSON
+    def of_json(cls, data: Any) -> Any:  # Any: JSON
+        """Return a document of the first layout as one of this."""
         return _from_versions(data) if isinstance(data, dict) and _OF_LAYOUT_ONE & data.keys() else data
 
 

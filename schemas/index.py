@@ -1,7 +1,7 @@
 """Index records: the durable truth of one generation of the index."""
 
 from datetime import datetime
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Self, TypeVar
 
 from msgspec import DecodeError
 from msgspec.structs import asdict
@@ -23,17 +23,15 @@ from schemas.binary import (
     LANGUAGE,
     AttributesLayout,
     CoordinatesLayout,
-    DocumentLayout,
+    Layout,
     RecordLayout,
-    RevisionLayout,
     is_binary,
-    pack_attributes,
-    pack_record,
-    unpack_attributes,
-    unpack_record,
+    pack,
+    unpack,
 )
-from schemas.catalogue import UNSTATED, Appended, Document, Revision
+from schemas.catalogue import UNSTATED, Document
 
+M = TypeVar("M", bound=Message)
 Language = Annotated[str, StringConstraints(pattern=LANGUAGE)]
 """A language tag (BCP 47) such as `de` or `zh-Hant`; empty: nobody can tell."""
 
@@ -79,48 +77,12 @@ class IndexRecord(Message):
 
     def encode(self) -> bytes:
         """Return the message in binary."""
-        return pack_record(
-            RecordLayout(
-                product_id=self.product_id,
-                document=laid_out(self.document),
-                fingerprint=self.fingerprint,
-                dimensions=self.dimensions,
-                source=CoordinatesLayout(self.source.topic, self.source.partition, self.source.offset),
-                epoch=self.epoch,
-                event_time=self.event_time,
-                text=self.text,
-                language=self.language,
-                content_hash=self.content_hash,
-                passages=tuple([(passage.start, passage.end) for passage in self.passages]),
-                vectors=self.vectors,
-            )
-        )
+        return _encode(self, RecordLayout)
 
     @classmethod
     def decode(cls, value: bytes) -> Self:
         """Read a record, in binary or in JSON; raises `pydantic.ValidationError` with what is wrong where."""
-        if not is_binary(value):
-            return super().decode(value)
-        try:
-            read = unpack_record(value)
-        except (DecodeError, ValueError) as error:
-            raise _invalid(cls.__name__, str(error)) from error
-        return cls.unchecked(
-            {
-                "product_id": read.product_id,
-                "document": document_of(read.document),
-                "text": read.text,
-                "language": read.language,
-                "content_hash": read.content_hash,
-                "fingerprint": read.fingerprint,
-                "dimensions": read.dimensions,
-                "passages": tuple([Passage.unchecked({"start": s, "end": e}) for s, e in read.passages]),
-                "vectors": read.vectors,
-                "source": Coordinates.unchecked(asdict(read.source)),
-                "epoch": read.epoch,
-                "event_time": read.event_time,
-            }
-        )
+        return _decode(cls, value, RecordLayout) if is_binary(value) else super().decode(value)
 
     @property
     def appended_at(self) -> datetime | None:
@@ -160,38 +122,12 @@ class AttributeRecord(Message):
 
     def encode(self) -> bytes:
         """Return the message in binary."""
-        return pack_attributes(
-            AttributesLayout(
-                product_id=self.product_id,
-                changes=laid_out(self.changes),
-                content_hash=self.content_hash,
-                fingerprint=self.fingerprint,
-                source=CoordinatesLayout(self.source.topic, self.source.partition, self.source.offset),
-                epoch=self.epoch,
-                event_time=self.event_time,
-            )
-        )
+        return _encode(self, AttributesLayout)
 
     @classmethod
     def decode(cls, value: bytes) -> Self:
         """Read a record, in binary or in JSON; raises `pydantic.ValidationError` with what is wrong where."""
-        if not is_binary(value):
-            return super().decode(value)
-        try:
-            read = unpack_attributes(value)
-        except (DecodeError, ValueError) as error:
-            raise _invalid(cls.__name__, str(error)) from error
-        return cls.unchecked(
-            {
-                "product_id": read.product_id,
-                "changes": document_of(read.changes),
-                "content_hash": read.content_hash,
-                "fingerprint": read.fingerprint,
-                "source": Coordinates.unchecked(asdict(read.source)),
-                "epoch": read.epoch,
-                "event_time": read.event_time,
-            }
-        )
+        return _decode(cls, value, AttributesLayout) if is_binary(value) else super().decode(value)
 
     @property
     def appended_at(self) -> datetime | None:
@@ -220,39 +156,24 @@ def read_record(value: bytes) -> AnyRecord:
     return AttributeRecord.decode(value) if value.startswith(ATTRIBUTES) else IndexRecord.decode(value)
 
 
-def laid_out(document: Document) -> DocumentLayout:
-    """Return a document as it is written in binary."""
-    revisions = [
-        RevisionLayout(
-            revision.line,
-            revision.version,
-            revision.appended,
-            revision.digest,
-            revision.partial,
-            revision.timeline,
-            revision.op,
-            dict(revision.fields),
-            revision.replaces,
-            revision.kept,
-        )
-        for revision in document.revisions
-    ]
-    return DocumentLayout(dict(document.fields), tuple(revisions), document.base, dict(document.owners))
+def _encode(record: Message, layout: type[Layout]) -> bytes:
+    fields = vars(record)
+    laid_out = {**fields, "source": CoordinatesLayout(**vars(fields["source"]))}
+    if "passages" in fields:
+        laid_out["passages"] = tuple([(passage.start, passage.end) for passage in fields["passages"]])
+    return pack(layout(**laid_out))
 
 
-def document_of(read: DocumentLayout) -> Document:
-    """Return the document that was read from binary."""
-    revisions = [
-        Revision.unchecked(asdict(one) | {"appended": Appended(*one.appended)}) for one in read.revisions
-    ]
-    return Document.unchecked(
-        {
-            "fields": read.fields,
-            "revisions": tuple(revisions),
-            "base": read.base,
-            "owners": read.owners,
-        }
-    )
+def _decode(kind: type[M], value: bytes, layout: type[Layout]) -> M:
+    try:
+        fields = unpack(value, layout)
+    except (DecodeError, ValueError) as error:
+        raise _invalid(kind.__name__, str(error)) from error
+    fields["source"] = Coordinates.unchecked(asdict(fields["source"]))
+    if "passages" in fields:
+        spans = fields["passages"]
+        fields["passages"] = tuple([Passage.unchecked({"start": start, "end": end}) for start, end in spans])
+    return kind.unchecked({name: fields[name] for name in kind.model_fields})  # in their order
 
 
 def _appended_at(document: Document, source: Coordinates) -> datetime | None:

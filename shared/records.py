@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, NamedTuple, TypeVar
 
+import msgspec
+
 from schemas.base import Coordinates
 
 M_co = TypeVar("M_co", covariant=True)
@@ -57,8 +59,7 @@ class Damage:
     excerpts: tuple[Excerpt, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, gc=False):
     """What one read returned, byte for byte.
 
     Where that could not be, `damage` says what is missing, and nothing of it may be used.
@@ -77,15 +78,15 @@ class Record:
     @property
     def coordinates(self) -> Coordinates:
         """Where this record lies."""
-        return Coordinates(topic=self.partition.topic, partition=self.partition.number, offset=self.offset)
+        topic, number = self.partition
+        return Coordinates.unchecked({"topic": topic, "partition": number, "offset": self.offset})
 
     def header(self, name: str) -> bytes | None:
         """Return the last header of that name, or None."""
         return next((value for key, value in reversed(self.headers) if key == name), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """A message to write; without `partition`, Kafka's murmur2 hash of the key decides."""
 
     topic: str

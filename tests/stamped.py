@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 
+from pydantic import TypeAdapter
+
 from schemas.base import FieldValue
 from schemas.catalogue import Appended, Document, ProductChange, Revision, Stamp, StampedChange
 from shared.catalogue.documents import EMPTY, merge
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 NEVER = Appended(0, 0, 0)
+_CHANGES = TypeAdapter(StampedChange)
 
 
 def change(
@@ -34,7 +37,7 @@ def change(
         blake2b(said.encode(), digest_size=8).hexdigest(),
         partial,
     )
-    return StampedChange.model_validate(
+    return _CHANGES.validate_python(
         {
             "product_id": product_id,
             "op": op,
@@ -48,7 +51,7 @@ def change(
     )
 
 
-def said(change: ProductChange) -> tuple[object, ...]:
+def said(change: ProductChange | StampedChange) -> tuple[object, ...]:
     """Return what a change says, whatever orders it."""
     return (
         change.product_id,

@@ -11,7 +11,17 @@ and no other form's marks: a flattened row; (7) `_id`, `_source` or `_op_type`: 
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from schemas.wire import cloudevents, connect, debezium, flattened, opensearch, plain, skipped, tombstone
+from schemas.wire import (
+    cloudevents,
+    connect,
+    debezium,
+    fast_path,
+    flattened,
+    opensearch,
+    plain,
+    skipped,
+    tombstone,
+)
 from schemas.wire.change import DecodedChange, Draft, Envelope, complete
 from schemas.wire.strict_json import Object, parse_object
 
@@ -32,7 +42,8 @@ def read_change(  # noqa: PLR0913 - a record, part by part
     tables whose rows are a part of a product.
     """
     envelope = Envelope.of(key, headers, timestamp=timestamp, partition=partition, offset=offset)
-    return complete(_read(value, envelope), envelope, parts)
+    draft = fast_path.read(value, envelope)
+    return complete(_read(value, envelope) if draft is None else draft, envelope, parts)
 
 
 def _read(value: bytes | None, envelope: Envelope) -> Draft:

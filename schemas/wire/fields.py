@@ -16,7 +16,8 @@ MAX_NAME = 256
 FIRST = frozenset({"title", "name", "description", "brand", "category", "price", "currency", "availability"})
 """What a product is searched by under nearly every name that shops use: kept before all other attributes."""
 
-_SURELY_SHORT = MAX_TEXT_BYTES // 4
+SURELY_SHORT = MAX_TEXT_BYTES // 4
+"""Letters of a text that has no more than `MAX_TEXT_BYTES`, whatever they are."""
 _NESTED = (dict, list)
 
 
@@ -57,7 +58,7 @@ def read_fields(source: object) -> Fields:
 
 def cut_text(text: str) -> str:
     """Return the text, or its longest start of at most 32 KiB of UTF-8 that ends between characters."""
-    if len(text) <= _SURELY_SHORT:
+    if len(text) <= SURELY_SHORT:
         return text
     encoded = text.encode()
     return text if len(encoded) <= MAX_TEXT_BYTES else encoded[:MAX_TEXT_BYTES].decode(errors="ignore")
@@ -91,7 +92,7 @@ class _Flattening:
             try:
                 checked_name(key)
                 if kind is str:
-                    self.values[name] = value if len(value) <= _SURELY_SHORT else self._cut(name, value)
+                    self.values[name] = value if len(value) <= SURELY_SHORT else self._cut(name, value)
                 elif kind is dict:
                     _check_depth(depth)
                     self.add(f"{name}.", value, depth + 1)

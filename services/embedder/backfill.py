@@ -4,9 +4,8 @@ Each product is embedded, published and stored without an offset, so that a kill
 that it is not all: the next attempt finds those products as they are, and goes on with the others.
 """
 
-from dataclasses import replace
-
 import structlog
+from msgspec.structs import replace
 
 from schemas.index import AnyRecord
 from services.embedder import metrics

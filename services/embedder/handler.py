@@ -18,11 +18,11 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from typing import NamedTuple
 
 import structlog
+from msgspec.structs import replace
 
 from schemas.catalogue import StampedChange
 from schemas.index import AnyRecord
@@ -117,11 +117,10 @@ class EmbedderHandler:
         change = reading.change
         if home_of(change.product_id.encode(), at, self._count) != at.number:
             return None
-        metrics.texts_cut.inc(len(reading.cut))
+        if reading.cut:
+            metrics.texts_cut.inc(len(reading.cut))
         moment = clamp_event_time(change.event_time, self._clock.now(), OLDEST)
-        if moment == change.event_time:
-            return change
-        return change.model_copy(update={"event_time": moment})
+        return change if moment is change.event_time else replace(change, event_time=moment)
 
     async def handle(self, partition: Partition, batch: Batch[StampedChange | None]) -> Applied:
         """Merge, embed, publish, store; durable on return."""

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import msgspec
+
 from schemas.catalogue import ProductChange
 from schemas.topics import repartition_topic
 from services.embedder.domain.recovery import Proven
@@ -65,7 +67,7 @@ class HomeState:
             if held.next_offset is not None
         }
 
-    def verify(self, stored_epoch: bytes | None) -> None:
+    def verify(self, stored_epoch: bytes | str | None) -> None:
         """Raise what a write would raise if this is the epoch that is stored now."""
         self._any.verify(stored_epoch)
 
@@ -74,8 +76,7 @@ class HomeState:
         return self.logs[LOGS[0]]
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(msgspec.Struct, frozen=True, gc=False):
     """A product as it is now; `embedded` says whether its vectors changed too."""
 
     product_id: str

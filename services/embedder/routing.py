@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from schemas.alerts import Alert, alert_key
 from services.embedder import metrics
-from shared.catalogue.changes import reading_of
+from shared.catalogue.changes import reading_of, usual_product
 from shared.catalogue.findings import findings_of
 from shared.errors import SkippedError
 from shared.ports import outgoing
@@ -22,6 +22,8 @@ def describe(record: Record) -> RoutedRecord:
 
     A truncate is about no product, and is remarked as an alert.
     """
+    if (product_id := usual_product(record)) is not None:
+        return RoutedRecord(product_id.encode())
     try:
         reading = reading_of(record)
     except SkippedError as skipped:

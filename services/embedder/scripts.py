@@ -26,21 +26,27 @@ for field, offset in pairs(cjson.decode(ARGV[3])) do redis.call('HSET', state, f
 for i = 4, #ARGV do redis.call('HDEL', prefix .. 'older', ARGV[i]) end
 """
 COMMIT = """
-local logs = cjson.decode(ARGV[2])
-local older = cjson.decode(ARGV[3])
-for _, name in ipairs(older[2]) do redis.call('HDEL', prefix .. 'older', name) end
-for name, changes in pairs(older[1]) do redis.call('HSET', prefix .. 'older', name, changes) end
-if ARGV[4] ~= '' then redis.call('HSET', state, 'records', ARGV[4]) end
-for i = 5, #ARGV, 5 do
-  redis.call('HSET', documents, ARGV[i], ARGV[i + 1])
-  if ARGV[i + 2] == 'set' then redis.call('HSET', embeddings, ARGV[i], ARGV[i + 3]) end
-  if ARGV[i + 2] == 'delete' then redis.call('HDEL', embeddings, ARGV[i]) end
-  if ARGV[i + 4] == 'written' then
-    for _, log in ipairs(logs) do redis.call('ZREM', prefix .. 'unwritten:' .. log, ARGV[i]) end
-  elseif ARGV[i + 4] ~= '' then
-    local log = string.sub(held.fields[2], 6)
-    redis.call('ZADD', prefix .. 'unwritten:' .. log, 'LT', ARGV[i + 4], ARGV[i])
+local batch = cjson.decode(ARGV[2])
+local last = 2 + 2 * batch.products
+local function put(key, first, last)
+  for i = first, last, 1000 do redis.call('HSET', key, unpack(ARGV, i, math.min(i + 999, last))) end
+end
+for _, name in ipairs(batch.settled) do redis.call('HDEL', prefix .. 'older', name) end
+for name, changes in pairs(batch.older) do redis.call('HSET', prefix .. 'older', name, changes) end
+if batch.records ~= '' then redis.call('HSET', state, 'records', batch.records) end
+put(documents, 3, last)
+put(embeddings, last + 1, #ARGV)
+for _, id in ipairs(batch.without_vectors) do redis.call('HDEL', embeddings, id) end
+for _, log in ipairs(batch.logs) do
+  local unwritten = prefix .. 'unwritten:' .. log
+  if redis.call('EXISTS', unwritten) == 1 then
+    for i = 3, last, 2 do
+      if not batch.unwritten[ARGV[i]] then redis.call('ZREM', unwritten, ARGV[i]) end
+    end
   end
+end
+for id, offset in pairs(batch.unwritten) do
+  redis.call('ZADD', prefix .. 'unwritten:' .. string.sub(held.fields[2], 6), 'LT', offset, id)
 end
 redis.call('HSET', state, 'products', redis.call('HLEN', documents))
 return 'done'

@@ -22,6 +22,7 @@ from dataclasses import replace
 from typing import cast
 
 import orjson
+from msgspec import structs
 from redis.asyncio import Redis
 
 from schemas.catalogue import ProductChange
@@ -157,13 +158,15 @@ class DocumentStore:
             for product_id, one in zip(unread, packed, strict=True)
         }
         return {
-            product_id: replace(product, embedding=embeddings.get(product_id, product.embedding))
+            product_id: structs.replace(product, embedding=embeddings.get(product_id, product.embedding))
             for product_id, product in products.items()
         }
 
     async def check(self, home: HomeState) -> None:
         """Make sure that the home is still ours."""
-        await self.read(home, ())
+        with transient():
+            epoch = await self._redis.hget(home.keys.state, FIELDS[LOGS[0]].epoch)
+        home.verify(epoch)
 
     async def commit(
         self,
@@ -208,7 +211,7 @@ class DocumentStore:
 
         What is remembered as older of their sources is forgotten. Again after a lost reply, it is harmless.
         """
-        await self.check(home)
+        await self.read(home, ())
         offsets = {
             topic: min(held.next_offset, offset)
             for topic, held in home.logs.items()
@@ -249,20 +252,24 @@ def _other(topic: str) -> str:
 
 def _arguments(
     writes: Sequence[Write], older: OlderUpdate = NOTHING_OLDER, *, records: int | None
-) -> Iterator[str | bytes | int]:
-    yield orjson.dumps(LOGS)
-    yield orjson.dumps([older.put, older.removed])
-    yield "" if records is None else records
+) -> Iterator[str | bytes]:
+    """Yield what is stored beside products, as JSON; then each with its id, and vectors with theirs."""
+    embedded = [write for write in writes if write.embedded]
+    yield orjson.dumps(
+        {
+            "logs": LOGS,
+            "older": older.put,
+            "settled": older.removed,
+            "records": "" if records is None else str(records),
+            "products": len(writes),
+            "unwritten": {w.product_id: str(w.unwritten) for w in writes if w.unwritten is not None},
+            "without_vectors": [w.product_id for w in embedded if not w.product.document.exists],
+        }
+    )
     for write in writes:
         yield write.product_id
         yield pack_product(write.product)
-        yield from _vectors(write)
-        yield "written" if write.unwritten is None else write.unwritten
-
-
-def _vectors(write: Write) -> tuple[str, bytes]:
-    if not write.embedded:
-        return "keep", b""
-    if not write.product.document.exists:
-        return "delete", b""
-    return "set", pack_embedding(write.product.embedding)
+    for write in embedded:
+        if write.product.document.exists:
+            yield write.product_id
+            yield pack_embedding(write.product.embedding)

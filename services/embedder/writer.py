@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
 import orjson
+from msgspec.structs import replace
 
 from schemas.index import AnyRecord, attributes_key
 from schemas.topics import index_records

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 import orjson
+from msgspec.structs import replace
 
 from schemas.base import Coordinates
 from schemas.binary import unpack_document
-from schemas.index import AttributeRecord, IndexRecord, Passage, document_of
+from schemas.index import AttributeRecord, IndexRecord, Passage
 from services.shards.domain.apply import RecordOrigin, supersedes
 from services.shards.records import AttributeEntry, LogEntry, ShardEntry
 from services.shards.view import View
@@ -59,12 +60,11 @@ def stored_entries(view: View, product_ids: Iterable[str]) -> Iterable[tuple[str
         part, of_record = rows[offset]
         searched = of_record[part.searchable[of_record]]
         vectors = part.unit.vectors_of(searched).astype(np.float16)  # they were that before
-        document = unpack_document(revisions)
-        document.fields = fields_of(said["fields"])
+        document = replace(unpack_document(revisions), fields=fields_of(said["fields"]))
         record = IndexRecord.unchecked(
             {
                 "product_id": said["product_id"],
-                "document": document_of(document),
+                "document": document,
                 "text": "",
                 "language": "",
                 "content_hash": said["content_hash"],

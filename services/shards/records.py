@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import orjson
+from msgspec.structs import replace
 from pydantic import ValidationError
 
 from schemas.binary import pack_document
-from schemas.index import AttributeRecord, IndexRecord, laid_out, read_record
+from schemas.index import AttributeRecord, IndexRecord, read_record
 from services.shards.domain.apply import RecordOrigin, ShardChange
 from services.shards.lexical import Text
 from services.shards.rows import Halves
@@ -54,9 +55,8 @@ class LogEntry:
             raise FatalError("a tombstone has no text")
         fields = dict(self.record.document.fields)
         shown = orjson.dumps(_stored(self.record, fields))
-        revisions = laid_out(self.record.document)
-        revisions.fields = {}
-        return Text(self.product_id, self.offset, fields, shown, pack_document(revisions))
+        revisions = pack_document(replace(self.record.document, fields={}))
+        return Text(self.product_id, self.offset, fields, shown, revisions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,18 @@
 """The catalogue change that a record states, whatever its form."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
 
-from schemas.wire import SkippedMessage, WireError, read_change
+import msgspec
+from msgspec.structs import replace
+
+from schemas.wire import SkippedMessage, WireError, fast_path, read_change
 from schemas.wire.change import DecodedChange
 from shared.catalogue.acceptances import NONE, Acceptances, timeline_of
 from shared.errors import PoisonError, SkippedError
 from shared.records import Record
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeReader:
+class ChangeReader(msgspec.Struct, frozen=True, gc=False):
     """What whoever merges changes must know, so that all of them read each one as the same."""
 
     parts: frozenset[str] = frozenset()
@@ -25,8 +26,7 @@ class ChangeReader:
         timeline = timeline_of(stamp.line, stamp.appended, self.acceptances)
         if not timeline:
             return reading
-        change = reading.change.model_copy(update={"stamp": stamp._replace(timeline=timeline)})
-        return replace(reading, change=change)
+        return replace(reading, change=replace(reading.change, stamp=stamp._replace(timeline=timeline)))
 
 
 def reading_of(record: Record, parts: Collection[str] = ()) -> DecodedChange:
@@ -50,3 +50,8 @@ def reading_of(record: Record, parts: Collection[str] = ()) -> DecodedChange:
         raise SkippedError(message.kind, message.source) from message
     except WireError as error:
         raise PoisonError(error.reason, error.explanation) from error
+
+
+def usual_product(record: Record) -> str | None:
+    """Return the product of a change that surely has nothing wrong, cut or left out; None: it may have."""
+    return None if record.headers or record.damage is not None else fast_path.product_id(record.value)

@@ -63,34 +63,40 @@ def _patched(document: Document, change: StampedChange) -> Document | None:
     has none any more goes.
     """
     stamp, revisions = change.stamp, document.revisions
-    if (
-        change.op != "patch"
-        or change.replaces
-        or not change.fields
-        or not revisions
-        or stamp.line in YIELDING
-    ):
+    if change.op != "patch" or change.replaces or not change.fields:
         return None
-    if (stamp.timeline, stamp.version) <= (revisions[-1].timeline, revisions[-1].version) or any(
-        one.line != stamp.line or one.fields or one.replaces or one.kept for one in revisions
-    ):
+    if not revisions or stamp.line in YIELDING:
         return None
-    fields = {name: value for name, value in document.fields.items() if not is_within(name, change.fields)}
+    last = revisions[-1]
+    is_highest = (stamp.timeline, stamp.version) > (last.timeline, last.version)
+    if not is_highest or not _is_visible(revisions, stamp.line):
+        return None
+    written = change.fields
+    fields = {
+        name: value
+        for name, value in document.fields.items()
+        if name not in written and not ("." in name and is_within(name, written))
+    }
     owners = {name: place for name, place in document.owners.items() if name in fields}
+    owned, base = set(owners.values()), document.base
     # Of one version there may be several whole writes, some of them without a field that is theirs.
-    wholes = [place for place, revision in enumerate(revisions) if revision.op != "patch"]
-    places = sorted({*owners.values(), *wholes})
-    new = {place: number for number, place in enumerate(places)}
-    patch = {**_of(change)._asdict(), "fields": {}}
-    return Document.unchecked(
-        {
-            "fields": {**fields, **change.fields},
-            "revisions": (*(revisions[place] for place in places), Revision.unchecked(patch)),
-            "base": new.get(document.base, -1),
-            "owners": {name: new[place] for name, place in owners.items()}
-            | dict.fromkeys(change.fields, len(places)),
-        }
-    )
+    places = [at for at, one in enumerate(revisions) if at in owned or one.op != "patch"]
+    if len(places) < len(revisions):
+        new = {place: number for number, place in enumerate(places)}
+        revisions = tuple([revisions[place] for place in places])
+        owners, base = {name: new[place] for name, place in owners.items()}, new.get(base, -1)
+    patch = Revision(*stamp, "patch", {}, (), tuple(sorted(change.kept)))
+    for name in written:
+        owners[name] = len(places)
+    return Document({**fields, **written}, (*revisions, patch), base, owners)
+
+
+def _is_visible(revisions: Sequence[Revision], line: str) -> bool:
+    """Whether all are of this line, and say nothing but what is visible."""
+    for one in revisions:  # noqa: SIM110 - a generator takes as long again
+        if one.fields or one.kept or one.replaces or one.line != line:
+            return False
+    return True
 
 
 def admit(document: Document, change: StampedChange) -> Merge:
@@ -118,22 +124,22 @@ def beyond(document: Document, known: Collection[int]) -> Document:
     Whoever has what those were taken from, and absorbs this, has the document.
     """
     revisions = document.revisions
-    if any(one.fields or one.kept or one.line != revisions[0].line for one in revisions):
+    if revisions and not _is_visible(revisions, revisions[0].line):
         return _document([write for place, write in enumerate(_writes(document)) if place not in known])
     # Of one line, all that its writes say is visible: so is what some of them say.
-    new = {place: number for number, place in enumerate(sorted(set(range(len(revisions))) - set(known)))}
-    wholes = [new[place] for place in new if revisions[place].op != "patch" and not revisions[place].partial]
+    places = [place for place in range(len(revisions)) if place not in known]
+    new = {place: number for number, place in enumerate(places)}
+    wholes = [new[at] for at in places if revisions[at].op != "patch" and not revisions[at].partial]
     base = max(wholes, default=-1)
-    whose = {name: document.owners.get(name, document.base) for name in document.fields}
-    return Document.unchecked(
-        {
-            "fields": {name: document.fields[name] for name, place in whose.items() if place in new},
-            "revisions": tuple(revisions[place] for place in new),
-            "base": base,
-            "owners": {
-                name: new[place] for name, place in whose.items() if place in new and new[place] != base
-            },
-        }
+    owners = document.owners
+    if document.base in new:  # who has the others is not said
+        owners = {name: owners.get(name, document.base) for name in document.fields}
+    whose = [(name, new[place]) for name, place in owners.items() if place in new]
+    return Document(
+        {name: document.fields[name] for name, _ in whose},
+        tuple([revisions[place] for place in places]),
+        base,
+        {name: place for name, place in whose if place != base},
     )
 
 
@@ -268,20 +274,19 @@ def _visible(lines: Mapping[str, _Line], bases: Mapping[str, _Line]) -> dict[str
 
 def _packed(writes: Sequence[ProductWrite], visible: Mapping[str, int], base: int) -> Document:
     """Return the document, with each value in it once."""
-    revisions = tuple(
-        Revision.unchecked(
-            write._asdict()
-            | {"fields": {name: value for name, value in write.fields.items() if visible.get(name) != place}}
+    revisions = [
+        Revision(
+            *write._replace(
+                fields={name: value for name, value in write.fields.items() if visible.get(name) != place}
+            )
         )
         for place, write in enumerate(writes)
-    )
-    return Document.unchecked(
-        {
-            "fields": {name: writes[place].fields[name] for name, place in visible.items()},
-            "revisions": revisions,
-            "base": base,
-            "owners": {name: place for name, place in visible.items() if place != base},
-        }
+    ]
+    return Document(
+        {name: writes[place].fields[name] for name, place in visible.items()},
+        tuple(revisions),
+        base,
+        {name: place for name, place in visible.items() if place != base},
     )
 
 

@@ -58,7 +58,7 @@ _PLAIN = re.compile(r"[ -%'-;=?A-~]*")
 
 def plain_text(value: str) -> str:
     """Return what a value says: a line a paragraph, single blanks, compatibility forms folded (NFKC)."""
-    if _PLAIN.fullmatch(value) and not _MAY_HAVE_ADDRESS.search(value):
+    if _PLAIN.fullmatch(value) and not _may_have_address(value):
         return _without_runs(value)
     text = normal_form(value)
     for _ in range(LAYERS):
@@ -106,7 +106,12 @@ def _opened(text: str) -> str:
         text = _without_markup(text)
     elif "&" in text:
         text = _ENTITY.sub(lambda entity: unescape(entity.group()), text)
-    return _ADDRESS.sub(" ", text) if _MAY_HAVE_ADDRESS.search(text) else text
+    return _ADDRESS.sub(" ", text) if _may_have_address(text) else text
+
+
+def _may_have_address(text: str) -> bool:
+    has_mark = "." in text or ":" in text or "/" in text or "@" in text  # as every address has
+    return has_mark and _MAY_HAVE_ADDRESS.search(text) is not None
 
 
 def _without_markup(text: str) -> str:

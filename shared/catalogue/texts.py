@@ -1,6 +1,7 @@
 """The text of a product that is embedded, built from configured fields: their words, without markup."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from schemas.base import MAX_TEXT_BYTES, FieldValue
@@ -78,6 +79,7 @@ def _first(fields: Mapping[str, FieldValue], names: str) -> str:
     return next((shown for name in names.split("|") if (shown := _shown(fields.get(name.strip())))), "")
 
 
+@lru_cache(maxsize=256)  # a shop has a few
 def _parts(template: str) -> list[tuple[str, str]]:
     """Split `a {b} c` into ("a ", "b"), (" c", "")."""
     parts: list[tuple[str, str]] = []

@@ -1,7 +1,7 @@
 """Kafka through aiokafka: records as plain values, waiting for a broker."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -24,24 +24,29 @@ LAST_MILLISECOND = 253_402_300_799_999
 """The end of the year 9999, beyond which no calendar goes; a producer may claim any 64 bits."""
 
 
-def as_record(raw: ConsumerRecord, prefix: str, *, now: datetime) -> Record:
-    """Return what was read as a plain value: the topic without `prefix`, whatever timestamp was claimed.
+def as_records(raws: Sequence[ConsumerRecord], prefix: str, *, now: datetime) -> Iterator[Record]:
+    """Yield what was read of one partition as plain values, whatever timestamps were claimed.
 
-    A producer's clock that is ahead counts as `now`: nothing that was read was written later.
+    Its topic is without `prefix`. A producer's clock that is ahead counts as `now`: nothing that was read was
+    written later.
     """
-    appended = raw.timestamp_type == APPENDED
-    milliseconds = min(max(0, raw.timestamp), LAST_MILLISECOND)
-    timestamp = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return Record(
-        partition=Partition(raw.topic.removeprefix(prefix), raw.partition),
-        offset=raw.offset,
-        key=raw.key,
-        value=raw.value,
-        timestamp=timestamp if appended else min(timestamp, now),
-        headers=tuple(raw.headers),
-        appended=appended,
-        damage=raw.damage if isinstance(raw, DamagedRecord) else None,
-    )
+    if not raws:
+        return
+    partition = Partition(raws[0].topic.removeprefix(prefix), raws[0].partition)
+    for raw in raws:
+        appended = raw.timestamp_type == APPENDED
+        milliseconds = min(max(0, raw.timestamp), LAST_MILLISECOND)
+        timestamp = datetime.fromtimestamp(milliseconds / 1000, UTC)
+        yield Record(
+            partition,
+            raw.offset,
+            raw.key,
+            raw.value,
+            timestamp if appended else min(timestamp, now),
+            tuple(raw.headers),
+            appended,
+            raw.damage if type(raw) is DamagedRecord else None,
+        )
 
 
 async def wait_for_broker(settings: Settings, topics: Iterable[str] = ()) -> dict[str, int]:

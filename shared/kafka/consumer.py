@@ -23,7 +23,7 @@ from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRa
 from shared.clock import SystemClock
 from shared.errors import TransientError
 from shared.kafka import fetcher
-from shared.kafka.client import as_record
+from shared.kafka.client import as_records
 from shared.kafka.connection import connection
 from shared.kafka.refusals import pause_of
 from shared.records import Partition, Record
@@ -145,7 +145,7 @@ class RecordConsumer:
         except OffsetOutOfRangeError as error:
             raise OffsetGoneError(f"the broker at {self._address} has no such offset: {error!r}") from error
         now = SystemClock().now()
-        return [as_record(raw, self._prefix, now=now) for records in batches.values() for raw in records]
+        return [record for raws in batches.values() for record in as_records(raws, self._prefix, now=now)]
 
     async def _ask(self, question: Any, partitions: Collection[Partition]) -> dict[Partition, int]:
         partition_of = {self._at(partition): partition for partition in partitions}

@@ -157,5 +157,5 @@ def _aborts(batch: RecordBatch) -> bool:
 
 
 def _size(record: ConsumerRecord) -> int:
-    headers = sum(len(name) + len(value or b"") for name, value in record.headers)
-    return int(max(0, record.serialized_key_size) + max(0, record.serialized_value_size) + headers)
+    size = int(max(0, record.serialized_key_size) + max(0, record.serialized_value_size))
+    return size + sum([len(name) + len(value or b"") for name, value in record.headers])

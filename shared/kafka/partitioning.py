@@ -1,11 +1,13 @@
 """Which partition a key belongs to: Kafka's own murmur2, as Java's clients, Debezium and aiokafka have it."""
 
+from functools import lru_cache
 from struct import unpack_from
 
 SEED, MIX = 0x9747B28C, 0x5BD1E995
 BITS = 0xFFFFFFFF
 
 
+@lru_cache(maxsize=1 << 14)  # who forwards and who reads ask of each key, one shortly after the other
 def partition_of(key: bytes, partitions: int) -> int:
     """Return the partition that Kafka's default partitioner gives `key` among `partitions`."""
     return (murmur2(key) & 0x7FFFFFFF) % partitions

@@ -8,9 +8,11 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from schemas.alerts import Alert
 from schemas.base import MAX_MESSAGE_BYTES
@@ -61,6 +63,8 @@ class BatchSchemas:
 
         What cannot become JSON is left to `decode` as it is: who only reads along may pass over it.
         """
+        if not self.readers:
+            return decode(record)
         try:
             readable = self.as_json(record)
         except WireError as error:

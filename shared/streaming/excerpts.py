@@ -1,9 +1,9 @@
 """Records that are too long to be kept: the head of each long part, and what the whole was."""
 
-from dataclasses import replace
 from hashlib import sha256
 
 import orjson
+from msgspec.structs import replace
 
 from shared.records import HEAD_BYTES, Excerpt, Headers, Record
 

@@ -201,25 +201,29 @@ class PartitionReader(Generic[M]):
         metrics.batch_size.labels(self.partition.topic).observe(len(records))
         schemas = await self._retry(lambda: self._context.deserializer.schemas_of(records))
         with metrics.stage("decode"):
-            decoded = [
-                pair for record in records if (pair := await self._decode(record, schemas)) is not None
-            ]
+            decoded = await self._decoded(records, schemas)
         with metrics.handle_seconds.labels(self.partition.topic).time():
             await self._deliver(decoded, records[-1].offset + 1)
         metrics.consumed.labels(*self._labels).inc(len(records))  # once, although a rewound one comes again
         self._measure(records[-1].offset + 1, self._consumer.end(self.partition))
 
-    async def _decode(self, record: Record, schemas: BatchSchemas) -> tuple[Record, M] | None:
-        try:
-            return record, schemas.decode(record, self._message_of)
-        except (PoisonError, SkippedError) as error:
-            if self._is_for_router(error):
-                metrics.forwarded.labels(*self._labels).inc()
-            elif isinstance(error, PoisonError):
-                await self._dead_letter(record, error)
-            else:
-                metrics.skipped.labels(*self._labels, error.kind).inc()
-        return None
+    async def _decoded(self, records: Sequence[Record], schemas: BatchSchemas) -> list[tuple[Record, M]]:
+        """Return the messages of a batch; what cannot be used, or is none, is done with, in its turn."""
+        decoded = []
+        for record in records:
+            try:
+                decoded.append((record, schemas.decode(record, self._message_of)))
+            except (PoisonError, SkippedError) as error:
+                await self._refuse(record, error)
+        return decoded
+
+    async def _refuse(self, record: Record, error: PoisonError | SkippedError) -> None:
+        if self._is_for_router(error):
+            metrics.forwarded.labels(*self._labels).inc()
+        elif isinstance(error, PoisonError):
+            await self._dead_letter(record, error)
+        else:
+            metrics.skipped.labels(*self._labels, error.kind).inc()
 
     def _is_for_router(self, error: PoisonError | SkippedError) -> bool:
         """Whether the router, which reads this message too, surely comes to the same end with it."""

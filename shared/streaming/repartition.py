@@ -9,11 +9,11 @@ that was forwarded, with its own coordinates and time.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
 import orjson
+from msgspec.structs import replace
 
 from schemas.base import EPOCH, MILLISECOND, Coordinates, milliseconds
 from schemas.topics import REPARTITION_SUFFIX, repartition_topic

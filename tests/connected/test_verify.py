@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import orjson
 import pytest
+from msgspec.structs import replace
 
 from schemas.catalogue import Document, ProductChange
 from schemas.judgements import Judgement
@@ -106,7 +107,7 @@ async def test_an_index_is_equal_or_each_difference_is_said(settings, publisher,
     assert (verdict.figures["products"], verdict.figures["shards"]) == (8, 2)
 
     phantom = indexed("phantom", written({"title": "x"}))
-    forged = indexed("p3", merged["p3"].model_copy(update={"fields": {"title": "forged"}}))
+    forged = indexed("p3", replace(merged["p3"], fields={"title": "forged"}))
     await publisher.publish([upsert("lost", "x"), phantom, forged])
     bad = Outgoing(ProductChange.topic, b"p1", b"{")
     await publisher.publish([bad])

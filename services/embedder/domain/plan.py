@@ -2,9 +2,12 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+
+import msgspec
+from msgspec.structs import replace
 
 from schemas.base import Coordinates
 from schemas.catalogue import Document, StampedChange
@@ -34,8 +37,7 @@ class EmbeddingRecipe:
     language: Languages = unknown
 
 
-@dataclass(frozen=True, slots=True)
-class Touched:
+class Touched(msgspec.Struct, frozen=True, gc=False):
     """A product that the batch changed, and the last change that did."""
 
     product_id: str
@@ -65,8 +67,7 @@ class Merged:
         return Applied(tally["applied"], no_op, older=tally["older"])
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(msgspec.Struct, frozen=True, gc=False):
     """What a touched product needs: the passages of `text` are embedded unless `kept` has their vectors."""
 
     touched: Touched

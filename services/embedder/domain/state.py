@@ -1,9 +1,9 @@
 """What is remembered of a product, and how it is written down."""
 
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+import msgspec
 import orjson
 
 from schemas.catalogue import Appended, Document, Revision
@@ -11,8 +11,7 @@ from schemas.index import Passage
 from shared.catalogue.documents import EMPTY, fields_of
 
 
-@dataclass(frozen=True, slots=True)
-class Embedding:
+class Embedding(msgspec.Struct, frozen=True, gc=False):
     """The vectors of a text: little-endian float16 rows, one a passage, made by one model."""
 
     content_hash: str = ""
@@ -33,12 +32,11 @@ NOTHING = Embedding()
 Places = frozenset[int]
 
 
-@dataclass(frozen=True, slots=True)
-class StoredProduct:
+class StoredProduct(msgspec.Struct, frozen=True, gc=False):
     """A product as stored: its document and its vectors, and what of it its index record has."""
 
     document: Document = EMPTY
-    embedding: Embedding = field(default=NOTHING)
+    embedding: Embedding = NOTHING
     whole: Places | None = None
     """The places of those revisions of the document that its index record has; None: not known."""
 
@@ -54,69 +52,63 @@ def every_place(document: Document) -> Places:
 
 
 UNKNOWN = StoredProduct()
+_JSON = b"["
+"""What earlier versions began with."""
+
+
+class _Packed(msgspec.Struct, array_like=True, gc=False):
+    """A product as it is written down, but for its vectors."""
+
+    document: Document
+    whole: tuple[int, ...] | None
+    content_hash: str
+    fingerprint: str
+
+
+_ENCODER, _DECODER = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(_Packed)
 
 
 def pack_product(product: StoredProduct) -> bytes:
-    """Return all of a product but its vectors, as compact JSON."""
-    whole = None if product.whole is None else sorted(product.whole)
+    """Return all of a product but its vectors, as msgpack."""
+    whole = None if product.whole is None else tuple(product.whole)
     embedding = product.embedding
-    return orjson.dumps([*_packed(product.document), whole, embedding.content_hash, embedding.fingerprint])
+    return _ENCODER.encode(_Packed(product.document, whole, embedding.content_hash, embedding.fingerprint))
 
 
 def unpack_product(packed: bytes) -> StoredProduct:
-    """Return what `pack_product` was given, its vectors not read.
+    """Return what `pack_product` was given, its vectors not read, or what an earlier version wrote."""
+    if packed.startswith(_JSON):
+        return _of_json(packed)
+    read = _DECODER.decode(packed)
+    whole = None if read.whole is None else frozenset(read.whole)
+    embedding = Embedding(read.content_hash, read.fingerprint, read=not read.content_hash)
+    return StoredProduct(read.document, embedding, whole)
 
-    What an earlier version wrote does not say which vectors those are, nor what its index record has.
-    """
+
+def _of_json(packed: bytes) -> StoredProduct:
+    """Return a product as JSON had it; at first that did not say which vectors, nor what its record has."""
     fields, revisions, base, owners, *rest = orjson.loads(packed)
     whole, content_hash, fingerprint = rest or (None, "", "")
-    document = {
-        "fields": fields_of(fields),
-        "revisions": tuple(map(_revision, revisions)),
-        "base": base,
-        "owners": owners,
-    }
     return StoredProduct(
-        Document.unchecked(document),
+        Document(fields_of(fields), tuple(map(_revision, revisions)), base, owners),
         Embedding(content_hash, fingerprint, read=bool(rest) and not content_hash),
         None if whole is None else frozenset(whole),
     )
 
 
-def _packed(document: Document) -> list[Any]:  # Any: JSON
-    revisions = [
-        [
-            revision.line,
-            revision.version,
-            tuple(revision.appended),
-            revision.digest,
-            revision.partial,
-            revision.op,
-            revision.fields,
-            revision.replaces,
-            revision.kept,
-            *((revision.timeline,) if revision.timeline else ()),  # as it was before there were any
-        ]
-        for revision in document.revisions
-    ]
-    return [document.fields, revisions, document.base, document.owners]
-
-
 def _revision(packed: list[Any]) -> Revision:  # Any: JSON
     line, version, appended, digest, partial, op, fields, replaces, kept, *timeline = packed
-    return Revision.unchecked(
-        {
-            "line": line,
-            "version": tuple(version),
-            "appended": Appended(*appended),
-            "digest": digest,
-            "partial": partial,
-            "timeline": timeline[0] if timeline else 0,
-            "op": op,
-            "fields": fields_of(fields),
-            "replaces": tuple(replaces),
-            "kept": tuple(kept),
-        }
+    return Revision(
+        line,
+        tuple(version),
+        Appended(*appended),
+        digest,
+        partial,
+        timeline[0] if timeline else 0,
+        op,
+        fields_of(fields),
+        tuple(replaces),
+        tuple(kept),
     )
 
 

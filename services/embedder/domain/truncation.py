@@ -5,11 +5,12 @@ each row at that very place is what it means: rows that were inserted later are 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
 import orjson
+from msgspec.structs import replace
 
 from schemas.catalogue import Appended, Stamp
 from schemas.wire.change import DecodedChange

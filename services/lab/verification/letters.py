@@ -5,8 +5,10 @@ any case: nothing large is kept.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple, Self
+
+from msgspec.structs import replace
 
 from shared.records import Headers, Partition, Record
 from shared.streaming.dead_letter_topic import Letter

@@ -145,7 +145,7 @@ def change(product_id: str, op: str, version: int, **fields: object) -> StampedC
 
 def batch(first: int, *changes: StampedChange, at: Partition = PARTITION) -> Batch[StampedChange]:
     messages = [
-        (Record(at, first + number, change.key(), b"", START), change)
+        (Record(at, first + number, change.product_id.encode(), b"", START), change)
         for number, change in enumerate(changes)
     ]
     return Batch(messages, first + len(changes))

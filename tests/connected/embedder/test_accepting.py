@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from schemas.base import milliseconds
@@ -46,7 +47,7 @@ def again(*changes: StampedChange, first: int) -> Batch[StampedChange]:
     """Return what a reader makes of them once it knows of the acceptance."""
     found = batch(first, *changes)
     accepted = [
-        (record, one.model_copy(update={"stamp": one.stamp._replace(timeline=VERSION.since)}))
+        (record, replace(one, stamp=one.stamp._replace(timeline=VERSION.since)))
         for record, one in found.messages
     ]
     return Batch(accepted, found.next_offset)

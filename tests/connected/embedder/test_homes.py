@@ -11,6 +11,7 @@ from zlib import crc32
 
 import orjson
 import pytest
+from msgspec.structs import asdict
 from redis.asyncio import Redis
 
 from schemas.base import MILLISECOND, Coordinates, milliseconds
@@ -48,7 +49,8 @@ PARTITIONERS: Sequence[Callable[[bytes, int, Random], int]] = (
 
 def plain(change: ProductChange) -> bytes:
     """Return the message that states a change."""
-    return ProductChange.model_validate(change.model_dump(include=set(ProductChange.model_fields))).encode()
+    fields = {name: value for name, value in asdict(change).items() if name in ProductChange.model_fields}
+    return ProductChange.model_validate(fields).encode()
 
 
 class Stop(BaseException):
@@ -69,8 +71,8 @@ class Topics(MemoryPublisher):
     def produce(self, change: ProductChange) -> None:
         """Write a change as one of several producers does."""
         partitioner = self.rng.choice(PARTITIONERS)
-        number = partitioner(change.key(), self.partitions, self.rng)
-        key = self.rng.choice([change.key(), None, b'{"id":"%s"}' % change.key()])
+        number = partitioner(change.product_id.encode(), self.partitions, self.rng)
+        key = self.rng.choice([change.product_id.encode(), None, b'{"id":"%s"}' % change.product_id.encode()])
         self.append(Outgoing(CHANGES, key, plain(change), partition=number))
 
     def append(self, message: Outgoing) -> None:

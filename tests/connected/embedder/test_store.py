@@ -2,6 +2,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 from redis.asyncio import Redis
 
 from schemas.index import Passage
@@ -37,7 +38,7 @@ async def test_what_is_committed_is_read_back(store: DocumentStore) -> None:
 async def test_a_write_without_vectors_keeps_them(store: DocumentStore) -> None:
     held = await store.claim(HOME, CHANGES)
     await store.commit(held, [Write("p", product("a"), embedded=True)], topic=CHANGES, next_offset=1)
-    priced = product("a", 2, replace(EMBEDDING, passages=(), vectors=b"", read=False))
+    priced = product("a", 2, structs.replace(EMBEDDING, passages=(), vectors=b"", read=False))
     await store.commit(held, [Write("p", priced, embedded=False)], topic=CHANGES, next_offset=2)
     assert await store.read(held, ["p"]) == {"p": priced}
     assert await store.read(held, ["p"], vectors=True) == {"p": product("a", 2, EMBEDDING)}
@@ -200,9 +201,9 @@ async def test_the_first_change_of_a_product_that_nobody_wrote_holds_back_what_i
     store: DocumentStore,
 ) -> None:
     home = await store.claim(HOME, CHANGES)
-    patch = replace(Write("p", product("a"), embedded=False), unwritten=4)
+    patch = structs.replace(Write("p", product("a"), embedded=False), unwritten=4)
     await store.commit(home, [patch], topic=CHANGES, next_offset=9)
-    await store.commit(home, [replace(patch, unwritten=11)], topic=CHANGES, next_offset=12)
+    await store.commit(home, [structs.replace(patch, unwritten=11)], topic=CHANGES, next_offset=12)
     await store.read(home, ())
     assert home.proven == {CHANGES: Proven(4)}
     await store.commit(home, [Write("p", product("b", 2), embedded=True)], topic=FORWARDED, next_offset=1)

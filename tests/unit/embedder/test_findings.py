@@ -1,8 +1,7 @@
 """What is said of a text that is embedded."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from services.embedder.domain.findings import Twin, text_findings
 from services.embedder.domain.plan import Planned, plan

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from schemas.catalogue import ProductChange
 from schemas.index import IndexRecord, Passage
@@ -127,7 +128,7 @@ def test_a_new_generation_of_the_same_model_is_all_of_one_cut():
     made = embedding_of(planned, b"rows", FINGERPRINT)
     again = touched(product.document, made)
     assert plan(again, RECIPE, anew=True).kept is plan(again, RECIPE).kept is made
-    unread = replace(made, passages=(), vectors=b"", read=False)
+    unread = structs.replace(made, passages=(), vectors=b"", read=False)
     assert plan(touched(product.document, unread), RECIPE, anew=True).kept is unread
 
 

@@ -4,7 +4,9 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from schemas.catalogue import Revision
 from schemas.index import Passage
 from services.embedder.domain.state import (
     NOTHING,
@@ -61,8 +63,27 @@ def test_a_product_says_which_vectors_it_has_without_them():
 
 def test_what_an_earlier_version_stored_says_nothing_of_its_vectors_or_its_record():
     kept = document(change("upsert", 3, title="a"))
-    layout_2 = orjson.dumps(orjson.loads(pack_product(StoredProduct(kept)))[:4])
-    assert unpack_product(layout_2) == StoredProduct(kept, Embedding(read=False), None)
+    fields, revisions, owners = {"title": "a"}, [as_json(*kept.revisions)], {}
+    assert unpack_product(orjson.dumps([fields, revisions, 0, owners], default=list)) == StoredProduct(
+        kept, Embedding(read=False), None
+    )
+
+
+def test_what_an_earlier_version_stored_as_json_is_what_it_was():
+    kept = document(change("upsert", 3, title="a", sizes=["S"]), change("patch", 5, price=1.5))
+    whole, patch = kept.revisions
+    fields, revisions = {"title": "a", "sizes": ["S"], "price": 1.5}, [as_json(whole), [*as_json(patch), 7]]
+    read = unpack_product(
+        orjson.dumps([fields, revisions, 0, {"price": 1}, [0], "old", "f" * 16], default=list)
+    )
+    assert read.document == replace(kept, revisions=(whole, replace(patch, timeline=7)))
+    assert (read.whole, read.embedding) == (frozenset({0}), Embedding("old", "f" * 16, read=False))
+
+
+def as_json(one: Revision) -> list[object]:
+    """Return a revision of the first timeline as it was written down in JSON."""
+    names = ("line", "version", "appended", "digest", "partial", "op", "fields", "replaces", "kept")
+    return [getattr(one, name) for name in names]
 
 
 def copied(text: str) -> str:

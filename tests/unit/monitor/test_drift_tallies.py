@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from schemas.index import IndexRecord
@@ -241,7 +242,7 @@ def product(number: int = 0, vector: np.ndarray = ONES, **changes: object) -> In
     values = {
         "product_id": f"p{number}",
         "text": f"lamp {number}",
-        "document": GOLDEN.document.model_copy(update={"fields": fields}),
+        "document": replace(GOLDEN.document, fields=fields),
         "dimensions": len(vector),
         "vectors": vector.astype("<f2").tobytes(),
     }
@@ -267,7 +268,7 @@ def test_products_that_were_written_are_tallied_by_their_first_passage():
 @pytest.mark.parametrize(
     "unusable",
     [
-        product(9, document=GOLDEN.document.model_copy(update={"base": None, "fields": {}})),
+        product(9, document=replace(GOLDEN.document, base=None, fields={})),
         product(9, vectors=b""),
         product(9, vectors=ONES[:4].astype("<f2").tobytes()),
         product(9, np.full(8, np.inf, dtype=np.float32)),

@@ -4,6 +4,7 @@ from base64 import b64encode
 from datetime import UTC, date, datetime, timedelta
 
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from schemas.alerts import Alert
 from schemas.base import Coordinates, Message
@@ -73,14 +74,15 @@ deleted = st.builds(
 )
 changes = st.one_of(written, deleted)
 
-documents = st.builds(
-    Document,
-    fields=fields,
-    versions=st.dictionaries(names, versions, max_size=3),
-    upserted=st.integers(-1, 2**63 - 1),
-    deleted=st.integers(-1, 2**63 - 1),
-    event_time=optional(moments),
-)
+documents = st.fixed_dictionaries(
+    {
+        "fields": fields,
+        "versions": st.dictionaries(names, versions, max_size=3),
+        "upserted": st.integers(-1, 2**63 - 1),
+        "deleted": st.integers(-1, 2**63 - 1),
+        "event_time": optional(moments),
+    }
+).map(TypeAdapter(Document).validate_python)
 
 queries = st.builds(
     SearchQuery,

@@ -1,11 +1,10 @@
 """Sealing, merging, placement, bitmaps: the decisions, as values."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from services.shards.domain.apply import RecordOrigin, ShardChange, decide, supersedes
 from services.shards.domain.bitmap import member, pack, spans, unpack

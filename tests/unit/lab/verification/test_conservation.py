@@ -1,11 +1,11 @@
 """What workers say they did, added up over partitions; and how a verification waits and reports."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from services.lab.verification import verdict
 from services.lab.verification.conservation import Balance, balances, lines, read_balances

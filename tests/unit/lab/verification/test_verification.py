@@ -1,10 +1,10 @@
 """Verification folds the log by itself, and says in words what differs."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import orjson
 import pytest
+from msgspec.structs import replace
 
 from schemas.base import milliseconds
 from schemas.search import SearchEvent, SearchQuery

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from schemas.catalogue import Acceptance, Appended, Document, StampedChange
 from schemas.wire.stamps import APPEND, TOMBSTONE
@@ -38,7 +39,7 @@ class Reader:
             document = on_timelines(self.document, self.acceptances)
             timeline = timeline_of(one.stamp.line, one.stamp.appended, self.acceptances)
             stamp = one.stamp._replace(timeline=timeline)
-            self.document = merge(document, one.model_copy(update={"stamp": stamp})).document
+            self.document = merge(document, replace(one, stamp=stamp)).document
 
     def learn(self, accepted: Accepted, read: Sequence[StampedChange]) -> None:
         self.acceptances |= {accepted}

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from aiokafka import ConsumerRecord
 
-from shared.kafka.client import as_record
+from shared.kafka.client import as_records
 from shared.records import Partition
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -26,6 +26,11 @@ def raw(**changed):
         "headers": (),
     }
     return ConsumerRecord(**{**usual, **changed})
+
+
+def as_record(raw, prefix, *, now):
+    [record] = as_records([raw], prefix, now=now)
+    return record
 
 
 def test_the_prefix_is_taken_off():

@@ -1,13 +1,13 @@
 """Dead letters keep the message whole and say why."""
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from shared.errors import PoisonError
 from shared.kafka.publisher import weight

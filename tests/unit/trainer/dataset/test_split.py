@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from services.trainer.dataset.domain.catalogue import TrainingCatalogue
 from services.trainer.dataset.domain.selection import DatasetSelection
@@ -117,6 +118,6 @@ def test_the_sample_does_not_depend_on_the_order(order: list[int], seed: int) ->
 def test_products_that_are_gone_are_not_listed() -> None:
     found = TrainingCatalogue(["p1", "p2"], DatasetSelection(), seed=0)
     found.take(change("p1", title="Red shoe"))
-    found.take(change("p1", version=2).model_copy(update={"op": "delete", "fields": {}}))
+    found.take(replace(change("p1", version=2), op="delete", fields={}))
     found.take(change("p2", color="red"))
     assert found.entries() == {}
