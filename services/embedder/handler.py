@@ -29,6 +29,7 @@ from schemas.index import AnyRecord
 from schemas.wire import clamp_event_time
 from services.embedder import metrics
 from services.embedder.backfill import AT_ONCE
+from services.embedder.domain.pace import STEP
 from services.embedder.domain.plan import Merged, Planned, Touched, merge_batch, plan
 from services.embedder.domain.recovery import Last, StateRecovery
 from services.embedder.domain.state import StoredProduct
@@ -48,10 +49,6 @@ log = structlog.get_logger()
 
 OLDEST = timedelta(days=36500)
 RESTORE_AT_ONCE = 256
-STEP = timedelta(milliseconds=250)
-"""A batch whose texts take longer is done in steps of about so long, after what of it needs no inference:
-what is embedded is soon searchable, a kill repeats little, and a change waits for no more. Changes that need
-no inference go in large batches, which cost the shards fewer commits."""
 
 
 class BatchPlan(NamedTuple):
@@ -151,14 +148,14 @@ class EmbedderHandler:
         if home.ahead:
             await self._catch_up(home)
         planned = await self._plan(home, batch)
-        texts = sum(len(item.passages) for item in planned.items)
-        most = self._writer.pace.texts_within(STEP)
-        if texts <= most or len(batch.messages) == 1:
+        characters = sum(item.characters for item in planned.items)
+        most = self._writer.pace.characters_within(STEP)
+        if characters <= most or len(batch.messages) == 1:
             return await self._finish(home, batch, planned, topic=topic)
         if quick := [item for item in planned.items if not item.passages]:
             # Merged again with their step, they change nothing: until then the offset says nothing of them.
             await self._store.restore(home, await self._writer.send(home, quick))
-        await self._in_steps(home, topic, steps(batch, math.ceil(texts / most)))
+        await self._in_steps(home, topic, steps(batch, math.ceil(characters / most)))
         return planned.merged.applied
 
     async def _in_steps(self, home: HomeState, topic: str, steps: Iterable[Changes]) -> None:

@@ -12,7 +12,7 @@ from schemas.index import AnyRecord, attributes_key
 from schemas.topics import index_records
 from services.embedder import metrics
 from services.embedder.domain.findings import Twin, text_findings
-from services.embedder.domain.pace import EmbeddingPace
+from services.embedder.domain.pace import EmbeddingPace, cost
 from services.embedder.domain.plan import Planned, embedding_of, index_record
 from services.embedder.domain.publication import Publication, attribute_record, publication_of
 from services.embedder.domain.recovery import APPLIED
@@ -59,7 +59,7 @@ class RecordWriter:
         applied = {topic: tuple(proven) for topic, proven in home.proven.items()}
         publications = await self._with_vectors(home, [publication_of(item) for item in items])
         twins = await self._texts.twins(items)
-        embeddings = await self._embed([one.planned for one in publications], twins)
+        embeddings = await self._embed([one.planned for one in publications], twins, replayed=replayed)
         await self._store.check(home)
         headers = ((REPLAYED, b"1"),) if replayed else ((APPLIED, orjson.dumps(applied)),)
         home.ahead = True
@@ -95,7 +95,9 @@ class RecordWriter:
             for one in publications
         ]
 
-    async def _embed(self, planned: Sequence[Planned], twins: Mapping[str, Twin]) -> list[Embedding]:
+    async def _embed(
+        self, planned: Sequence[Planned], twins: Mapping[str, Twin], *, replayed: bool
+    ) -> list[Embedding]:
         """Return each product's embedding; equal texts go through the model once."""
         shared = {name: twin.embedding for name, twin in twins.items() if twin.embedding is not NOTHING}
         texts = list(
@@ -105,10 +107,10 @@ class RecordWriter:
         metrics.texts_shared.inc(len(shared))
         if texts:
             began = time.monotonic()
-            vectors = await self._encoder.encode_documents(texts)
+            vectors = await self._encoder.encode_documents(texts, replayed=replayed)
             seconds = time.monotonic() - began
             metrics.embed_seconds.observe(seconds)
-            self.pace.learn(len(texts), timedelta(seconds=seconds))
+            self.pace.learn(sum(cost(len(text)) for text in texts), timedelta(seconds=seconds))
             metrics.embed_batch.observe(len(texts))
             metrics.texts_embedded.inc(len(texts))
         rows = {text: row for row, text in enumerate(texts)}

@@ -5,8 +5,9 @@ core waits for another. Requests go by earliest deadline, and a request is due t
 a query or a single change overtakes an import, and an import that has waited goes before newer small ones.
 A pass has texts of like length: the longest that are left of the first request, filled up from the next.
 
-Several models share the cores by sharing `EncoderThreads`. What is asked in the background (a backfill) is
-due much later, and one core is always left to the others.
+Several models share the cores by sharing `EncoderThreads`. What is asked in the background (for a generation
+that is not live) is due much later, what it takes over from another one later still. Both go in small passes,
+and one core is always left to the others: a pass that has begun is all that anybody waits for.
 """
 
 import asyncio
@@ -29,10 +30,11 @@ DUE_A_TEXT = 0.02
 """Seconds after which a request is due, for each of its texts; about what a text takes on one core."""
 LEAST_SHARE = 8
 """Fewer texts are not shared between idle cores: two small passes cost half as much again as one."""
-BACKGROUND_SECONDS = 10.0
-"""So much later is a background request due: it is not starved either."""
+BACKGROUND_SECONDS = 1.0
+"""So much later is a background request due, and a replayed one again. Neither is starved: where the others
+keep all cores busy, a backfill that asks for a quarter of a second's work at a time has a ninth of a core."""
 BACKGROUND_PART = 4
-"""Where there is one core only, a background pass is that much smaller: the others wait for no more."""
+"""A background pass is so much smaller than others, which costs 5 to 8 % of its speed."""
 WAITING_TEXTS = 4096
 
 Encode = Callable[[Sequence[str]], Vectors]
@@ -153,7 +155,7 @@ class EncoderThreads:
         budget = first.pass_characters
         if first.background:
             self._background += 1
-            budget = budget if len(self._threads) > 1 else budget // BACKGROUND_PART
+            budget //= BACKGROUND_PART
         room = min(max(1, budget // max(1, longest)), max(LEAST_SHARE, math.ceil(waiting / self._idle)))
         taken: list[tuple[_Request, int]] = []
         for request in alike:
@@ -211,12 +213,15 @@ class CoalescingEncoder:
         if self._own:
             await self._passes.stop()
 
-    async def encode_documents(self, texts: Sequence[str]) -> Vectors:
-        """Return one unit row a text, in order; waits for room when too many texts are waiting."""
+    async def encode_documents(self, texts: Sequence[str], *, replayed: bool = False) -> Vectors:
+        """Return one unit row a text, in order; waits for room when too many texts are waiting.
+
+        What is `replayed` is no change that anybody waits for: it goes after all others.
+        """
         while self._waiting >= self._waiting_texts:
             self._room.clear()
             await self._room.wait()
-        return await self._enqueue(self._encoder.encode_documents, texts)
+        return await self._enqueue(self._encoder.encode_documents, texts, replayed=replayed)
 
     async def encode_query(self, text: str) -> Vectors:
         """Return the unit vector of one query; raises `TransientError` at once when too many wait."""
@@ -225,7 +230,7 @@ class CoalescingEncoder:
         row: Vectors = (await self._enqueue(self._encoder.encode_queries, [text]))[0]
         return row
 
-    async def _enqueue(self, encode: Encode, texts: Sequence[str]) -> Vectors:
+    async def _enqueue(self, encode: Encode, texts: Sequence[str], *, replayed: bool = False) -> Vectors:
         rows = np.empty((len(texts), self.dimensions), dtype=np.float32)
         if not texts:
             return rows
@@ -234,10 +239,10 @@ class CoalescingEncoder:
         request = _Request(
             encode,
             texts,
-            due=self._clock() + DUE_A_TEXT * len(texts) + BACKGROUND_SECONDS * self.background,
+            due=self._clock() + DUE_A_TEXT * len(texts) + BACKGROUND_SECONDS * (self.background + replayed),
             rows=rows,
             pass_characters=self._pass_characters,
-            background=self.background,
+            background=self.background or replayed,
             done=asyncio.get_running_loop().create_future(),
         )
         self._open.add(request)

@@ -8,6 +8,7 @@ be read, so nothing is missed, and merging them twice changes nothing.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from zlib import crc32
 
 from schemas.binary import head_of
 from schemas.index import AnyRecord, IndexRecord, read_record
@@ -19,8 +20,10 @@ from shared.catalogue.documents import EMPTY, absorb
 
 @dataclass(slots=True)
 class Survey:
-    """The records of one home, by what they say of themselves."""
+    """The records of one home, by what they say of themselves; of its products, one part of several."""
 
+    part: int = 0
+    parts: int = 1
     offsets: dict[str, Proven] = field(default_factory=dict)
     """Where to read the logs from, as `StateRecovery` has it."""
     _last: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -32,6 +35,8 @@ class Survey:
         """Take note of one record, in log order."""
         head = head_of(published.value)
         raise_to(self.offsets, published.offsets)
+        if crc32(head.product_id.encode()) % self.parts != self.part:
+            return
         last = self._attributes if published.of_attributes else self._last
         if head.epoch >= last.get(head.product_id, (0, 0))[0]:
             last[head.product_id] = head.epoch, published.offset
@@ -50,6 +55,11 @@ class Survey:
             epoch, offset = max(epoch, of_attributes[0]), max(offset, of_attributes[1])
         counts = published.offset >= offset and head.epoch >= epoch
         return read_record(published.value) if counts else None
+
+    def forget(self) -> None:
+        """Let go of all but the offsets."""
+        self._last.clear()
+        self._attributes.clear()
 
 
 def joined(records: Iterable[AnyRecord]) -> dict[str, AnyRecord]:

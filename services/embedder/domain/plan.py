@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from schemas.base import Coordinates
 from schemas.catalogue import Document, StampedChange
 from schemas.index import IndexRecord
+from services.embedder.domain.pace import cost
 from services.embedder.domain.state import NOTHING, UNKNOWN, Embedding, StoredProduct, passages_of
 from shared.catalogue.acceptances import NONE, Acceptances
 from shared.catalogue.documents import admit, on_timelines
@@ -87,6 +88,11 @@ class Planned(msgspec.Struct, frozen=True, gc=False):
     def passages(self) -> list[str]:
         """The texts to embed."""
         return [] if self.kept is not None else self.cut.texts(self.text)
+
+    @property
+    def characters(self) -> int:
+        """How much text there is to embed, by what it costs."""
+        return 0 if self.kept is not None else sum(cost(end - start) for start, end in self.cut.spans)
 
     def is_served_by(self, embedding: Embedding, fingerprint: str) -> bool:
         """Whether an embedding has the vectors of these passages, by that model."""

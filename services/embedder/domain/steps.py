@@ -1,12 +1,14 @@
-"""A batch cut into steps, each of which is published and stored by itself."""
+"""Work cut into steps, each of which is published and stored by itself."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from schemas.catalogue import StampedChange
 from shared.records import Batch
 
 Changes = Batch[StampedChange]
+T = TypeVar("T")
 
 
 def steps(batch: Changes, count: int) -> Iterator[Changes]:
@@ -16,3 +18,20 @@ def steps(batch: Changes, count: int) -> Iterator[Changes]:
         end = start + size
         following = batch.messages[end][0].offset if end < len(batch.messages) else batch.next_offset
         yield Batch(batch.messages[start:end], following)
+
+
+def portions(items: Iterable[T], size: Callable[[T], int], most: Callable[[], int]) -> Iterator[list[T]]:
+    """Cut items, in order, into portions of at most that size together, or of one that is larger alone.
+
+    `most` is asked for each portion anew.
+    """
+    portion: list[T] = []
+    room = most()
+    for item in items:
+        if portion and size(item) > room:
+            yield portion
+            portion, room = [], most()
+        portion.append(item)
+        room -= size(item)
+    if portion:
+        yield portion

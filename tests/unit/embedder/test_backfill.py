@@ -56,6 +56,20 @@ def test_what_the_survey_has_not_seen_is_left_to_the_changes():
     assert survey.pick(lying(record(3, product_id="q"), 5)) is None
 
 
+def test_parts_of_a_survey_pick_each_product_once_and_know_what_all_records_prove():
+    records = [record(offset, product_id=f"p{offset}") for offset in range(40)]
+    surveys = [Survey(part, 3) for part in range(3)]
+    for survey in surveys:
+        for offset, one in enumerate(records):
+            survey.note(lying(one, offset, a=offset))
+    picked = [[survey.pick(lying(one, offset)) for offset, one in enumerate(records)] for survey in surveys]
+    assert all(len([one for one in by_part if one]) == 1 for by_part in zip(*picked, strict=True))
+    assert all(any(by_product) for by_product in picked)
+    assert all(survey.offsets == {"a": Proven(39)} for survey in surveys)
+    surveys[0].forget()
+    assert surveys[0].offsets == {"a": Proven(39)}
+
+
 def test_each_log_is_read_from_where_the_highest_batch_began():
     survey = Survey()
     for applied in ({"a": 3}, {"a": 9, "b": 1}, {"a": 6, "b": 4}, {}):

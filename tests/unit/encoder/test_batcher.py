@@ -205,8 +205,9 @@ async def test_what_is_asked_in_the_background_leaves_a_core_to_the_others_and_g
     await passes.stop()
 
 
-async def test_with_one_core_a_background_pass_is_small(gated: GatedEncoder) -> None:
-    passes = EncoderThreads()
+@pytest.mark.parametrize("threads", [1, 2])
+async def test_a_background_pass_is_small(threads: int) -> None:
+    passes, gated = EncoderThreads(), GatedEncoder(threads)
     front = CoalescingEncoder(gated, passes=passes)
     front.background = True
     await front.start()
@@ -214,4 +215,44 @@ async def test_with_one_core_a_background_pass_is_small(gated: GatedEncoder) -> 
     await front.encode_documents(["22", "22", "22", "22", "22"])
     assert [len(texts) for texts in gated.seen] == [2, 2, 1]  # of 8 texts that fit
     await front.stop()
+    await passes.stop()
+
+
+async def test_a_change_of_a_new_generation_waits_for_one_small_pass_of_its_backfill_alone(
+    gated: GatedEncoder,
+) -> None:
+    passes = EncoderThreads()
+    front = CoalescingEncoder(gated, passes=passes)
+    front.background = True
+    await front.start()
+    backfill = asyncio.create_task(front.encode_documents(["22"] * 12, replayed=True))
+    await entered(gated)
+    change = asyncio.create_task(front.encode_documents(["change"]))
+    await asyncio.sleep(0)
+    gated.gate.set()
+    await asyncio.gather(backfill, change)
+    assert gated.seen[:2] == [["22", "22"], ["change"]]
+    await front.stop()
+    await passes.stop()
+
+
+async def test_a_backfill_is_not_starved_by_changes_that_keep_every_core_busy(gated: GatedEncoder) -> None:
+    now, passes = 0.0, EncoderThreads()
+    live, candidate = (CoalescingEncoder(gated, passes=passes, clock=lambda: now) for _ in range(2))
+    candidate.background = True
+    await live.start()
+    first = asyncio.create_task(live.encode_documents(["first"]))
+    await entered(gated)
+    backfill = asyncio.create_task(candidate.encode_documents(["backfill"], replayed=True))
+    await asyncio.sleep(0)
+    changes = []
+    for second in (1, 3):  # that it waits
+        now = float(second)
+        changes.append(asyncio.create_task(live.encode_documents([f"after {second} s"])))
+        await asyncio.sleep(0)
+    gated.gate.set()
+    await asyncio.gather(first, backfill, *changes)
+    assert gated.seen == [["first"], ["after 1 s"], ["backfill"], ["after 3 s"]]
+    for front in (live, candidate):
+        await front.stop()
     await passes.stop()
