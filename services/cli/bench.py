@@ -27,6 +27,7 @@ Data = Annotated[
 ]
 Broker = Annotated[Rung | None, typer.Option(help="Where the broker comes from; absent: what is there.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+HELD = "all that was promised held"
 
 
 @app.command()
@@ -47,6 +48,54 @@ def ingest(
     with _bars() as progress, fresh(measured.WORKERS, broker) as stack:
         rows = measured.measure(stack, chosen, lives=lives, progress=progress)
     _show("ingest", rows, as_json=json)
+
+
+@app.command()
+def backfill(
+    products: Annotated[int, typer.Option(help="Of a catalogue that is made for it.", min=1000)] = 20_000,
+    rate: Annotated[float, typer.Option(help="Price changes a second, the whole time.", min=0.1)] = 5,
+    broker: Broker = None,
+    json: Json = False,
+) -> None:
+    """Measure a catalogue from nothing to searchable, then a second generation, under price changes.
+
+    Exit 1 when a promise did not hold: it is said which.
+    """
+    from services.lab.benchmarks import backfill as measured  # noqa: PLC0415  lazy: see main
+    from services.lab.benchmarks.harness import fresh  # noqa: PLC0415  lazy: see main
+
+    with (
+        TemporaryDirectory(prefix="headrace-bench-") as work,
+        _bars() as progress,
+        fresh(measured.WORKERS, broker, measured.ENVIRONMENT) as stack,
+    ):
+        rows, broken = measured.measure(stack, products, rate=rate, work=Path(work), progress=progress)
+    _show("backfill", rows, as_json=json, verdict=broken or [HELD])
+    raise typer.Exit(bool(broken))
+
+
+@app.command()
+def restarts(
+    products: Annotated[int, typer.Option(help="Of a catalogue that is made for it.", min=500)] = 2000,
+    broker: Broker = None,
+    json: Json = False,
+) -> None:
+    """Count texts embedded again: all delivered again, a drain and a kill -9 in the midst of a backfill.
+
+    Exit 1 when a promise did not hold: it is said which.
+    """
+    from services.lab.benchmarks import restarts as measured  # noqa: PLC0415  lazy: see main
+    from services.lab.benchmarks.backfill import ENVIRONMENT, WORKERS  # noqa: PLC0415  likewise
+    from services.lab.benchmarks.harness import fresh  # noqa: PLC0415  likewise
+
+    with (
+        TemporaryDirectory(prefix="headrace-bench-") as work,
+        _bars() as progress,
+        fresh(WORKERS, broker, ENVIRONMENT) as stack,
+    ):
+        rows, broken = measured.measure(stack, products, work=Path(work), progress=progress)
+    _show("restarts", rows, as_json=json, verdict=broken or [HELD])
+    raise typer.Exit(bool(broken))
 
 
 @app.command()
@@ -216,7 +265,7 @@ def _bars() -> "Progress":
     return bars(console)
 
 
-def _show(name: str, rows: "Sequence[ReportRow]", *, as_json: bool) -> None:
+def _show(name: str, rows: "Sequence[ReportRow]", *, as_json: bool, verdict: "Sequence[str]" = ()) -> None:
     from services.lab.report import BenchReport  # noqa: PLC0415  lazy: see main
 
-    BenchReport(name, rows).show(as_json=as_json)
+    BenchReport(name, rows, verdict).show(as_json=as_json)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from uuid import uuid4
 
 from headrace.client import AsyncSearchClient, SearchUnavailableError
+from schemas.base import FieldValue
 from schemas.catalogue import ProductChange
 from services.lab.benchmarks.loading import quantile
 from services.lab.report import ReportRow
@@ -19,8 +20,8 @@ from shared.records import Outgoing
 from shared.settings import Settings
 
 LONGEST_SECONDS = 30.0
-POLL_SECONDS = 0.02
-"""Asked more often, the searches would be the load that is measured."""
+POLL_SECONDS, POLL_SHARE = 0.02, 0.05
+"""So often it is looked, or after that part of what was waited: more searches would be the load."""
 TICKS_A_SECOND = 10
 BUSY = {429, 503}
 GOALS = {"freshness": (150.0, 1000.0), "price change": (None, 300.0), "delete": (None, 300.0)}
@@ -77,13 +78,18 @@ class Probe:
             moment = change.model_copy(update={"event_time": self._clock.now()})
             ages.seconds[name].append(await self._until(moment, seen))
 
+    async def reprice(self, change: ProductChange, ages: Ages) -> None:
+        """Change the price of a product that there is; note how long it took to be seen."""
+        seen = self._costs(change.product_id, change.fields["price"])
+        ages.seconds["price change"].append(await self._until(change, seen))
+
     async def _until(self, change: ProductChange, seen: Callable[[], Awaitable[bool]]) -> float:
         began = time.monotonic()
         await self._publisher.publish([outgoing(change)])
         while not await seen():
-            if time.monotonic() - began > LONGEST_SECONDS:
+            if (waited := time.monotonic() - began) > LONGEST_SECONDS:
                 raise TransientError(f"the {change.op} was not seen within {LONGEST_SECONDS:g} s")
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(max(POLL_SECONDS, POLL_SHARE * waited))
         return time.monotonic() - began
 
     def _finds(self, word: str) -> Callable[[], Awaitable[bool]]:
@@ -99,7 +105,7 @@ class Probe:
 
         return seen
 
-    def _costs(self, word: str, price: float) -> Callable[[], Awaitable[bool]]:
+    def _costs(self, word: str, price: FieldValue) -> Callable[[], Awaitable[bool]]:
         async def seen() -> bool:
             with suppress(SearchUnavailableError):
                 product = await self._client.product(word)

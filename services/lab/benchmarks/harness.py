@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from uuid import uuid4
 
 import httpx
@@ -32,13 +33,18 @@ STALLED_SECONDS = 120.0
 REDIS = "valkey"
 
 STAGE_CPU, STAGE = "headrace_stage_cpu_seconds_total", "stage: "
+RESIDENT = "process_resident_memory_bytes"
 Totals = Mapping[str, float]
 """Sum over all labels of each series of one worker."""
 
 
 @contextmanager
-def fresh(kinds: Sequence[str], broker: Rung | None) -> Iterator[Stack]:
+def fresh(
+    kinds: Sequence[str], broker: Rung | None, settings_of_workers: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Stack]:
     """Give an installation that nothing has ever been written to; it is removed afterwards.
+
+    Workers take `settings_of_workers` from their environment, beside ours.
 
     On servers that others use too (the first rung of the ladder) its names are its own.
     """
@@ -50,7 +56,7 @@ def fresh(kinds: Sequence[str], broker: Rung | None) -> Iterator[Stack]:
             settings,
             broker=choose_broker(env, rung=broker, data_dir=data_dir / "broker"),
             redis=choose_redis(env, data_dir=data_dir / "valkey"),
-            workers=[WorkerSpec(kind) for kind in kinds],
+            workers=[WorkerSpec(kind, environment=settings_of_workers) for kind in kinds],
         )
         with stack:
             stack.wait_ready(within=READY)
@@ -140,6 +146,11 @@ class Gauges:
         """Return what one worker has counted."""
         return totals(self._client.get(f"{self._stack.url(worker)}/metrics").raise_for_status().text)
 
+    def memory(self) -> dict[str, float]:
+        """Return the bytes that each worker, and Redis, has in memory."""
+        workers = {name: self.of(name).get(RESIDENT, 0.0) for name in self._stack.ports}
+        return {**workers, REDIS: _redis_info(self._stack.settings, "memory")["used_memory_rss"]}
+
     def wait(self, worker: str, enough: Callable[[Totals], bool], show: Callable[[Totals], None]) -> None:
         """Return once `enough` holds of what the worker counts; raises `TransientError` when it stalls."""
         last, moved = -1.0, time.monotonic()
@@ -160,16 +171,22 @@ class Gauges:
 
 def redis_cpu(settings: Settings) -> float:
     """Return the CPU-seconds that Redis has used since it began."""
+    usage = _redis_info(settings, "cpu")
+    return usage["used_cpu_user"] + usage["used_cpu_sys"]
 
-    async def ask() -> float:
+
+def _redis_info(settings: Settings, section: str) -> dict[str, float]:
+    """Return the figures of a section of Redis' INFO."""
+
+    async def ask() -> dict[str, object]:
         redis = connect(settings)
         try:
-            usage = await redis.info("cpu")
+            return dict(await redis.info(section))
         finally:
             await redis.aclose()
-        return float(usage["used_cpu_user"]) + float(usage["used_cpu_sys"])
 
-    return asyncio.run(ask())
+    figures = asyncio.run(ask())
+    return {name: float(figure) for name, figure in figures.items() if isinstance(figure, int | float)}
 
 
 def write(settings: Settings, messages: Sequence[Outgoing], show: Callable[[int], None]) -> float:

@@ -11,23 +11,21 @@ from collections.abc import Sequence
 from rich.progress import Progress
 
 from headrace.client import SearchClient, SearchUnavailableError
-from schemas.control import Model, Rollout, TrialTerms
+from schemas.control import Rollout, TrialTerms
 from schemas.search_api import SearchResponse
 from services.lab.benchmarks.harness import READY, write
 from services.lab.benchmarks.loading import quantile
+from services.lab.benchmarks.second_generation import documents, record_of
 from services.lab.report import ReportRow
 from services.lab.simulation.catalogue import ShopProduct
 from services.rollout.topics import GenerationTopics
 from shared.clock import SystemClock
-from shared.cluster.registry import OwnerRegistry
-from shared.encoder.description import describe
-from shared.encoder.directory import packaged_directory
+from shared.encoder.directory import model_directory
 from shared.errors import ConfigurationError, TransientError
 from shared.generations.trial import Arm, Trial, arm_of
 from shared.infrastructure.stack import Stack
 from shared.ports import outgoing
 from shared.settings import Settings
-from shared.state.redis import connect
 
 WORKERS = ("shards", "embedder", "search")
 LIVE, CANDIDATE = "g1", "g2"
@@ -81,11 +79,11 @@ def _begin(settings: Settings, products: Sequence[ShopProduct], progress: Progre
     changes = [outgoing(product.change(1, now)) for product in products]
     write(settings, changes, lambda count: progress.update(written, completed=count))
     asyncio.run(GenerationTopics(settings).make(CANDIDATE))
-    model = _model(settings)
+    model = record_of(settings, model_directory(settings.model.path), "bench")
     _say(settings, _answer("promote", LIVE), _answer("backfill", CANDIDATE, "running", model=model))
     indexed = progress.add_task("searchable in both", total=2 * len(products))
     deadline = time.monotonic() + READY.total_seconds()
-    while (count := asyncio.run(_documents(settings))) < 2 * len(products):
+    while (count := documents(settings, LIVE, CANDIDATE)) < 2 * len(products):
         progress.update(indexed, completed=count)
         if time.monotonic() > deadline:
             raise TransientError(f"{count} of {2 * len(products)} products are indexed after {READY}")
@@ -102,27 +100,6 @@ def _answer(action: str, generation: str, status: str = "done", **other: object)
 
 def _say(settings: Settings, *answers: Rollout) -> None:
     write(settings, [outgoing(answer) for answer in answers], lambda _: None)
-
-
-def _model(settings: Settings) -> Model:
-    place = settings.model.path or packaged_directory()
-    return Model(
-        model_id="bench",
-        location=str(place),
-        verdict="imported",
-        created_at=SystemClock().now(),
-        **describe(place, settings.model)._asdict(),
-    )
-
-
-async def _documents(settings: Settings) -> int:
-    redis = connect(settings)
-    try:
-        registries = [OwnerRegistry(redis, settings.namespace, name) for name in (LIVE, CANDIDATE)]
-        owners = [owner for registry in registries for owner in await registry.owners()]
-    finally:
-        await redis.aclose()
-    return sum(owner.documents for owner in owners)
 
 
 def _sessions() -> dict[Arm, str]:

@@ -16,7 +16,8 @@ HEAVY = ("torch", "faust", "faiss", "aiokafka", "redis", "sentence_transformers"
 ROOT = Path(__file__).parents[3]
 GROUPS = {
     "alerts": {"tail", "resolve"},
-    "bench": {"ingest", "judgements", "learn", "shards", "drift", "encoder", "gate", "trial"},
+    "bench": {"ingest", "judgements", "learn", "shards", "drift", "encoder", "gate", "trial"}
+    | {"backfill", "restarts"},
     "canaries": {"add", "remove", "list", "import", "run"},
     "config": {"show"},
     "dataset": {"build", "show"},
