@@ -146,6 +146,8 @@ class SearchQuery(Message):
     query_response_id: Annotated[str | None, BeforeValidator(_or_none)] = None
     query_response_object_ids: Annotated[tuple[ObjectId, ...], Field(alias="query_response_hit_ids")] = ()
     ranking: Ranking | None = None
+    history: bool = False
+    """It was loaded from a log of the past: it counts at its own time, and is never late."""
 
     @property
     def found(self) -> int | None:
@@ -201,6 +203,8 @@ class SearchEvent(Message):
     message_type: OptionalText = None
     message: str | None = None
     event_attributes: Annotated[EventAttributes, BeforeValidator(_or_empty)] = EventAttributes()
+    history: bool = False
+    """As of a query."""
 
     def key(self) -> bytes:
         """Return the query id (the client's id for an event without a query)."""

@@ -1,25 +1,31 @@
 """`headrace load`: a shop's own files onto the bus."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 import typer
 from rich.console import Console
 
-from services.cli.load_view import FaultList, LoadView, rows_of, show_faults, show_file
+from schemas.search import SearchEvent, SearchQuery
+from services.cli import load_report
+from services.cli.load_view import FaultList, LoadView, show_faults, show_file
 from services.embedder.settings import Settings as EmbedderSettings
+from services.judgements.settings import Settings as JudgementSettings
 from services.loader.check import CheckReport, check
 from services.loader.delivery import LoadTally
 from services.loader.domain.rows import visible
 from services.loader.formats.content import STDIN
-from services.loader.load import LoadReport, load_products
+from services.loader.load import load_products
+from services.loader.logs import LogKind, LogLoad, check_log, load_log
 from services.loader.request import FileFormat, LoadRequest, ReadOptions
 from shared.catalogue.texts import named_fields
+from shared.clock import SystemClock
 from shared.errors import ConfigurationError
 from shared.infrastructure.running import discover
 from shared.settings import Settings
@@ -27,13 +33,23 @@ from shared.settings import Settings
 app = typer.Typer()
 INCOMPLETE = 3
 """The exit code of a load that left something out."""
-
+LOGS: Mapping[LogKind, str] = {SearchQuery: "queries", SearchEvent: "events"}
 
 Files = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(
-        metavar="FILE...",
+        metavar="[FILE]...",
         help="JSON Lines, CSV, TSV, Parquet, Merchant feed, Shopify export; gzip, zstd; -: standard input.",
+    ),
+]
+Queries = Annotated[
+    list[str] | None,
+    typer.Option(metavar="FILE", help="A log of what was asked and shown: lines of UBI, or a table of them."),
+]
+Events = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE", help="A log of events: lines of UBI, or rows: query, product, action, time."
     ),
 ]
 IdColumn = Annotated[str, typer.Option("--id", metavar="COLUMN", help="The column of the product's id.")]
@@ -73,7 +89,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 @app.command()
 def load(
-    files: Files,
+    files: Files = None,
+    queries: Queries = None,
+    events: Events = None,
     id_: IdColumn = "",
     map_: Fields = None,
     source: Source = "",
@@ -90,7 +108,10 @@ def load(
     wait: Wait = 60,
     json: Json = False,
 ) -> None:
-    """Load a catalogue. Killed, the same command goes on. Exits with 3 when something was left out."""
+    """Load a catalogue, and logs of the past. Killed, the same command goes on.
+
+    Exits with 3 when something was left out.
+    """
     options = ReadOptions(
         format=format_,
         encoding=encoding,
@@ -100,28 +121,124 @@ def load(
         decimal=decimal,
         currency=currency,
     )
-    request = LoadRequest(
-        files=tuple(files),
-        source=_source(files, source, replace),
-        options=options,
-        texts=named_fields(EmbedderSettings.load().embedder.text),
-        replace=bool(replace),
-        yes=yes,
-        restart=restart,
-        wait=timedelta(seconds=wait),
-    )
-    _run(request, errors, dry_run=dry_run, json=json)
-
-
-def _run(request: LoadRequest, errors: Path | None, *, dry_run: bool, json: bool) -> None:
     with ExitStack() as stack:
         faults = FaultList(None if errors is None else stack.enter_context(errors.open("wb")))
+        command = _LoadCommand(options, faults, dry_run=dry_run, restart=restart, wait=wait, json=json)
+        if files:
+            command.catalogue(files, _source(files, source, replace), replace=bool(replace), yes=yes)
+        for kind, names in ((SearchQuery, queries), (SearchEvent, events)):
+            if names:
+                command.log(kind, names, _source(names, source))
+    command.end()
+
+
+def catalogue_request(files: list[str]) -> LoadRequest:
+    """Return the request for a catalogue in these files, with nothing said of them but what is."""
+    texts = named_fields(EmbedderSettings.load().embedder.text)
+    return LoadRequest(files=tuple(files), source=_source(files), texts=texts)
+
+
+@dataclass(kw_only=True)
+class _LoadCommand:
+    """One run of the command: what was asked of it, and what has come of it so far."""
+
+    options: ReadOptions = field(kw_only=False)
+    faults: FaultList = field(kw_only=False)
+    dry_run: bool
+    restart: bool
+    wait: float
+    json: bool
+    total: LoadTally = field(default_factory=LoadTally)
+    failed: bool = False
+    printed: load_report.JsonObject = field(default_factory=dict)
+
+    def catalogue(self, files: list[str], source: str, *, replace: bool, yes: bool) -> None:
+        """Load a catalogue, or look at it."""
+        request = self._request(files, source, replace=replace, yes=yes)
+        view = self._view(request)
+        if self.dry_run:
+            self._check(request, view)
+            return
+        with view.progress:
+            report = asyncio.run(load_products(discover(Settings.load()), request, view))
+        self.total.add(report.tally)
+        gone = report.replacement
+        self.failed |= bool(report.damage) or (gone is not None and gone.refused)
+        self.printed |= load_report.load_json(report, view.seconds)
+        if not self.json:
+            load_report.show_load(_console(), report, view.seconds)
+
+    def _check(self, request: LoadRequest, view: LoadView) -> None:
+        reports, total = list[CheckReport](), LoadTally()
+        with view.progress:
+            for name in request.files:
+                view.name = visible(Path(name).name, 200)
+                reports.append(check(request, name, view))
+                total.add(reports[-1].tally)
+        self.total.add(total)
+        self.failed |= any(report.survey.content.damage for report in reports)
+        self.printed |= load_report.check_json(reports, total)
+        if self.json:
+            return
+        console = _console()
+        for report in reports:
+            show_file(console, report.survey, report.profile, reading=report.reading, texts=request.texts)
+            example = (report.example or b"none").decode()
+            console.print(f"the first change: {visible(example, 300)}", markup=False)
+        console.print(f"{total.loaded:,} products would be loaded; nothing was written (--dry-run)")
+
+    def log(self, kind: LogKind, files: list[str], source: str) -> None:
+        """Load a log, or look at it."""
+        request = self._request(files, source)
+        view = self._view(request)
+        window = timedelta(days=JudgementSettings.load().judgements.window_days)
+        job = LogLoad(request, kind, SystemClock().now() - window)
+        with view.progress:
+            if self.dry_run:
+                report = check_log(job, view)
+            else:
+                report = asyncio.run(load_log(discover(Settings.load()), job, view))
+        self.total.add(report.tally)
+        self.failed |= bool(report.damage)
+        self.printed[LOGS[kind]] = load_report.log_json(report)
+        if not self.json:
+            seconds = None if self.dry_run else view.seconds
+            load_report.show_log(_console(), LOGS[kind], report, seconds=seconds)
+
+    def end(self) -> None:
+        """Say what was left out, and exit with it."""
+        if not self.total.units:
+            raise ConfigurationError("name a FILE to load, or --queries FILE, or --events FILE")
+        if self.json:
+            print(orjson.dumps({**self.printed, **load_report.faults_json(self.faults)}).decode())
+        else:
+            show_faults(_console(), self.faults, self.total)
+        if self.failed:
+            raise typer.Exit(1)
+        if self.total.lost or self.total.flawed:
+            raise typer.Exit(INCOMPLETE)
+
+    def _request(
+        self, files: list[str], source: str, *, replace: bool = False, yes: bool = False
+    ) -> LoadRequest:
+        return LoadRequest(
+            files=tuple(files),
+            source=source,
+            options=self.options,
+            texts=named_fields(EmbedderSettings.load().embedder.text),
+            replace=replace,
+            yes=yes,
+            restart=self.restart,
+            wait=timedelta(seconds=self.wait),
+        )
+
+    def _view(self, request: LoadRequest) -> LoadView:
         console = Console(stderr=True, highlight=False, soft_wrap=True)
-        view = LoadView(console, faults, quiet=json, texts=request.texts)
-        run = _check if dry_run else _load
-        tally = run(request, view, faults, json=json)
-    if tally.lost or tally.flawed:
-        raise typer.Exit(INCOMPLETE)
+        return LoadView(console, self.faults, quiet=self.json, texts=request.texts)
+
+
+def _console() -> Console:
+    return Console(highlight=False, soft_wrap=True)
 
 
 def _fields(pairs: list[str]) -> dict[str, str]:
@@ -132,7 +249,7 @@ def _fields(pairs: list[str]) -> dict[str, str]:
     return fields
 
 
-def _source(files: list[str], source: str, replace: str) -> str:
+def _source(files: list[str], source: str = "", replace: str = "") -> str:
     if source and replace and source != replace:
         raise ConfigurationError("--source and --replace name two sources: give one")
     if len(files) > 1 and STDIN in files:
@@ -140,111 +257,6 @@ def _source(files: list[str], source: str, replace: str) -> str:
     name = replace or source or ("stdin" if files[0] == STDIN else Path(files[0]).name.partition(".")[0])
     if not (0 < len(name) <= 128 and name.isprintable()):
         raise ConfigurationError(
-            f"the source {visible(name)} is not 1 to 128 printable characters: --source NAME"
+            f"{visible(name)} is no name of a source, 1 to 128 printable characters: --source"
         )
     return name
-
-
-def _check(request: LoadRequest, view: LoadView, faults: FaultList, *, json: bool) -> LoadTally:
-    """Read all files, and show what would be loaded."""
-    console, total, reports = Console(highlight=False, soft_wrap=True), LoadTally(), list[CheckReport]()
-    with view.progress:
-        for name in request.files:
-            view.name = visible(Path(name).name, 200)
-            reports.append(check(request, name, view))
-    for report in reports:
-        total.add(report.tally)
-        if not json:
-            show_file(console, report.survey, report.profile, reading=report.reading, texts=request.texts)
-            console.print(
-                f"the first change: {visible((report.example or b'none').decode(), 300)}", markup=False
-            )
-    if json:
-        print(
-            orjson.dumps(
-                {**_tally(total, faults), "files": [_file_json(report) for report in reports]}
-            ).decode()
-        )
-    else:
-        show_faults(console, faults, total)
-        console.print(f"{total.loaded:,} products would be loaded; nothing was written (--dry-run)")
-    return total
-
-
-def _load(request: LoadRequest, view: LoadView, faults: FaultList, *, json: bool) -> LoadTally:
-    settings = discover(Settings.load())
-    with view.progress:
-        report = asyncio.run(load_products(settings, request, view))
-    if json:
-        print(orjson.dumps(_load_json(report, faults, view.seconds)).decode())
-    else:
-        _show(Console(highlight=False, soft_wrap=True), report, faults, view.seconds)
-    replacement = report.replacement
-    if report.damage or (replacement is not None and replacement.refused):
-        raise typer.Exit(1)
-    return report.tally
-
-
-def _show(console: Console, report: LoadReport, faults: FaultList, seconds: float) -> None:
-    show_faults(console, faults, report.tally)
-    if report.repeated:
-        console.print(f"{report.repeated:,} rows are of a product that has another row: the last one counts")
-    rate = report.tally.published / seconds if seconds else 0
-    console.print(
-        f"{report.tally.loaded:,} products of source {visible(report.source)} are written, as of "
-        f"{report.began_at:%Y-%m-%d %H:%M:%S} UTC ({seconds:.1f} s, {rate:,.0f}/s)",
-        markup=False,
-    )
-    gone = report.replacement
-    if gone is None:
-        return
-    if gone.unreadable:
-        console.print(
-            f"of {gone.unreadable} earlier loads the topic has no longer everything: what only they had stays"
-        )
-    share = f"{gone.missing:,} of the {gone.before:,} products that it had are not in it any more"
-    if not gone.refused:
-        console.print(f"{share}: deleted")
-    elif gone.nameless:
-        what = f"{gone.nameless:,} lines do not say whose they are"
-        console.print(f"{share}; {what}, so nothing is deleted: mend them, or --yes")
-    else:
-        console.print(
-            f"{share} ({gone.missing / gone.before:.0%}): nothing is deleted; if it is right, add --yes"
-        )
-
-
-def _tally(tally: LoadTally, faults: FaultList) -> dict[str, Any]:  # Any: JSON
-    return {**asdict(tally), "reasons": faults.counts, "first": faults.first}
-
-
-def _file_json(report: CheckReport) -> dict[str, Any]:  # Any: JSON
-    columns = [
-        {
-            "field": field,
-            "column": column,
-            "kind": report.reading.columns[column].kind if column in report.reading.columns else "text",
-            "filled": report.profile.columns[column].filled,
-            "examples": report.profile.columns[column].samples,
-        }
-        for field, column in rows_of(report.profile, report.reading)
-    ]
-    return {
-        "file": report.survey.content.name,
-        "format": report.survey.file.description,
-        "rows": report.profile.rows,
-        "columns": columns,
-    }
-
-
-def _load_json(report: LoadReport, faults: FaultList, seconds: float) -> dict[str, Any]:  # Any: JSON
-    return {
-        "source": report.source,
-        "load_id": report.load_id,
-        "began_at": report.began_at.isoformat(),
-        "seconds": round(seconds, 3),
-        **_tally(report.tally, faults),
-        "repeated": report.repeated,
-        "damage": report.damage,
-        "replaced": None if report.replacement is None else asdict(report.replacement),
-    }

@@ -1,6 +1,6 @@
 """How `headrace load` shows a file, its progress and what is wrong with its lines."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import IO
 
 import orjson
@@ -69,10 +69,20 @@ class LoadView:
         self._began = self._said = self.progress.get_time()
 
     def surveyed(self, survey: FileSurvey, reading: FieldMapping) -> None:
-        """Show a file that is about to be read."""
-        self._survey, self.name = survey, survey.content.name
+        """Show a catalogue that is about to be read."""
         if not self._quiet:
             show_file(self._console, survey, survey.profile, reading=reading, texts=self._texts)
+        self._begin(survey)
+
+    def opened(self, survey: FileSurvey, columns: Mapping[str, str]) -> None:
+        """Show a log that is about to be read."""
+        if not self._quiet:
+            parts = ", ".join(f"{name} is {visible(column, 30)}" for name, column in columns.items()) or "UBI"
+            self._console.print(Text(f"{survey.content.name}: {survey.file.description}; {parts}"))
+        self._begin(survey)
+
+    def _begin(self, survey: FileSurvey) -> None:
+        self._survey, self.name = survey, survey.content.name
         if self._bar is not None:
             self.progress.remove_task(self._bar)
         total = None if survey.content.share is None else UNITS
@@ -135,7 +145,7 @@ def show_file(
             f"{seen.filled / profile.rows:.0%}",
             Text(visible(samples if kind == "text" else f"{kind}: {samples}", 80)),
         )
-    console.print(table)
+    console.print(table, soft_wrap=False)
     embedded = ", else ".join(texts)
     console.print(Text(f"embedded: {embedded}; all other texts are words to search by", style="dim"))
 

@@ -140,7 +140,7 @@ class Join:
             refused["late"] += query.late
             send = not query.late and impressions([shown], self._rules) is not None
             content = orjson.dumps(tuple(shown), default=tuple).decode()  # a mark within is a tuple too
-            items.append((shown.query_id, content, query.mark, int(send), shown.shopper, query.hour))
+            items.append((shown.query_id, content, query.mark, int(send), query.limited, query.hour))
         reply = await self._put_queries.apply(
             held,
             next_offset=batch.next_offset,
@@ -165,7 +165,7 @@ class Join:
                 refused[event.reason] += 1
                 continue
             action = orjson.dumps(tuple(event.action)).decode()
-            items.append((event.query_id, event.identity, action, event.action.shopper, event.hour))
+            items.append((event.query_id, event.identity, action, event.limited, event.hour))
         reply = await self._put_events.apply(
             held,
             next_offset=batch.next_offset,

@@ -6,7 +6,7 @@ from schemas.base import EPOCH
 from services.loader.delivery import DeliveryObserver, LoadTally, Made, batches
 from services.loader.domain.columns import FieldMapping, Profile
 from services.loader.domain.products import ProductReader
-from services.loader.domain.rows import FileRow
+from services.loader.domain.rows import FileRow, LineFault
 from services.loader.request import LoadRequest
 from services.loader.survey import FileSurvey, surveyed
 
@@ -32,13 +32,15 @@ def check(request: LoadRequest, name: str, observer: DeliveryObserver) -> CheckR
         report = CheckReport(survey, reading, Profile(), LoadTally())
         reader = ProductReader(reading, MOMENT, request.texts)
 
-        def make(row: FileRow) -> Made:
-            report.profile.add(row)
-            product = reader.read(row)
+        def make(unit: FileRow | LineFault) -> Made:
+            if isinstance(unit, LineFault):
+                return Made.of(unit)
+            report.profile.add(unit)
+            product = reader.read(unit)
             report.example = report.example or product.value
-            return Made(faults=product.faults)
+            return Made(unit.line, (), product.faults)
 
-        for batch in batches(survey.rows, make):
+        for batch in batches(map(make, survey.rows)):
             observer.faults(batch.faults)
             report.tally.add(batch.tally)
             observer.advanced(report.tally)

@@ -1,13 +1,14 @@
 """Messages to the bus, in order and acknowledged: a few at a time, as fast as the broker takes them."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import islice
 from typing import NamedTuple, Protocol
 
-from services.loader.domain.rows import NOT_FOR_SALE, FileRow, FileUnits, LineFault
+from services.loader.domain.rows import NOT_FOR_SALE, LineFault
+from services.loader.resume import LoadCheckpoint
 from shared.errors import TransientError
 from shared.ports import Publisher
 from shared.records import Outgoing
@@ -20,10 +21,20 @@ RETRY = 1.0
 
 
 class Made(NamedTuple):
-    """What a row became: messages, and what is wrong with it."""
+    """What a unit became: messages, and what is wrong with it."""
 
+    line: int
     messages: Sequence[Outgoing] = ()
     faults: Sequence[LineFault] = ()
+    rows: int = 1
+    """So many rows of the file it is."""
+    passed: bool = False
+    """It is not meant to be loaded."""
+
+    @classmethod
+    def of(cls, fault: LineFault) -> "Made":
+        """Return what becomes of a line that is no row."""
+        return cls(fault.line, (), (fault,), rows=0, passed=fault.reason == NOT_FOR_SALE)
 
 
 @dataclass(slots=True)
@@ -41,6 +52,17 @@ class LoadTally:
     """Rows that are not meant to be loaded."""
     line: int = 0
     published: int = 0
+
+    def count(self, made: Made) -> None:
+        """Count a unit."""
+        self.units += 1
+        self.line = max(self.line, made.line)
+        lost = any(fault.lost for fault in made.faults)
+        self.lost += lost
+        self.passed += made.passed
+        if not made.passed:
+            self.loaded += 0 if lost else made.rows
+            self.flawed += sum(not fault.lost for fault in made.faults)
 
     def add(self, other: "LoadTally") -> None:
         """Add what came of further units."""
@@ -78,21 +100,12 @@ class DeliveryObserver(Protocol):
         ...
 
 
-def batches(rows: FileUnits, make: Callable[[FileRow], Made], *, skip: int = 0) -> Iterator[Portion]:
-    """Yield what rows become; without the messages of the first `skip` units."""
+def batches(units: Iterator[Made], *, skip: int = 0) -> Iterator[Portion]:
+    """Yield what units became; without the messages of the first `skip`."""
     while True:
         batch, size = Portion(), 0
-        for unit in islice(rows, AT_ONCE):
-            tally = batch.tally
-            tally.units += 1
-            made = make(unit) if isinstance(unit, FileRow) else Made(faults=(unit,))
-            tally.line = max(tally.line, unit.line)
-            lost = any(fault.lost for fault in made.faults)
-            tally.lost += lost
-            tally.loaded += isinstance(unit, FileRow) and not lost
-            passed = sum(fault.reason == NOT_FOR_SALE for fault in made.faults)
-            tally.passed += passed
-            tally.flawed += sum(not fault.lost for fault in made.faults) - passed
+        for made in islice(units, AT_ONCE):
+            batch.tally.count(made)
             batch.faults += made.faults
             if skip > 0:
                 skip -= 1
@@ -115,25 +128,28 @@ class Delivery:
         self._observer = observer
         self._wait = wait.total_seconds()
 
-    async def deliver(
-        self, portions: Iterator[Portion], total: LoadTally, done: Callable[[LoadTally], None]
-    ) -> None:
-        """Publish all; `total` grows with what is acknowledged, and `done` is told each time.
+    async def deliver(self, units: Iterator[Made], before: int, at: LoadCheckpoint) -> LoadTally:
+        """Publish what units become, and return what became of them; `before` of others are done.
 
-        Raises `TransientError` when the broker acknowledges nothing for too long.
+        What is acknowledged is kept `at` the checkpoint, and what it has is not written again. Raises
+        `TransientError` when the broker acknowledges nothing for too long.
         """
-        batch = await asyncio.to_thread(next, portions, None)
-        while batch is not None:
-            self._observer.faults(batch.faults)
-            sending = asyncio.create_task(self.publish(batch.messages))
+        loop, total = asyncio.get_running_loop(), LoadTally()
+        portions = batches(units, skip=at.state.done - before)
+        portion = await asyncio.to_thread(next, portions, None)
+        while portion is not None:
+            self._observer.faults(portion.faults)
+            sending = asyncio.create_task(self.publish(portion.messages))
             try:
                 following = await asyncio.to_thread(next, portions, None)
             finally:
                 await sending
-            total.add(batch.tally)
-            done(total)
+            total.add(portion.tally)
+            at.reach(before + total.units, now=loop.time())
             self._observer.advanced(total)
-            batch = following
+            portion = following
+        at.flush()
+        return total
 
     async def publish(self, messages: Sequence[Outgoing]) -> None:
         """Publish a few messages, again and again if need be; what is written twice is the same change."""

@@ -1,12 +1,10 @@
 """A load of a catalogue: look, announce, write, delete what is gone, say that it is done."""
 
-import asyncio
 import secrets
 from array import array
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol
 
 import numpy as np
@@ -14,27 +12,22 @@ import numpy as np
 from schemas.base import EPOCH, MILLISECOND, milliseconds
 from schemas.catalogue import ProductChange
 from schemas.loads import LOAD_HEADER, CatalogueLoad
-from services.loader.delivery import AT_ONCE, Delivery, DeliveryObserver, LoadTally, Made, batches
+from services.loader.connecting import publishing, reached
+from services.loader.delivery import AT_ONCE, Delivery, DeliveryObserver, LoadTally, Made
 from services.loader.domain.columns import FieldMapping
 from services.loader.domain.products import ProductReader, delete, presence
-from services.loader.domain.rows import FileRow, visible
+from services.loader.domain.rows import FileRow, LineFault, visible
 from services.loader.formats.content import STDIN
 from services.loader.manifests import Begun, announced, begin, finish
 from services.loader.replace import SHARE, find_gone
 from services.loader.request import LoadRequest
-from services.loader.resume import LoadState, StateFile, state_of
+from services.loader.resume import LoadCheckpoint, LoadState, StateFile, state_of
 from services.loader.survey import FileSurvey, surveyed
-from shared.errors import ConfigurationError, TransientError
-from shared.kafka.connection import no_broker
-from shared.kafka.metadata import ClusterMetadata, describe
+from shared.errors import ConfigurationError
 from shared.kafka.partitioning import partition_of
 from shared.kafka.publisher import KafkaPublisher
 from shared.records import Headers, Outgoing
 from shared.settings import Settings
-
-ANSWERS_WITHIN = timedelta(seconds=5)
-SAVED_EVERY = 1.0
-"""Seconds: so much at most is written twice when a load that was killed goes on."""
 
 
 class LoadObserver(DeliveryObserver, Protocol):
@@ -77,36 +70,6 @@ class LoadReport:
     replacement: Replacement | None = None
 
 
-async def reached(settings: Settings, topics: Sequence[str]) -> ClusterMetadata:
-    """Return what the broker has of these topics; raises `TransientError` within five seconds."""
-    try:
-        async with asyncio.timeout(ANSWERS_WITHIN.total_seconds()):
-            cluster = await describe(settings, topics)
-    except TimeoutError as error:
-        raise no_broker(settings) from error
-    lacking = [topic for topic in topics if not cluster.topics[topic].partitions]
-    if lacking:
-        raise TransientError(
-            f"the broker at {settings.kafka} has no topic {', '.join(lacking)}",
-            cause="kafka.topics",
-            fix="headrace topics apply",
-        )
-    return cluster
-
-
-@asynccontextmanager
-async def publishing(settings: Settings) -> AsyncIterator[KafkaPublisher]:
-    """Give a connected publisher; a broker that is away does not keep it from ending."""
-    publisher = KafkaPublisher(settings)
-    await publisher.start()
-    try:
-        yield publisher
-    finally:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(ANSWERS_WITHIN.total_seconds()):
-                await publisher.stop()
-
-
 async def load_products(settings: Settings, request: LoadRequest, observer: LoadObserver) -> LoadReport:
     """Write every product of the files, and delete what is gone if that was asked for.
 
@@ -143,23 +106,19 @@ class _CatalogueLoad:
         """A hash of each row's product."""
         self._kept_as_they_are = 0
         """Rows that could not be loaded, of products that are known."""
-        self._saved_at = 0.0
 
     async def run(self, partitions: int, log: str) -> LoadReport:
         """Load the files from where they stand."""
-        state = None if self._request.restart else self._kept.load()
-        if state is not None and state.finished:
-            state = None
+        before = self._kept.unfinished(restart=self._request.restart)
         self._check_files()
-        begun = await self._begun(state, log)
-        if state is None:
-            state = LoadState(load_id=begun.manifest.load_id, began_at=milliseconds(begun.began_at))
-        else:
-            self._observer.resumed(state)
-        self._kept.save(state)
+        begun = await self._begun(before, log)
+        if before is not None:
+            self._observer.resumed(before)
+        state = before or LoadState(load_id=begun.manifest.load_id, began_at=milliseconds(begun.began_at))
+        at = LoadCheckpoint(self._kept, state)
         report = LoadReport(self._request.source, state.load_id, begun.began_at)
         for number, name in enumerate(self._request.files):
-            state = await self._load(name, number, state=state, report=report, partitions=partitions)
+            await self._load(name, number, at=at, report=report, partitions=partitions)
         products = len(np.unique(np.frombuffer(self._ids, np.int64)))
         report.repeated = len(self._ids) - products
         if report.damage:
@@ -171,7 +130,7 @@ class _CatalogueLoad:
         if gone is None or not gone.refused:
             deleted = None if gone is None else gone.missing
             await finish(self._settings, self._publisher, begun, products=products, deleted=deleted)
-            self._kept.save(state.model_copy(update={"finished": True}))
+            at.finish()
         return report
 
     def _check_files(self) -> None:
@@ -200,56 +159,40 @@ class _CatalogueLoad:
         return begun
 
     async def _load(
-        self, name: str, number: int, *, state: LoadState, report: LoadReport, partitions: int
-    ) -> LoadState:
-        """Write the products of one file; `state` says what is acknowledged already."""
+        self, name: str, number: int, *, at: LoadCheckpoint, report: LoadReport, partitions: int
+    ) -> None:
+        """Write the products of one file; `at` says what is acknowledged already."""
         with surveyed(name, self._request.options) as survey:
-            kept = state.readings[number : number + 1]
+            kept = at.state.readings[number : number + 1]
             reading = kept[0] if kept else survey.reading(self._request.options)
             self._observer.surveyed(survey, reading)
-            state = state.model_copy(update={"readings": (*state.readings[:number], reading)})
-            before = report.tally.units
-
-            def done(total: LoadTally) -> None:
-                nonlocal state
-                state = self._saved(state, before + total.units)
-
+            at.read_as(number, reading)
             make = self._maker(reading, begun=report.began_at, load_id=report.load_id, partitions=partitions)
-            tally = LoadTally()
-            units = batches(survey.rows, make, skip=state.done - before)
-            await self._delivery.deliver(units, tally, done)
+            tally = await self._delivery.deliver(map(make, survey.rows), report.tally.units, at)
             report.tally.add(tally)
             report.damage = report.damage or survey.content.damage
-        return self._saved(state, report.tally.units, now=True)
-
-    def _saved(self, state: LoadState, units: int, *, now: bool = False) -> LoadState:
-        """Keep what is acknowledged, once a second at most."""
-        loop = asyncio.get_running_loop()
-        state = state.model_copy(update={"done": max(units, state.done)})
-        if now or loop.time() - self._saved_at >= SAVED_EVERY:
-            self._saved_at = loop.time()
-            self._kept.save(state)
-        return state
 
     def _maker(
         self, reading: FieldMapping, *, begun: datetime, load_id: str, partitions: int
-    ) -> Callable[[FileRow], Made]:
+    ) -> Callable[[FileRow | LineFault], Made]:
         """Return what makes a row's change; a row that cannot be loaded still says whose it is."""
         moment = _iso(begun)
         reader = ProductReader(reading, moment, self._request.texts)
         headers: Headers = ((LOAD_HEADER, load_id.encode()),)
 
-        def make(row: FileRow) -> Made:
-            product_id, value, faults = reader.read(row)
+        def make(unit: FileRow | LineFault) -> Made:
+            if isinstance(unit, LineFault):
+                return Made.of(unit)
+            product_id, value, faults = reader.read(unit)
             if not product_id:
-                return Made((), faults)
+                return Made(unit.line, (), faults)
             self._ids.append(hash(product_id))
             if value is None:
                 value = presence(product_id, moment)
                 self._kept_as_they_are += 1
             key = product_id.encode()
             place = partition_of(key, partitions)
-            return Made((Outgoing(ProductChange.topic, key, value, headers, place),), faults)
+            return Made(unit.line, (Outgoing(ProductChange.topic, key, value, headers, place),), faults)
 
         return make
 

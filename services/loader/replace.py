@@ -91,5 +91,6 @@ async def _products(
 def _sift(ids: Sequence[str], known: Hashes, *, before: "array[int]", missing: dict[str, None]) -> None:
     hashes = np.fromiter(map(hash, ids), dtype=np.int64, count=len(ids))
     before.frombytes(hashes.tobytes())
-    absent = ~np.isin(hashes, known)
+    places = np.minimum(np.searchsorted(known, hashes), max(0, len(known) - 1))
+    absent = known[places] != hashes if len(known) else np.ones(len(ids), bool)
     missing.update((ids[place], None) for place in np.flatnonzero(absent).tolist())

@@ -24,6 +24,8 @@ from shared.errors import ConfigurationError
 
 FOLDER = "loads"
 HEAD = 1024 * 1024
+WRITTEN_EVERY = 1.0
+"""Seconds: so much at most is written twice when a load that was killed goes on."""
 
 
 class LoadState(BaseModel):
@@ -56,10 +58,45 @@ class StateFile:
         except (FileNotFoundError, ValidationError):
             return None
 
+    def unfinished(self, *, restart: bool) -> LoadState | None:
+        """Return the state of a load to go on with; None: it is to begin."""
+        state = None if restart else self.load()
+        return None if state is None or state.finished else state
+
     def save(self, state: LoadState) -> None:
         """Replace it; on disk when this returns."""
         if self.path is not None:
             replace_file(self.path, state.model_dump_json().encode())
+
+
+class LoadCheckpoint:
+    """What is kept of a load while it runs: written once a second at most, and when a file ends."""
+
+    def __init__(self, kept: StateFile, state: LoadState) -> None:
+        self.state = state
+        self._kept = kept
+        self._written = 0.0
+        self.flush()
+
+    def read_as(self, number: int, mapping: FieldMapping) -> None:
+        """Remember how the rows of a file are read."""
+        self.state = self.state.model_copy(update={"readings": (*self.state.readings[:number], mapping)})
+
+    def reach(self, units: int, *, now: float) -> None:
+        """Remember that so many units are acknowledged; `now` counts seconds."""
+        self.state = self.state.model_copy(update={"done": max(units, self.state.done)})
+        if now - self._written >= WRITTEN_EVERY:
+            self._written = now
+            self.flush()
+
+    def finish(self) -> None:
+        """Remember that all is done."""
+        self.state = self.state.model_copy(update={"finished": True})
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what is remembered."""
+        self._kept.save(self.state)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """A file's first rows: what its columns are, before anything is written."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -22,6 +22,8 @@ class FileSurvey:
     content: FileContent
     file: OpenedFile
     profile: Profile
+    first: Sequence[FileRow | LineFault]
+    """So many of its units were looked at."""
     rows: FileUnits
 
     def reading(self, options: ReadOptions) -> FieldMapping:
@@ -42,7 +44,7 @@ def surveyed(name: str, options: ReadOptions) -> Iterator[FileSurvey]:
         for unit in first:
             if isinstance(unit, FileRow):
                 profile.add(unit)
-        yield FileSurvey(content, file, profile, chain(first, rows))
+        yield FileSurvey(content, file, profile, first, chain(first, rows))
 
 
 def _until_damage(content: FileContent, rows: FileUnits) -> FileUnits:

@@ -72,6 +72,8 @@ class AdmittedQuery:
     mark: str
     late: bool
     hour: int
+    limited: str = ""
+    """Whose messages of that hour are counted against the robots' limit; empty: nobody's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,8 @@ class AdmittedEvent:
     identity: str
     action: JoinableEvent
     hour: int
+    limited: str = ""
+    """As of a query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +122,13 @@ class StreamClock:
 def admit_query(
     query: SearchQuery, written: datetime, *, rules: JoinRules, clock: StreamClock
 ) -> AdmittedQuery:
-    """Return what to remember of a query; advances the clock."""
+    """Return what to remember of a query; advances the clock.
+
+    History does not: it lies behind, and is not late. Nor do the robots' limits of an hour hold for it,
+    which are those of the stream's clock.
+    """
     moment = event_time(query.timestamp, written, rules)
-    late = clock.late(moment)
+    late = not query.history and clock.late(moment)
     text = normalise(query.user_query)
     robot = rules.is_robot(query.client_id, query.user_id, query.application)
     shown = JoinableQuery(
@@ -133,7 +141,8 @@ def admit_query(
         product_ids=tuple(dict.fromkeys(query.query_response_object_ids[: rules.depth])),
         trial=trial_mark(query, written, rules),
     )
-    return AdmittedQuery(shown, "robot" if robot else "" if text else "blank", late, clock.hour)
+    mark = "robot" if robot else "" if text else "blank"
+    return AdmittedQuery(shown, mark, late, clock.hour, "" if query.history else shown.shopper)
 
 
 def trial_mark(query: SearchQuery, written: datetime, rules: JoinRules) -> TrialMark | None:
@@ -161,9 +170,9 @@ def trial_mark(query: SearchQuery, written: datetime, rules: JoinRules) -> Trial
 def admit_event(
     event: SearchEvent, written: datetime, *, rules: JoinRules, clock: StreamClock
 ) -> AdmittedEvent | Refused:
-    """Return the event ready to be joined, or why it does not count; advances the clock."""
+    """Return the event ready to be joined, or why it does not count; advances the clock as a query does."""
     moment = event_time(event.timestamp, written, rules)
-    if clock.late(moment):
+    if not event.history and clock.late(moment):
         return Refused("late")
     if rules.is_robot(event.client_id, event.user_id, event.application):
         return Refused("robot")
@@ -178,7 +187,8 @@ def admit_event(
     shopper = rules.shopper(event.client_id, event.user_id, event.session_id)
     at = milliseconds(written)
     done = JoinableEvent(action, attributes.object.object_id, ordinal, moment, shopper, at)
-    return AdmittedEvent(event.query_id, identity(event, done), done, clock.hour)
+    limited = "" if event.history else shopper
+    return AdmittedEvent(event.query_id, identity(event, done), done, clock.hour, limited)
 
 
 def identity(event: SearchEvent, action: JoinableEvent) -> str:

@@ -118,7 +118,7 @@ def _queries(
         if answer is not None and (answer.mark or mark or not goes_on(answer.pages[-1], query.shown)):
             left_out["duplicate"] += 1
             continue
-        if limits[at].exceeded(query.shown.shopper, query.hour):
+        if limits[at].exceeded(query.limited, query.hour):
             mark = "robot"
         if answer is None:
             answer = known[message.query_id] = _Answer(mark)
@@ -145,7 +145,7 @@ def _events(
             left_out["duplicate"] += 1
         else:
             seen.add((event.query_id, event.identity))
-            if limits[at].exceeded(event.action.shopper, event.hour):
+            if limits[at].exceeded(event.limited, event.hour):
                 left_out["robot"] += 1
             else:
                 yield event.query_id, event.action

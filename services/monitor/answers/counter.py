@@ -37,10 +37,12 @@ class AnswerCounter:
         return held.next_offset
 
     def decode(self, record: Record) -> LoggedAnswer | None:
-        """Return what counts of the answer; None for what is no query."""
+        """Return what counts of the answer; None for what is no query, or was asked elsewhere long ago."""
         try:
             query = decode_query(record.value, timestamp=record.timestamp)
         except WireError:
+            return None
+        if query.history:
             return None
         return LoggedAnswer(
             asked_at=query.timestamp,

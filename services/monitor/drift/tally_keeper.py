@@ -73,14 +73,16 @@ class TallyKeeper:
             contribution = self._contribution(record)
         except (WireError, ValidationError):
             return None
-        (number, _), _ = contribution
-        return contribution if number <= newest else None
+        return contribution if contribution is not None and contribution[0][0] <= newest else None
 
-    def _contribution(self, record: Record) -> Contribution:
+    def _contribution(self, record: Record) -> Contribution | None:
+        """Return it; None of history, which was answered elsewhere."""
         if record.partition.topic == Outcome.topic:
             outcome = Outcome.decode(record.value or b"")
             return (self._rule.number(outcome.event_time), outcome.generation or ""), of_outcome(outcome)
         query = decode_query(record.value, timestamp=record.timestamp)
+        if query.history:
+            return None
         generation = query.ranking.generation if query.ranking else ""
         return (self._rule.number(query.timestamp), generation), of_query(query)
 

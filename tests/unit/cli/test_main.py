@@ -55,6 +55,7 @@ def test_every_module_of_the_package_is_a_command_or_prints_for_one() -> None:
         "__init__",
         "main",
         "dataset_view",
+        "load_report",
         "load_view",
         "log_view",
         "neighbours",

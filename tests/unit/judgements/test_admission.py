@@ -89,6 +89,22 @@ def test_an_event_after_the_grace_is_late_and_one_within_is_not():
     assert admit(event(at=NOON - RULES.grace - timedelta(milliseconds=1)), clock=clock) == Refused("late")
 
 
+def test_history_is_never_late_moves_no_clock_and_is_held_against_no_limit():
+    clock = StreamClock(RULES)
+    admit(event(at=NOON), clock=clock)
+    long_ago = NOON - timedelta(days=80)
+    past = admit(event(at=long_ago, history=True), clock=clock)
+    assert (past.action.moment, past.limited) == (milliseconds(long_ago), "")
+    assert admit(event(at=NOON), clock=clock).limited == admit(event(at=NOON), clock=clock).action.shopper
+    asked = {"query_id": "q1", "user_query": "boots", "client_id": "c1", "timestamp": long_ago}
+    query = admit_query(SearchQuery(**asked, history=True), NOON, rules=RULES, clock=clock)
+    assert (query.late, query.limited, query.shown.moment) == (False, "", milliseconds(long_ago))
+    assert admit_query(SearchQuery(**asked), NOON, rules=RULES, clock=clock).late
+    fresh = StreamClock(RULES)
+    admit(event(at=long_ago, history=True), clock=fresh)
+    assert fresh.now == 0
+
+
 def test_deliveries_of_one_event_are_the_same_and_two_clicks_are_not():
     same = [admit(event(event_id="e1")), admit(event(event_id="e1", at=NOON - timedelta(seconds=3)))]
     assert same[0].identity == same[1].identity
