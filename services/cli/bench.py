@@ -54,6 +54,7 @@ def ingest(
 def backfill(
     products: Annotated[int, typer.Option(help="Of a catalogue that is made for it.", min=1000)] = 20_000,
     rate: Annotated[float, typer.Option(help="Price changes a second, the whole time.", min=0.1)] = 5,
+    embedders: Annotated[int, typer.Option(help="Processes that share the partitions.", min=1)] = 1,
     broker: Broker = None,
     json: Json = False,
 ) -> None:
@@ -64,10 +65,11 @@ def backfill(
     from services.lab.benchmarks import backfill as measured  # noqa: PLC0415  lazy: see main
     from services.lab.benchmarks.harness import fresh  # noqa: PLC0415  lazy: see main
 
+    workers = (*measured.WORKERS, *[measured.EMBEDDER] * (embedders - 1))
     with (
         TemporaryDirectory(prefix="headrace-bench-") as work,
         _bars() as progress,
-        fresh(measured.WORKERS, broker, measured.ENVIRONMENT) as stack,
+        fresh(workers, broker, measured.ENVIRONMENT) as stack,
     ):
         rows, broken = measured.measure(stack, products, rate=rate, work=Path(work), progress=progress)
     _show("backfill", rows, as_json=json, verdict=broken or [HELD])

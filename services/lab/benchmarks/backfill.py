@@ -16,7 +16,7 @@ from rich.progress import Progress, Task
 from schemas.control import Model
 from services.lab.benchmarks import harness
 from services.lab.benchmarks.freshness import GOALS
-from services.lab.benchmarks.harness import STALLED_SECONDS, Gauges, handled
+from services.lab.benchmarks.harness import STALLED_SECONDS, Gauges
 from services.lab.benchmarks.live_traffic import LiveTraffic
 from services.lab.benchmarks.loading import quantile
 from services.lab.benchmarks.made_catalogue import TEMPLATES, made_products
@@ -34,6 +34,7 @@ from shared.kafka.publisher import KafkaPublisher, publish_once
 from shared.ports import outgoing
 
 WORKERS = ("shards", "embedder", "search", "rollout")
+EMBEDDER = "embedder"
 ENVIRONMENT = {"HEADRACE_EMBEDDER__TEXT": orjson.dumps(TEMPLATES).decode()}
 LIVE, CANDIDATE = "g1", "g2"
 WATCHED = 300
@@ -136,11 +137,11 @@ class BackfillBench:
         publisher, clock = KafkaPublisher(self._settings), SystemClock()
         await publisher.start()
         try:
-            before = handled(self._gauges.of("embedder")) - self._traffic.written
+            before = self._gauges.handled(EMBEDDER) - self._traffic.written
             written = 0
             while portion := list(islice(products, PORTION)):
                 while True:
-                    done = handled(self._gauges.of("embedder")) - self._traffic.written - before
+                    done = self._gauges.handled(EMBEDDER) - self._traffic.written - before
                     watch.at(max(0, int(done)))
                     if written - done < AHEAD:
                         break

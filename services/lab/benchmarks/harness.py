@@ -44,7 +44,8 @@ def fresh(
 ) -> Iterator[Stack]:
     """Give an installation that nothing has ever been written to; it is removed afterwards.
 
-    Workers take `settings_of_workers` from their environment, beside ours.
+    Workers take `settings_of_workers` from their environment, beside ours. Of a kind that is named several
+    times there are several: `embedder`, `embedder-2`.
 
     On servers that others use too (the first rung of the ladder) its names are its own.
     """
@@ -56,11 +57,20 @@ def fresh(
             settings,
             broker=choose_broker(env, rung=broker, data_dir=data_dir / "broker"),
             redis=choose_redis(env, data_dir=data_dir / "valkey"),
-            workers=[WorkerSpec(kind, environment=settings_of_workers) for kind in kinds],
+            workers=[
+                WorkerSpec(kind, name=_name(kinds, number), environment=settings_of_workers)
+                for number, kind in enumerate(kinds)
+            ],
         )
         with stack:
             stack.wait_ready(within=READY)
             yield stack
+
+
+def _name(kinds: Sequence[str], number: int) -> str:
+    """Return what a worker is called: its kind, with a number from the second one on."""
+    before = kinds[:number].count(kinds[number])
+    return f"{kinds[number]}-{before + 1}" if before else kinds[number]
 
 
 def totals(page: str) -> dict[str, float]:
@@ -145,6 +155,10 @@ class Gauges:
     def of(self, worker: str) -> dict[str, float]:
         """Return what one worker has counted."""
         return totals(self._client.get(f"{self._stack.url(worker)}/metrics").raise_for_status().text)
+
+    def handled(self, kind: str) -> float:
+        """Return how many messages all workers of a kind are done with."""
+        return sum(handled(self.of(name)) for name in self._stack.ports if name.split("-")[0] == kind)
 
     def memory(self) -> dict[str, float]:
         """Return the bytes that each worker, and Redis, has in memory."""

@@ -190,3 +190,9 @@ def test_a_fresh_installation_has_names_of_its_own(monkeypatch) -> None:
         assert first.settings.data_dir.is_dir()
     assert not first.settings.data_dir.exists()
     assert seen == [harness.READY] * 2
+
+
+def test_a_kind_that_is_named_twice_has_two_workers() -> None:
+    kinds = ("embedder", "shards", "embedder", "embedder")
+    names = [harness._name(kinds, number) for number in range(len(kinds))]
+    assert names == ["embedder", "shards", "embedder-2", "embedder-3"]
