@@ -17,6 +17,7 @@ from services.cli import load_report
 from services.cli.load_view import FaultList, LoadView, show_faults, show_file
 from services.embedder.settings import Settings as EmbedderSettings
 from services.judgements.settings import Settings as JudgementSettings
+from services.lab.terminal import Terminal
 from services.loader.check import CheckReport, check
 from services.loader.delivery import LoadTally
 from services.loader.domain.rows import visible
@@ -233,12 +234,12 @@ class _LoadCommand:
         )
 
     def _view(self, request: LoadRequest) -> LoadView:
-        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console = Terminal(stderr=True, highlight=False, soft_wrap=True)
         return LoadView(console, self.faults, quiet=self.json, texts=request.texts)
 
 
 def _console() -> Console:
-    return Console(highlight=False, soft_wrap=True)
+    return Terminal(highlight=False, soft_wrap=True)
 
 
 def _fields(pairs: list[str]) -> dict[str, str]:

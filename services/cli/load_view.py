@@ -56,7 +56,7 @@ class LoadView:
         self._survey: FileSurvey | None = None
         self._bar: TaskID | None = None
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=20),
             TextColumn("{task.percentage:>3.0f} %"),
             TextColumn("{task.fields[rows]}"),

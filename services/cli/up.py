@@ -16,6 +16,7 @@ from rich.text import Text
 
 from services.cli.log_view import LogView, show_own_events
 from services.lab.installation import local_stack
+from services.lab.terminal import Terminal
 from shared.infrastructure.ladder import Rung
 from shared.infrastructure.stack import WORKERS, Stack
 from shared.settings import Settings
@@ -40,7 +41,7 @@ def up(
     """Start broker, Redis, topics and every worker; Ctrl-C stops them, the next start goes on from there."""
     settings = Settings.load(data_dir=data_dir)
     kinds = [spec.kind for spec in WORKERS if not worker or spec.kind in worker]
-    console = Console(highlight=False, soft_wrap=True)
+    console = Terminal(highlight=False, soft_wrap=True)
     view = LogView([*kinds, "up"])
 
     def lines(name: str, line: str) -> None:
