@@ -134,9 +134,9 @@ def load(
 
 
 def catalogue_request(files: list[str]) -> LoadRequest:
-    """Return the request for a catalogue in these files, with nothing said of them but what is."""
+    """Return the request for a catalogue of which nothing is said; one that was loaded is not again."""
     texts = named_fields(EmbedderSettings.load().embedder.text)
-    return LoadRequest(files=tuple(files), source=_source(files), texts=texts)
+    return LoadRequest(files=tuple(files), source=_source(files), texts=texts, once=True)
 
 
 @dataclass(kw_only=True)

@@ -133,8 +133,9 @@ def show_file(
     """Show which field each column becomes, how often it is filled, and what is in it."""
     console.print(Text.assemble((survey.content.name, "bold"), f": {survey.file.description}"))
     table = Table("field", "column", "filled", "for example", box=None, pad_edge=False)
+    for narrow in table.columns[:3]:
+        narrow.no_wrap = True
     table.columns[2].justify = "right"
-    table.columns[3].no_wrap = True
     for field, column in rows_of(profile, reading):
         seen = profile.columns[column]
         kind = reading.columns[column].kind if column in reading.columns else "text"
