@@ -14,11 +14,12 @@ them is worked on at a time, so that no product is merged twice from the same st
 """
 
 import asyncio
-import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
+from operator import attrgetter
 from typing import NamedTuple
 
 import structlog
@@ -33,7 +34,7 @@ from services.embedder.domain.pace import STEP
 from services.embedder.domain.plan import Merged, Planned, Touched, merge_batch, plan
 from services.embedder.domain.recovery import Last, StateRecovery
 from services.embedder.domain.state import StoredProduct
-from services.embedder.domain.steps import Changes, steps
+from services.embedder.domain.steps import Changes, portions
 from services.embedder.home import LOGS, HomeState, Write
 from services.embedder.ports import Ports
 from services.embedder.sources import first_affected
@@ -153,17 +154,32 @@ class EmbedderHandler:
         if characters <= most or len(batch.messages) == 1:
             return await self._finish(home, batch, planned, topic=topic)
         if quick := [item for item in planned.items if not item.passages]:
-            # Merged again with their step, they change nothing: until then the offset says nothing of them.
+            # Until its step is done the offset says nothing of them: merged again, they change nothing.
             await self._store.restore(home, await self._writer.send(home, quick))
-        await self._in_steps(home, topic, steps(batch, math.ceil(characters / most)))
+        await self._in_steps(home, batch, planned, topic=topic)
         return planned.merged.applied
 
-    async def _in_steps(self, home: HomeState, topic: str, steps: Iterable[Changes]) -> None:
-        """Finish one step after the other; done again after a failure, the first ones change nothing."""
-        for number, step in enumerate(steps):
-            if number and self._ending:
+    async def _in_steps(self, home: HomeState, batch: Changes, planned: BatchPlan, *, topic: str) -> None:
+        """Embed, publish and store some texts after the other; the offset follows, to the first that is left.
+
+        Done again after a failure, what was stored changes nothing.
+        """
+        first = {change.product_id: at for at, (_, change) in reversed([*enumerate(batch.messages)])}
+        slow = [item for item in planned.items if item.passages]
+        slow.sort(key=lambda item: first[item.product_id])
+        writes, done, start = planned.unwritten, 0, 0
+        for step in portions(
+            slow, attrgetter("characters"), partial(self._writer.pace.characters_within, STEP)
+        ):
+            if done and self._ending:
                 raise TransientError("the rest of the batch is for the next owner")
-            await self._finish(home, step, await self._plan(home, step), topic=topic)
+            writes = writes + await self._writer.send(home, step)
+            done += len(step)
+            end = first[slow[done].product_id] if done < len(slow) else len(batch.messages)
+            following = batch.messages[end][0].offset if end < len(batch.messages) else batch.next_offset
+            older = update(home.older, planned.merged.changes[start:end], self._clock.now())
+            await self._store.commit(home, writes, older, topic=topic, next_offset=following)
+            writes, start = [], end
 
     async def _plan(self, home: HomeState, batch: Changes) -> BatchPlan:
         """Merge the batch with what is stored, and say what each product needs."""

@@ -186,6 +186,7 @@ class DocumentStore:
             arguments = tuple(_arguments(writes, older, records=records))
         await self._commit.apply(home.logs[topic], *arguments, next_offset=next_offset)
         home.records, home.published, home.ahead = records, 0, False
+        home.older = older.applied_to(home.older)
 
     async def restore(self, home: HomeState, writes: Sequence[Write]) -> None:
         """Store products that are in index records, and no offset: a state without one is not whole yet."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+import msgspec
 import orjson
 
 from schemas.base import Coordinates
@@ -37,7 +38,7 @@ class OlderChanges(NamedTuple):
     """When the first of them was appended, in milliseconds since 1970; 0: an earlier version did not say."""
 
 
-class MergedChange(NamedTuple):
+class MergedChange(msgspec.Struct, frozen=True, gc=False):
     """A change, where it lies, and what it made of its product."""
 
     source: Coordinates
@@ -50,6 +51,12 @@ class OlderUpdate(NamedTuple):
 
     put: Mapping[str, str]
     removed: Sequence[str]
+
+    def applied_to(self, known: Mapping[str, str]) -> Mapping[str, str]:
+        """Return what is known after it."""
+        if not self.put and not self.removed:
+            return known
+        return {name: packed for name, packed in {**known, **self.put}.items() if name not in self.removed}
 
 
 def update(known: Mapping[str, str], merged: Iterable[MergedChange], now: datetime) -> OlderUpdate:

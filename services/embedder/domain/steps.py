@@ -1,6 +1,5 @@
 """Work cut into steps, each of which is published and stored by itself."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
@@ -9,15 +8,6 @@ from shared.records import Batch
 
 Changes = Batch[StampedChange]
 T = TypeVar("T")
-
-
-def steps(batch: Changes, count: int) -> Iterator[Changes]:
-    """Cut the batch into `count` of about the same size; each ends where the next begins."""
-    size = math.ceil(len(batch.messages) / count)
-    for start in range(0, len(batch.messages), size):
-        end = start + size
-        following = batch.messages[end][0].offset if end < len(batch.messages) else batch.next_offset
-        yield Batch(batch.messages[start:end], following)
 
 
 def portions(items: Iterable[T], size: Callable[[T], int], most: Callable[[], int]) -> Iterator[list[T]]:

@@ -59,6 +59,12 @@ def test_a_line_that_caught_up_is_forgotten() -> None:
     assert after(known, update(known, merged("applied", line="time"), NOON)) == known
 
 
+def test_what_is_known_after_an_update_is_what_redis_has_then() -> None:
+    update_of = OlderUpdate({"a": "2", "c": "1"}, ["b"])
+    assert update_of.applied_to({"a": "1", "b": "1"}) == {"a": "2", "c": "1"}
+    assert OlderUpdate({}, ()).applied_to({"a": "1"}) == {"a": "1"}
+
+
 def test_no_more_are_remembered_than_are_worth_it() -> None:
     known = {f"version\t{number}": '[1,"",""]' for number in range(MOST)}
     assert update(known, merged("older"), NOON).put == {}
