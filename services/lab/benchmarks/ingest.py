@@ -57,6 +57,8 @@ class Phase:
     """Index and attribute records written."""
     stages: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """CPU-seconds by worker and stage."""
+    cpu_to_records: Mapping[str, float] = field(default_factory=dict)
+    """CPU-seconds by process until all records were written; the shards may go on."""
 
     @property
     def rate(self) -> float:
@@ -71,7 +73,7 @@ class Phase:
     @property
     def records_rate(self) -> float:
         """Messages a CPU-second of those processes that bring them to the topic of records."""
-        return self.messages / max(sum(self.cpu[name] for name in TO_RECORDS), 1e-9)
+        return self.messages / max(sum(self.cpu_to_records[name] for name in TO_RECORDS), 1e-9)
 
     @property
     def cpu_note(self) -> str:
@@ -114,7 +116,8 @@ class Ingest:
             self._settings, messages, lambda count: self._progress.update(sent, completed=count)
         )
         self._reached("embedder", before, len(messages), done)
-        records = self._gauges.now().count_since(before, "embedder", PUBLISHED)
+        written = self._gauges.now()
+        records = written.count_since(before, "embedder", PUBLISHED)
         self._reached("shards", before, records)
         after = self._gauges.now()
         return Phase(
@@ -124,6 +127,7 @@ class Ingest:
             after.count_since(before, "embedder", EMBEDDED),
             records,
             after.stages_since(before),
+            written.used_since(before),
         )
 
     def _reached(self, worker: str, before: Moment, messages: float, bar: TaskID | None = None) -> None:
@@ -195,7 +199,7 @@ def throughput(documents: Phase, prices: Phase, redelivery: Phase, bounds: Bound
             prices.records_rate,
             "1/CPU-s",
             RECORDS_GOAL,
-            f"bound: the goal; {' and '.join(TO_RECORDS)}",
+            f"bound: the goal; {' and '.join(TO_RECORDS)}; {prices.records:,.0f} records",
         ),
         ReportRow("price changes searchable", prices.rate, "1/s"),
         ReportRow(

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from statistics import median
 
-from rich.text import Text
-
 from schemas.catalogue import ProductChange
 from schemas.judgements import Canary
 from schemas.search_api import SearchResponse
@@ -280,8 +278,10 @@ class DemoScript:
         alert = self.client.alert(key)
         if alert is not None:
             colour = "red" if alert.status != "resolved" else "green"
-            parts = ("  ", (alert.status, colour), " ", (alert.alert_key, "bold"), f": {alert.summary}")
-            self.console.rich.print(Text.assemble(*parts), highlight=False)
+            self.console.rich.print(
+                f"  [{colour}]{alert.status}[/] [bold]{alert.alert_key}[/]: {alert.summary}",
+                highlight=False,
+            )
         self.console.claim(
             f"the alert is {status}, {duration / SECOND:.1f} s after the change", holds=in_time is not None
         )
