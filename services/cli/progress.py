@@ -34,6 +34,5 @@ class TimeLeftColumn(TimeRemainingColumn):
 
 def bars(console: Console) -> Progress:
     """Return progress bars on that console, which is one on standard error."""
-    what = TextColumn("{task.description}", markup=False)
-    columns = (what, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     return Progress(*columns, RateColumn(), TimeLeftColumn(), console=console)

@@ -87,8 +87,8 @@ class RecordWriter:
             return publications
         products = await self._store.with_vectors(home, unread)
         return [
-            one._replace(
-                planned=replace(one.planned, kept=products[one.planned.touched.product_id].embedding)
+            replace(
+                one, planned=replace(one.planned, kept=products[one.planned.touched.product_id].embedding)
             )
             if one.needs_vectors
             else one

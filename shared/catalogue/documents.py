@@ -72,11 +72,10 @@ def _patched(document: Document, change: StampedChange) -> Document | None:
     if not is_highest or not _is_visible(revisions, stamp.line):
         return None
     written = change.fields
-    fields = {
-        name: value
-        for name, value in document.fields.items()
-        if name not in written and not ("." in name and is_within(name, written))
-    }
+    fields = {**document.fields}
+    for name in document.fields:
+        if name in written or ("." in name and is_within(name, written)):
+            del fields[name]
     owners = {name: place for name, place in document.owners.items() if name in fields}
     owned, base = set(owners.values()), document.base
     # Of one version there may be several whole writes, some of them without a field that is theirs.
@@ -146,7 +145,7 @@ def beyond(document: Document, known: Collection[int]) -> Document:
 def carried(before: Document, known: Collection[int], after: Document) -> frozenset[int]:
     """Return the places in `after` of the revisions of `before` at places `known`, as they were or less."""
     objects = {id(before.revisions[place]) for place in known}
-    same = frozenset(place for place, revision in enumerate(after.revisions) if id(revision) in objects)
+    same = frozenset([place for place, revision in enumerate(after.revisions) if id(revision) in objects])
     if same:  # only patches on top (`_patched`) leave revisions the objects that they were
         return same
     writes = _writes(before)

@@ -34,6 +34,8 @@ def bounded_text(fields: Mapping[str, FieldValue], templates: Sequence[str]) -> 
     """Return what `build_text` does, and say what it had to leave out."""
     lines = (_line(fields, template) for template in templates)
     text = "\n".join(line for line in lines if line)
+    if len(text) * 4 <= MAX_TEXT_BYTES:
+        return BuiltText(text)
     encoded = text.encode("utf-8", "replace")
     if len(encoded) <= MAX_TEXT_BYTES:
         return BuiltText(text)
@@ -43,9 +45,7 @@ def bounded_text(fields: Mapping[str, FieldValue], templates: Sequence[str]) -> 
 def named_fields(templates: Sequence[str]) -> tuple[str, ...]:
     """Return the fields that templates name; a product that has none of them has no text."""
     named = (
-        (name for _, names in _parts(template) for name in names.split("|"))
-        if LABEL in template
-        else (template,)
+        (name for _, names in _parts(template) for name in names) if LABEL in template else (template,)
         for template in templates
     )
     return tuple(dict.fromkeys(name.strip() for names in named for name in names if name.strip()))
@@ -67,25 +67,28 @@ def _line(fields: Mapping[str, FieldValue], template: str) -> str:
     if LABEL not in template:
         return _shown(fields.get(template))
     line = ""
-    for literal, name in _parts(template):
-        value = _first(fields, name) if name else ""
-        if name and not value:
+    for literal, names in _parts(template):
+        value = _first(fields, names) if names else ""
+        if names and not value:
             return ""
         line += literal + value
     return line
 
 
-def _first(fields: Mapping[str, FieldValue], names: str) -> str:
-    return next((shown for name in names.split("|") if (shown := _shown(fields.get(name.strip())))), "")
+def _first(fields: Mapping[str, FieldValue], names: Sequence[str]) -> str:
+    for name in names:
+        if (shown := _shown(fields.get(name))) != "":
+            return shown
+    return ""
 
 
 @lru_cache(maxsize=256)  # a shop has a few
-def _parts(template: str) -> list[tuple[str, str]]:
-    """Split `a {b} c` into ("a ", "b"), (" c", "")."""
-    parts: list[tuple[str, str]] = []
+def _parts(template: str) -> list[tuple[str, tuple[str, ...]]]:
+    """Split `a {b|c} d` into ("a ", ("b", "c")), (" d", ())."""
+    parts: list[tuple[str, tuple[str, ...]]] = []
     for piece in template.split("}"):
-        literal, _, name = piece.partition("{")
-        parts.append((literal, name.strip()))
+        literal, _, names = piece.partition("{")
+        parts.append((literal, tuple(name.strip() for name in names.split("|")) if names.strip() else ()))
     return parts
 
 

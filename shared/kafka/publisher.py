@@ -248,5 +248,7 @@ def _portions(messages: Sequence[Outgoing]) -> Iterator[Sequence[Outgoing]]:
 
 def weight(message: Outgoing) -> int:
     """Return about how many bytes a message has in a batch that is not compressed; never too few."""
-    headers = sum(len(name) + len(value or b"") + 10 for name, value in message.headers)
-    return len(message.key or b"") + len(message.value or b"") + headers + 70
+    size = len(message.key or b"") + len(message.value or b"") + 70
+    for name, value in message.headers:
+        size += len(name) + len(value or b"") + 10
+    return size

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
 
 import msgspec
@@ -151,14 +152,20 @@ def hash_content(text: str, how: Cut, *, passages: int = 1) -> str:
     A text of one passage has the hash that it always had. Of several, it names the way in which this version
     cuts; an earlier one cut otherwise, and did not say so.
     """
-    way = f"{CUTTER}/" if passages > 1 else ""
-    limits = f"{way}{how.size}/{how.overlap}/{how.most}\n"
-    return sha256((limits + text).encode("utf-8", "replace")).hexdigest()[:HASH_DIGITS]
+    limits = _limits(how, several=passages > 1)
+    return sha256(limits + text.encode("utf-8", "replace")).hexdigest()[:HASH_DIGITS]
+
+
+@lru_cache(maxsize=64)  # a process has one or two
+def _limits(how: Cut, *, several: bool) -> bytes:
+    way = f"{CUTTER}/" if several else ""
+    return f"{way}{how.size}/{how.overlap}/{how.most}\n".encode()
 
 
 def is_hash_of(content_hash: str, text: str, how: Cut) -> bool:
     """Whether the hash is that of a text, however many passages it has and whichever version cut it."""
-    return any(content_hash == hash_content(text, how, passages=passages) for passages in (1, 2))
+    of_one = content_hash == hash_content(text, how)
+    return of_one or content_hash == hash_content(text, how, passages=2)
 
 
 def embedding_of(planned: Planned, vectors: bytes, fingerprint: str) -> Embedding:

@@ -1,6 +1,6 @@
 """What is published of a product that changed: its index record, or only what that record does not say."""
 
-from typing import NamedTuple
+import msgspec
 
 from schemas.index import AttributeRecord
 from services.embedder.domain.plan import EmbeddingRecipe, Planned
@@ -8,7 +8,7 @@ from services.embedder.domain.state import Places, every_place
 from shared.catalogue.documents import beyond, carried
 
 
-class Publication(NamedTuple):
+class Publication(msgspec.Struct, frozen=True, gc=False):
     """A planned product, and the places of the revisions that its index record has and will keep.
 
     `known` None: the index record is written anew, and says everything.
