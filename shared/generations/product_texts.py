@@ -103,10 +103,9 @@ def check_product_texts(encoder: Encoder, here: ProductTexts, model: Model | Non
         return
     there, bound = model.product_recipe, PARITY[model.precision]
     for pair in _differing(encoder, there, here.recipe):
-        if not (cosine := _cosine(encoder, pair)) >= bound:
+        if words := _beyond(encoder, pair, bound):
             raise ConfigurationError(
-                f"model {model.model_id}: serving differs from evaluation, cosine {cosine:.4f} (at least "
-                f"{bound}) of the product text {(pair.served or pair.evaluated or '')[:40]!r}: "
+                f"model {model.model_id}: serving differs from evaluation, {words}: "
                 f"{_changed(there, here.recipe)}; configure it as it was, or evaluate the model anew"
             )
 
@@ -125,12 +124,16 @@ def _shown(value: object) -> str:
     return str(list(value) if isinstance(value, tuple) else value)
 
 
-def _cosine(encoder: Encoder, pair: _Differing) -> float:
-    """Return the cosine of both passages; 0 where there is but one."""
+def _beyond(encoder: Encoder, pair: _Differing, bound: float) -> str:
+    """Return how far two passages are from each other; empty: not beyond the bound."""
     if pair.evaluated is None or pair.served is None:
-        return 0.0
+        shown = f"the product text {(pair.served or pair.evaluated or '')[:40]!r}"
+        return f"{shown} is new" if pair.evaluated is None else f"{shown} is missing"
     one, other = encoder.encode_documents([pair.evaluated, pair.served])
-    return float(one @ other)
+    cosine = float(one @ other)
+    if cosine >= bound:
+        return ""
+    return f"cosine {cosine:.4f} (at least {bound}) of the product text {pair.served[:40]!r}"
 
 
 def _differing(encoder: Encoder, there: ProductRecipe, here: ProductRecipe) -> Iterator[_Differing]:

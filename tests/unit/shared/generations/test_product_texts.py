@@ -52,11 +52,18 @@ def test_the_same_recipe_embeds_nothing() -> None:
 def test_another_recipe_is_refused_with_what_is_other(change: dict[str, object], said: str) -> None:
     here = USUAL.model_copy(update=change)
     for one, other in ((USUAL, here), (here, USUAL)):
-        with pytest.raises(ConfigurationError, match="serving differs from evaluation, cosine") as refused:
+        with pytest.raises(ConfigurationError, match="serving differs from evaluation, ") as refused:
             check_product_texts(FakeEncoder(), one, evaluated(other))
         assert "\n" not in str(refused.value)
     with pytest.raises(ConfigurationError, match=said):
         check_product_texts(FakeEncoder(), here, evaluated(USUAL))
+
+
+def test_a_passage_that_is_new_or_missing_is_named() -> None:
+    fewer = USUAL.model_copy(update={"passages": 2})
+    for here, there, said in ((fewer, USUAL, "is missing"), (USUAL, fewer, "is new")):
+        with pytest.raises(ConfigurationError, match=rf"the product text 'the .*' {said}: embedder.passages"):
+            check_product_texts(FakeEncoder(), here, evaluated(there))
 
 
 @pytest.mark.parametrize(
