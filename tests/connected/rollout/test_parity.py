@@ -13,9 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
 from schemas.catalogue import ProductChange
 from schemas.control import Model, TrainingJob
+from services.cli.models import app as models_app
 from services.cli.models import quantized
 from services.embedder.app import build as build_embedder
 from services.embedder.settings import Settings as EmbedderSettings
@@ -29,6 +32,7 @@ from shared.encoder.directory import sha256_of
 from shared.encoder.pipeline import DESCRIPTION
 from shared.encoder.runtimes.cache import CHECKSUMS
 from shared.encoder.tokens import DESCRIBED
+from shared.errors import ConfigurationError
 from shared.infrastructure.running import discover
 from shared.process.worker import Worker
 from shared.settings import ModelSettings
@@ -212,6 +216,26 @@ def test_a_directory_that_was_changed_between_training_and_evaluation_is_refused
     shop.publish(model)
     with embedding(shop):
         refused(shop, generation, model, words, "at least 0.999", force=True)
+
+
+def test_a_directory_that_was_changed_since_it_was_trained_elsewhere_is_not_imported(
+    shop: Shop, trained: Model, tmp_path: Path
+) -> None:
+    environment = {"HEADRACE_DATA_DIR": str(shop.stack.settings.data_dir)}
+
+    def imported(directory: Path) -> Result:
+        arguments = ["import", str(directory), "--id", directory.name, "--json"]
+        return CliRunner().invoke(models_app, arguments, env=environment)
+
+    copy_of(trained, tmp_path / "as-it-was")
+    answer = imported(tmp_path / "as-it-was")
+    model = Model.decode(answer.stdout.splitlines()[-1].encode())
+    assert model.training_probes == trained.training_probes
+    copy_of(trained, tmp_path / "prompted")
+    prompted(tmp_path / "prompted")
+    answer = imported(tmp_path / "prompted")
+    assert isinstance(answer.exception, ConfigurationError)
+    assert "prompted: evaluation differs from training, cosine " in str(answer.exception)
 
 
 def test_int8_that_is_said_to_be_fp32_is_not_built(shop: Shop, trained: Model) -> None:
