@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.alerts import Alert
+from services.lab.terminal import Terminal
 from services.monitor.alerts.requests import close, open_alerts, read
 from shared.clock import SystemClock
 from shared.infrastructure.running import discover
@@ -35,7 +36,7 @@ def tail(
     """Show the latest alerts and go on as they come, or list the open ones; reads `alerts.v1` itself."""
     settings = discover(Settings.load())
     follow = not open_ if follow is None else follow
-    console = Console(highlight=False, soft_wrap=True)
+    console = Terminal(highlight=False, soft_wrap=True)
     with suppress(KeyboardInterrupt):
         asyncio.run(_tail(settings, AlertPrinter(console, json_, follow, open_, last)))
 
@@ -51,7 +52,7 @@ def resolve(
     """
     closed = asyncio.run(close(discover(Settings.load()), alert_key, note=note, now=SystemClock().now()))
     for alert in closed:
-        Console(highlight=False, soft_wrap=True).print(alert_line(alert))
+        Terminal(highlight=False, soft_wrap=True).print(alert_line(alert))
 
 
 class AlertPrinter:

@@ -257,12 +257,11 @@ def _catalogue(data: Path | None) -> "GradedCatalogue":
 
 def _bars() -> "Progress":
     """Return progress bars on standard error, and send the log there too."""
-    from rich.console import Console  # noqa: PLC0415  lazy: see main
-
     from services.cli.log_view import show_own_events  # noqa: PLC0415  lazy: see main
     from services.cli.progress import bars  # noqa: PLC0415  lazy: see main
+    from services.lab.terminal import Terminal  # noqa: PLC0415  lazy: see main
 
-    console = Console(stderr=True, highlight=False)
+    console = Terminal(stderr=True, highlight=False)
     show_own_events(lambda _: None)
     return bars(console)
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from schemas.judgements import Canary
 from services.lab.addresses import url
+from services.lab.terminal import Terminal
 from services.monitor.canaries import files as canary_files
 from services.monitor.canaries.registry import decode
 from services.monitor.search_probe import CanaryAnswer, SearchFailedError, SearchProbe
@@ -54,7 +54,7 @@ def add(
     if json_:
         print(canary.model_dump_json())
     else:
-        Console().print(Text.assemble("added ", (canary.canary_id, "bold"), f": “{canary.query}”"))
+        Terminal().print(Text.assemble("added ", (canary.canary_id, "bold"), f": “{canary.query}”"))
 
 
 @app.command()
@@ -66,7 +66,7 @@ def remove(canary_id: Annotated[list[str], typer.Argument(help="Which ones.")]) 
         raise ConfigurationError(f"there is no canary {', '.join(sorted(unknown))}")
     tombstones = [Outgoing(topic=Canary.topic, key=name.encode(), value=None) for name in canary_id]
     asyncio.run(_publish(settings, tombstones))
-    Console().print(f"removed {len(canary_id)}")
+    Terminal().print(f"removed {len(canary_id)}")
 
 
 @app.command("list")
@@ -81,7 +81,7 @@ def list_(json_: Json = False) -> None:
         minimum = "its own past" if canary.minimum_recall is None else f"{canary.minimum_recall:.2f}"
         products = _some(canary.product_ids)
         table.add_row(Text(canary.canary_id), Text(canary.query), Text(products), str(canary.k), minimum)
-    Console().print(table if canaries else "no canaries; `headrace canaries add QUERY PRODUCT_ID` adds one")
+    Terminal().print(table if canaries else "no canaries; `headrace canaries add QUERY PRODUCT_ID` adds one")
 
 
 @app.command("import")
@@ -93,7 +93,7 @@ def import_(
     """Add canaries from a file."""
     canaries = canary_files.read(file, k=k, minimum_recall=minimum_recall)
     asyncio.run(_publish(_settings(), [outgoing(canary) for canary in canaries]))
-    Console().print(f"added {len(canaries)}")
+    Terminal().print(f"added {len(canaries)}")
 
 
 @app.command()
@@ -167,7 +167,7 @@ def _report(rows: Sequence[CanaryRow], *, json_: bool) -> None:
         canaries = [row.as_json() for row in rows]
         print(json.dumps({"recall": recall, "reciprocal_rank": rank, "canaries": canaries}))
         return
-    console = Console()
+    console = Terminal()
     console.print(canary_table(rows))
     below = sum(not row.fine for row in rows)
     console.print(
@@ -217,7 +217,7 @@ async def _read(settings: Settings) -> list[Canary]:
         try:
             canaries.append(decode(record))
         except PoisonError as error:
-            Console(stderr=True).print(f"skipped {record.key!r}: {error}", style="yellow", highlight=False)
+            Terminal(stderr=True).print(f"skipped {record.key!r}: {error}", style="yellow", highlight=False)
     return sorted(canaries, key=lambda canary: canary.canary_id)
 
 

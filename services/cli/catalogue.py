@@ -5,7 +5,6 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +16,7 @@ from services.embedder.requests import (
     delete_truncated,
 )
 from services.embedder.requests import accept as accept_source
+from services.lab.terminal import Terminal
 from shared.errors import ConfigurationError
 from shared.infrastructure.running import discover
 from shared.settings import Settings
@@ -43,7 +43,7 @@ def findings(
     if json_:
         print(json.dumps(_findings_json(summary)))
         return
-    console = Console(highlight=False, soft_wrap=True)
+    console = Terminal(highlight=False, soft_wrap=True)
     if not summary.counts:
         console.print("nothing was found")
         return
@@ -100,7 +100,7 @@ def acceptances(json_: Json = False) -> None:
             f"{message.requested_at:%Y-%m-%d %H:%M:%S}",
         )
         table.add_row(Text(message.source), *moments, Text(message.reason))
-    Console().print(table if messages else "nothing was accepted")
+    Terminal().print(table if messages else "nothing was accepted")
 
 
 def _findings_json(summary: FindingsSummary) -> dict[str, object]:

@@ -34,9 +34,10 @@ def show(
     if json_:
         print(json.dumps({row.name: {"value": row.value, "source": row.source} for row in chosen}))
         return
-    from rich.console import Console  # noqa: PLC0415  lazy: see main
     from rich.table import Table  # noqa: PLC0415  lazy: see main
     from rich.text import Text  # noqa: PLC0415  lazy: see main
+
+    from services.lab.terminal import Terminal  # noqa: PLC0415  lazy: see main
 
     table = Table(box=None, pad_edge=False, caption=None if wide else RULE, caption_justify="left")
     for column in ("setting", "value", "from", *(("variable",) if wide else ())):
@@ -45,4 +46,4 @@ def show(
         style = "dim" if row.source == "default" else ""
         cells = (row.name, Text(row.value), row.source, *((row.variable,) if wide else ()))
         table.add_row(*cells, style=style)
-    Console().print(table)
+    Terminal().print(table)

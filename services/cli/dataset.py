@@ -108,14 +108,13 @@ def _build_with_progress(settings: "DatasetSettings", origin: "DatasetInputs", n
     """Build and write it, with a bar for each topic."""
     from dataclasses import replace  # noqa: PLC0415  lazy: see main
 
-    from rich.console import Console  # noqa: PLC0415  lazy: see main
-
     from services.cli.progress import bars  # noqa: PLC0415  lazy: see main
+    from services.lab.terminal import Terminal  # noqa: PLC0415  lazy: see main
     from services.trainer.dataset import build as datasets  # noqa: PLC0415  lazy: see main
     from services.trainer.dataset.files import write  # noqa: PLC0415  lazy: see main
     from services.trainer.dataset.sources import READ  # noqa: PLC0415  lazy: see main
 
-    with bars(Console(stderr=True)) as progress:
+    with bars(Terminal(stderr=True)) as progress:
         tasks = {topic: progress.add_task(topic, total=None) for topic in READ}
 
         def show_progress(topic: str, done: int, total: int) -> None:

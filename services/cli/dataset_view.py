@@ -2,10 +2,10 @@
 
 from collections import defaultdict
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from services.lab.terminal import Terminal
 from services.trainer.dataset.domain.dataset import (
     SPLITS,
     Dataset,
@@ -23,10 +23,11 @@ OVERLAPS = tuple(Overlap.model_fields)
 
 def show(dataset: Dataset, *, examples: int) -> None:
     """Print splits, certificate, what was left out, and a few pairs of each split."""
-    console = Console(highlight=False)
+    console = Terminal(highlight=False)
     manifest = dataset.manifest
     read = ", ".join(f"{number:,} of {topic}" for topic, number in manifest.records.items())
-    console.print(f"[bold]{manifest.name}[/bold]: built from {read} messages; code {manifest.code_version}")
+    built = f": built from {read} messages; code {manifest.code_version}"
+    console.print(Text.assemble((manifest.name, "bold"), built))
     console.print(_splits(dataset))
     console.print(_certificate(manifest))
     if manifest.removed:
@@ -71,9 +72,8 @@ def _certificate(manifest: DatasetManifest) -> Table:
     return table
 
 
-def _count(split: Split, overlap: Overlap, name: str) -> str:
-    count = f"{getattr(overlap, name):,}"
-    return f"[bold]{count}[/bold]" if name in PROMISED[split] else f"[dim]{count}[/dim]"
+def _count(split: Split, overlap: Overlap, name: str) -> Text:
+    return Text(f"{getattr(overlap, name):,}", style="bold" if name in PROMISED[split] else "dim")
 
 
 def _removed(manifest: DatasetManifest) -> Table:
@@ -95,7 +95,7 @@ def _examples(dataset: Dataset, number: int) -> Table:
     for split in SPLITS:
         for pair in best[split]:
             text = " ".join(texts[pair.product_id].split())
-            table.add_row(split, f"{pair.grade:.1f}", escape(_cut(pair.query)), escape(_cut(text)))
+            table.add_row(split, f"{pair.grade:.1f}", _cut(pair.query), _cut(text))
     return table
 
 

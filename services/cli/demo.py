@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from services.cli.log_view import show_own_events
 from services.lab.addresses import urls
@@ -17,6 +16,7 @@ from services.lab.demo.run import DemoRun, announce, fresh_directory, watch
 from services.lab.installation import local_stack
 from services.lab.simulation import shop
 from services.lab.simulation.catalogue import load
+from services.lab.terminal import Terminal
 from shared.infrastructure import running
 from shared.settings import Settings
 
@@ -46,7 +46,7 @@ def demo(
 ) -> None:
     """See the whole loop at work: catalogue, search, shoppers, judgements, canaries, alerts."""
     catalogue = load(data) if data else shop.sample(size=products)
-    console = DemoConsole(Console(highlight=False))
+    console = DemoConsole(Terminal(highlight=False))
     run = DemoRun(catalogue, console, learn=learn, sessions=sessions, trial_sessions=trial_sessions)
     signal.signal(signal.SIGTERM, _interrupt)
     try:

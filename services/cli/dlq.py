@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from schemas.wire.errors import WireError
+from services.lab.terminal import Terminal
 from shared.errors import ConfigurationError, TransientError
 from shared.infrastructure.running import discover
 from shared.records import Record
@@ -43,7 +43,7 @@ def list_(
     table = Table("topic", "reason", "letters", box=None, pad_edge=False)
     for (name, reason), number in counts:
         table.add_row(name, reason, f"{number:,}")
-    Console().print(table if counts else "no dead letters")
+    Terminal().print(table if counts else "no dead letters")
 
 
 @app.command()
@@ -66,7 +66,7 @@ def show(
         _show_whole(letters[0])
         _show_as_json(settings, letters[0].record)
     else:
-        Console().print(_table(letters))
+        Terminal().print(_table(letters))
 
 
 @app.command()
@@ -83,7 +83,7 @@ def replay(
         raise ConfigurationError("say which letters: --offset N, --reason CODE, or --all")
     settings = discover(Settings.load())
     letters = _read(settings, topic, LetterSelection(frozenset(offset or ()), reason, limit))
-    console = Console()
+    console = Terminal()
     console.print(_table(letters))
     if letters and not dry_run:
         asyncio.run(dead_letters.replay(settings, letters))
@@ -107,7 +107,7 @@ def _table(letters: Sequence[Letter]) -> Table:
 
 
 def _show_whole(letter: Letter) -> None:
-    console = Console(highlight=False)
+    console = Terminal(highlight=False)
     console.rule(f"{letter.record.partition} @ {letter.record.offset}")
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_row("reason", Text(letter.reason, style="bold red"))
@@ -125,7 +125,7 @@ def _show_as_json(settings: Settings, record: Record) -> None:
     """Show what a letter that names a schema says in JSON, or why that cannot be known."""
     if not any(uses(record)):
         return
-    console = Console(highlight=False)
+    console = Terminal(highlight=False)
     console.rule("by its schema", align="left")
     try:
         read = asyncio.run(schemas_now(settings.registry, [record])).as_json(record)

@@ -6,11 +6,11 @@ from typing import Annotated
 import httpx
 import typer
 from pydantic import BaseModel
-from rich.console import Console
 from rich.table import Table
 
 from services.cli.neighbours import no_worker
 from services.lab.addresses import url
+from services.lab.terminal import Terminal
 from shared.errors import TransientError
 from shared.infrastructure.running import discover
 from shared.patience import ANSWER_SECONDS
@@ -59,7 +59,7 @@ def status(json_: Annotated[bool, typer.Option("--json", help="Print one JSON ob
     if json_:
         print(json.dumps(drift_status.model_dump()))
     else:
-        Console(highlight=False).print(signal_table(drift_status))
+        Terminal(highlight=False).print(signal_table(drift_status))
 
 
 def signal_table(drift_status: DriftStatus) -> Table:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from services.cli.progress import bars
 from services.lab.benchmarks import search_quality
@@ -18,6 +17,7 @@ from services.lab.installation import running_or_started
 from services.lab.report import BenchReport, ReportRow
 from services.lab.search_client import client_of
 from services.lab.simulation.catalogue import GradedCatalogue, load
+from services.lab.terminal import Terminal
 from shared.encoder.directory import model_directory
 from shared.errors import ConfigurationError
 from shared.infrastructure.ladder import Rung
@@ -157,7 +157,7 @@ def _of_model(
 def _of_search(
     catalogue: GradedCatalogue, data_dir: Path | None, broker: Rung | None, *, changes: int
 ) -> list[ReportRow]:
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     with (
         running_or_started(WORKERS, data_dir, broker) as settings,
         client_of(settings) as client,

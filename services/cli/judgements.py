@@ -45,6 +45,9 @@ def _read(settings: "Settings") -> "list[Judgement]":
 def show(
     query: Annotated[str, typer.Argument(help="The query, as shoppers type it.")],
     limit: Annotated[int, typer.Option("--limit", help="At most so many products.", min=1)] = 20,
+    wide: Annotated[
+        bool, typer.Option("--wide", help="With every action, shoppers, and the click rate's interval.")
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Show what is known about the products of one query, best first."""
@@ -56,27 +59,28 @@ def show(
         rows = [judgement.model_dump(mode="json") for judgement in judgements]
         print(json.dumps({"query": normal, "judgements": rows}))
     elif judgements:
-        _print_table(normal, judgements)
+        _print_table(normal, judgements, wide=wide)
     else:
         print(f"no judgements for {normal!r}: nothing was shown for it in the window, or not yet")
 
 
-def _print_table(query: str, judgements: "list[Judgement]") -> None:
-    from rich.console import Console  # noqa: PLC0415  lazy: see main
-    from rich.markup import escape  # noqa: PLC0415  lazy: see main
+def _print_table(query: str, judgements: "list[Judgement]", *, wide: bool) -> None:
     from rich.table import Table  # noqa: PLC0415  lazy: see main
 
-    actions = _actions(judgements)
+    from services.lab.terminal import Terminal  # noqa: PLC0415  lazy: see main
+
+    actions = _actions(judgements) if wide else USUAL_ACTIONS
     span = f"{judgements[0].window_start} to {max(judgement.window_end for judgement in judgements)}"
     table = Table(
-        title=escape(f"{query} ({span})"), title_justify="left", box=None, pad_edge=False, header_style="bold"
+        title=f"{query} ({span})", title_justify="left", box=None, pad_edge=False, header_style="bold"
     )
-    table.add_column("product")
-    for column in ("shown", *actions.values(), "shoppers", "clicks expected", "click rate", "value", "grade"):
+    table.add_column("product", overflow="fold")
+    further = ("shoppers", "clicks expected") if wide else ()
+    for column in ("shown", *actions.values(), *further, "click rate", "value", "grade"):
         table.add_column(column, justify="right")
     for judgement in judgements:
-        table.add_row(escape(judgement.product_id), *_cells(judgement, list(actions)))
-    Console().print(table)
+        table.add_row(judgement.product_id, *_cells(judgement, list(actions), wide=wide))
+    Terminal().print(table)
 
 
 def _actions(judgements: "list[Judgement]") -> dict[str, str]:
@@ -88,15 +92,16 @@ def _actions(judgements: "list[Judgement]") -> dict[str, str]:
     return USUAL_ACTIONS | {name: name.replace("_", " ") for name in others}
 
 
-def _cells(judgement: "Judgement", actions: list[str]) -> list[str]:
+def _cells(judgement: "Judgement", actions: list[str], *, wide: bool) -> list[str]:
     click = judgement.actions.get("click")
     counts = [judgement.actions[name].count if name in judgement.actions else 0 for name in actions]
+    further = (str(judgement.shoppers), f"{click.expected:.1f}" if click else "-") if wide else ()
+    interval = f" ({click.low:.2f}-{click.high:.2f})" if click and wide else ""
     return [
         str(judgement.impressions),
         *map(str, counts),
-        str(judgement.shoppers),
-        f"{click.expected:.1f}" if click else "-",
-        f"{click.rate:.2f} ({click.low:.2f}-{click.high:.2f})" if click else "-",
+        *further,
+        f"{click.rate:.2f}{interval}" if click else "-",
         f"{judgement.value:.2f}",
         f"{judgement.grade:.1f}",
     ]

@@ -19,6 +19,11 @@ JsonObject = dict[str, Any]  # Any: JSON
 def show_load(console: Console, report: LoadReport, seconds: float) -> None:
     """Say what a load of a catalogue did."""
     tally = report.tally
+    if report.unchanged:
+        since = f"{report.began_at:%Y-%m-%d %H:%M:%S} UTC"
+        what = f"source {visible(report.source)} is loaded already, as of {since}"
+        console.print(f"{what}: headrace load FILE loads it again", markup=False)
+        return
     if report.repeated:
         console.print(f"{report.repeated:,} rows are of a product that has another row: the last one counts")
     if tally.passed:

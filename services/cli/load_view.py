@@ -56,7 +56,7 @@ class LoadView:
         self._survey: FileSurvey | None = None
         self._bar: TaskID | None = None
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=20),
             TextColumn("{task.percentage:>3.0f} %"),
             TextColumn("{task.fields[rows]}"),
@@ -133,8 +133,9 @@ def show_file(
     """Show which field each column becomes, how often it is filled, and what is in it."""
     console.print(Text.assemble((survey.content.name, "bold"), f": {survey.file.description}"))
     table = Table("field", "column", "filled", "for example", box=None, pad_edge=False)
+    for narrow in table.columns[:3]:
+        narrow.no_wrap = True
     table.columns[2].justify = "right"
-    table.columns[3].no_wrap = True
     for field, column in rows_of(profile, reading):
         seen = profile.columns[column]
         kind = reading.columns[column].kind if column in reading.columns else "text"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from services.lab.printable import printable
 from shared.patience import hurry
 
 if TYPE_CHECKING:
@@ -196,12 +197,9 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # errors are raised, and said in one line
     try:
         copy_context().run(app, arguments, prog_name="headrace")
-    except ConfigurationError as error:
-        print(f"headrace: {error}", file=sys.stderr)
-        sys.exit(2)
     except HeadraceError as error:
-        print(f"headrace: {error}", file=sys.stderr)
-        sys.exit(1)
+        print(f"headrace: {printable(str(error))}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, ConfigurationError) else 1)
     sys.exit(0)
 
 

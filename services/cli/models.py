@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import orjson
 import typer
 from pydantic import TypeAdapter, ValidationError
-from rich.console import Console
 from rich.markdown import Markdown
 from rich.table import Table
 from rich.text import Text
 
 from schemas.base import Identifier
 from schemas.control import Model
+from services.lab.terminal import Terminal
 from shared.clock import SystemClock
 from shared.encoder.admission import Admission, admit
 from shared.encoder.description import check_model, describe, recorded
@@ -56,7 +56,7 @@ def list_(json: Json = False) -> None:
         table.add_row(
             model.model_id, model.kind, model.precision, model.verdict, made_at, why, model.fingerprint
         )
-    Console().print(table)
+    Terminal().print(table)
 
 
 @app.command()
@@ -69,7 +69,7 @@ def show(model_id: Annotated[str, typer.Argument(help="The model's id.")], json:
     if json or not card.is_file():
         print(model.model_dump_json(indent=2))
         return
-    Console().print(Markdown(card.read_text(encoding="utf-8")))
+    Terminal().print(Markdown(card.read_text(encoding="utf-8")))
 
 
 @app.command()
@@ -120,7 +120,7 @@ def import_(
     if admission.refused:
         raise ConfigurationError(admission.refused)
     for note in admission.notes:
-        Console(stderr=True).print(Text(note))
+        Terminal(stderr=True).print(Text(note))
     model_id = model_id or f"m-{admission.fingerprint}"
     try:
         TypeAdapter(Identifier).validate_python(model_id)
@@ -253,7 +253,7 @@ def _print_admission(admission: Admission) -> None:
         table.add_row("note", Text(note))
     verdict = f"refused: {admission.refused}" if admission.refused else "served"
     table.add_row("verdict", Text(verdict))
-    Console().print(table)
+    Terminal().print(table)
 
 
 def _print_shapes(shapes: Mapping[str, Admission]) -> None:
@@ -271,7 +271,7 @@ def _print_shapes(shapes: Mapping[str, Admission]) -> None:
             _without_place(admission) if admission.refused else "served",
         )
         table.add_row(name, *(Text(cell) for cell in cells))
-    Console().print(table)
+    Terminal().print(table)
 
 
 def _dimensions(admission: Admission) -> str:

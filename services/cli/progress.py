@@ -34,5 +34,6 @@ class TimeLeftColumn(TimeRemainingColumn):
 
 def bars(console: Console) -> Progress:
     """Return progress bars on that console, which is one on standard error."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    what = TextColumn("{task.description}", markup=False)
+    columns = (what, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     return Progress(*columns, RateColumn(), TimeLeftColumn(), console=console)

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +13,7 @@ from schemas.control import Model, Rollout
 from services.cli.neighbours import missing
 from services.cli.progress import bars
 from services.cli.trial_view import advice, power_table, share_of, trial_lines, trial_row
+from services.lab.terminal import Terminal
 from services.rollout.domain.readiness import GenerationEvidence, waiting_for
 from services.rollout.domain.trials.plan import planned_sessions
 from services.rollout.evidence import EvidenceCollector
@@ -66,11 +66,11 @@ def status(json_: Json = False) -> None:
         products = f"{row['products']:,}" if row["stage"] != "retired" else ""
         cells = (row["stage"], row["model_id"] or "configured", products, f"{row['behind']:,}", canaries)
         table.add_row(row["generation"], *cells, Text(lacks))
-    Console().print(table)
+    Terminal().print(table)
     for build in refused:
-        Console().print(Text("{generation} with {model_id} was not built: {reason}".format_map(build)))
+        Terminal().print(Text("{generation} with {model_id} was not built: {reason}".format_map(build)))
     for line in () if tried is None else trial_lines(tried):
-        Console().print(Text(line))
+        Terminal().print(Text(line))
 
 
 @app.command()
@@ -115,9 +115,9 @@ def trial(
     }
     named = {name: value for name, value in terms.items() if value is not None}
     error = next_error(state.past, SystemClock().now(), budget=chosen.errors_a_year)
-    Console(stderr=True).print(power_table(error, planned))
+    Terminal(stderr=True).print(power_table(error, planned))
     if advised := advice(sessions, model):
-        Console(stderr=True).print(Text(advised))
+        Terminal(stderr=True).print(Text(advised))
     asked = new_request("trial", generation).model_copy(
         update={"trial": chosen.terms().model_copy(update=named)}
     )
@@ -164,7 +164,7 @@ def _settings() -> Settings:
 def _ask(request: Rollout) -> Rollout:
     """Send the request and return its final answer; shows how far a backfill is meanwhile."""
     settings = _settings()
-    with bars(Console(stderr=True)) as progress:
+    with bars(Terminal(stderr=True)) as progress:
         task = progress.add_task(f"{request.action} {request.generation}", total=None)
 
         def show_progress(
@@ -191,7 +191,7 @@ def _report(answer: Rollout, *, json_: bool) -> None:
         print(answer.model_dump_json(exclude={"model"}))
     else:
         words = f"{answer.action} {answer.generation}: {answer.status}"
-        Console().print(Text(f"{words}, {answer.reason}" if answer.reason else words))
+        Terminal().print(Text(f"{words}, {answer.reason}" if answer.reason else words))
     if answer.status == "refused":
         raise typer.Exit(1)
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from schemas.search_api import Mode, SearchHit, SearchResponse, WhyResponse
 from services.cli.options import duration
 from services.lab.search_client import configured
+from services.lab.terminal import Terminal
 from shared.errors import ConfigurationError
 from shared.patience import ANSWER_SECONDS
 
@@ -72,9 +73,9 @@ def _print(answer: SearchResponse | WhyResponse, *, as_json: bool, counted: bool
     if as_json:
         print(answer.model_dump_json())
     elif isinstance(answer, WhyResponse):
-        _show_reasons(answer, Console())
+        _show_reasons(answer, Terminal())
     else:
-        _show(answer, Console(), counted=counted)
+        _show(answer, Terminal(), counted=counted)
 
 
 def condition(text: str) -> dict[str, object]:

@@ -8,17 +8,17 @@ from typing import Annotated
 
 import orjson
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from headrace.client import AsyncSearchClient
+from services.cli.progress import bars
 from services.lab.addresses import url as address
 from services.lab.search_client import token
 from services.lab.simulation import catalogue, delivery, shop
 from services.lab.simulation.delivery import DeliveryReport, ShopFrontEnd
 from services.lab.simulation.shoppers import ClickModel
 from services.lab.simulation.traffic import Ranker, Simulation, Traffic, stream
+from services.lab.terminal import Terminal
 from shared.clock import SystemClock
 from shared.infrastructure.running import discover
 from shared.kafka.client import require_topics
@@ -81,14 +81,13 @@ async def _run(
     await require_topics(settings, [])
     publisher, loop = KafkaPublisher(settings), asyncio.get_running_loop()
     await publisher.start()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     began = loop.time()
     try:
-        with Progress(*columns, console=Console(stderr=True)) as bars:
-            bar = bars.add_task("searches" if url else "messages", total=None)
+        with bars(Terminal(stderr=True)) as shown:
+            bar = shown.add_task("searches" if url else "messages", total=None)
 
             def progress(done: int) -> None:
-                bars.advance(bar, done)
+                shown.advance(bar, done)
 
             if url is None:
                 arrivals = stream(
@@ -97,7 +96,7 @@ async def _run(
                 report = await delivery.write(arrivals, publisher, rate=rate, progress=progress)
             else:
                 report = await _live(simulation, publisher, url=url, rate=rate, progress=progress)
-            bars.update(bar, total=bars.tasks[bar].completed)
+            shown.update(bar, total=shown.tasks[bar].completed)
     finally:
         await publisher.stop()
     return report, loop.time() - began
@@ -138,5 +137,5 @@ def _report(simulation: Simulation, report: DeliveryReport, seconds: float, *, a
     table = Table("shoppers' actions", "count", title=f"{report.messages:,} messages in {seconds:.1f} s")
     for action, count in actions.items():
         table.add_row(action, f"{count:,}")
-    table.add_row("[dim]robots' impressions and clicks", f"[dim]{robots:,}")
-    Console().print(table)
+    table.add_row("robots' impressions and clicks", f"{robots:,}", style="dim")
+    Terminal().print(table)

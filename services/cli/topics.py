@@ -54,15 +54,16 @@ def list_(json_: Json = False) -> None:
     if json_:
         print(json.dumps({"topics": rows}))
         return
-    from rich.console import Console  # noqa: PLC0415  lazy: see main
     from rich.table import Table  # noqa: PLC0415  lazy: see main
+
+    from services.lab.terminal import Terminal  # noqa: PLC0415  lazy: see main
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in rows[0]:
         table.add_column(column, overflow="fold", no_wrap=column == "topic")
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
-    Console().print(table)
+    Terminal().print(table)
 
 
 def _retention(span: timedelta) -> str:
@@ -134,8 +135,9 @@ def _show(changes: "Sequence[TopicDifference]", broker: str, *, json_: bool) -> 
     if json_:
         print(json.dumps({"broker": broker, "topics": [_row(change) for change in changes]}))
         return
-    from rich.console import Console  # noqa: PLC0415  lazy: see main
     from rich.table import Table  # noqa: PLC0415  lazy: see main
+
+    from services.lab.terminal import Terminal  # noqa: PLC0415  lazy: see main
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("topic", "action", "partitions", "configuration", "why"):
@@ -150,7 +152,7 @@ def _show(changes: "Sequence[TopicDifference]", broker: str, *, json_: bool) -> 
             change.why,
             style=style,
         )
-    console = Console()
+    console = Terminal()
     console.print(table)
     changed = sum(change.action != "unchanged" for change in changes)
     console.print(f"{broker}: {len(changes)} topics, {changed} to change")

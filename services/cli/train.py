@@ -15,6 +15,7 @@ from schemas.control import Model, TrainingJob
 from services.cli.neighbours import missing
 from services.cli.options import duration
 from services.cli.progress import bars
+from services.lab.terminal import Terminal
 from services.trainer.jobs.domain.job import ENDED
 from services.trainer.jobs.requests import LONGEST, all_jobs, ask, new_job
 from shared.clock import SystemClock
@@ -43,7 +44,7 @@ def train(
         show_jobs(asyncio.run(all_jobs(settings)), as_json=json)
         return
     job = new_job(kind, base, options=read_options(option or ()), seed=seed, now=SystemClock().now())
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     with bars(console) as progress:
         bar = progress.add_task("requested: waits for a trainer", total=1.0)
 
@@ -102,7 +103,7 @@ def show_jobs(jobs: list[TrainingJob], *, as_json: bool) -> None:
         table.add_row(
             job.job_id, job.kind, job.status, job.stage, share, job.model_id or "", job.worker, job.error
         )
-    Console().print(table)
+    Terminal().print(table)
 
 
 def _as_json(job: TrainingJob, model: Model | None) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +16,7 @@ from rich.text import Text
 
 from services.cli.log_view import LogView, show_own_events
 from services.lab.installation import local_stack
+from services.lab.terminal import Terminal
 from shared.infrastructure.ladder import Rung
 from shared.infrastructure.stack import WORKERS, Stack
 from shared.settings import Settings
@@ -24,6 +25,13 @@ app = typer.Typer(add_completion=False)
 log = structlog.get_logger()
 WATCH_SECONDS = 0.2
 LOOKS_A_WORD = 50
+NEXT = (
+    "headrace simulate --sessions 200",
+    'headrace search "waterproof jacket"',
+    "headrace judgements --help",
+    "headrace alerts tail",
+    "headrace topics diff",
+)
 
 
 @app.command()
@@ -36,22 +44,38 @@ def up(
     ] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where everything is kept.")] = None,
     worker: Annotated[list[str] | None, typer.Option(help="Only these workers; absent: all.")] = None,
+    load: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="Your own catalogue, loaded as by `headrace load FILE`."),
+    ] = None,
 ) -> None:
     """Start broker, Redis, topics and every worker; Ctrl-C stops them, the next start goes on from there."""
     settings = Settings.load(data_dir=data_dir)
     kinds = [spec.kind for spec in WORKERS if not worker or spec.kind in worker]
-    console = Console(highlight=False, soft_wrap=True)
+    console = Terminal(highlight=False, soft_wrap=True)
     view = LogView([*kinds, "up"])
 
     def lines(name: str, line: str) -> None:
         console.print(view.line(name, line))
 
     show_own_events(lambda line: lines("up", line))
+    if not load:
+        run(local_stack(settings, kinds, broker=broker, redis=redis, lines=lines), console)
+        return
+    from services.cli.up_load import CatalogueLoading  # noqa: PLC0415 - for this path alone
+
+    loading = CatalogueLoading(load, console)
     stack = local_stack(settings, kinds, broker=broker, redis=redis, lines=lines)
-    run(stack, console)
+    run(stack, console, commands=loading.commands, ready=lambda: loading.start(stack.settings))
 
 
-def run(stack: Stack, console: Console, *, ready: Callable[[], None] | None = None) -> None:
+def run(
+    stack: Stack,
+    console: Console,
+    *,
+    commands: Sequence[str] = NEXT,
+    ready: Callable[[], None] | None = None,
+) -> None:
     """Start, say where everything is, watch over it until a signal, stop. A second signal kills at once."""
     end = threading.Event()
     interrupted = _on_signals(end, stack)
@@ -59,7 +83,7 @@ def run(stack: Stack, console: Console, *, ready: Callable[[], None] | None = No
         stack.start()
         _wait_ready(stack, end)
         if not end.is_set():
-            _show(stack, console)
+            _show(stack, console, commands)
             if ready:
                 ready()
         while not end.wait(WATCH_SECONDS):
@@ -98,7 +122,7 @@ def _wait_ready(stack: Stack, end: threading.Event) -> None:
             log.info("waiting", **waiting)
 
 
-def _show(stack: Stack, console: Console) -> None:
+def _show(stack: Stack, console: Console, commands: Sequence[str] = NEXT) -> None:
     addresses = Table(box=None, show_header=False, pad_edge=False)
     addresses.add_row("Kafka", stack.settings.kafka)
     addresses.add_row("Redis", stack.redis.address.rpartition("@")[2])
@@ -106,15 +130,6 @@ def _show(stack: Stack, console: Console) -> None:
         addresses.add_row(name, stack.url(name))
     addresses.add_row("data, logs", f"{stack.settings.data_dir}, {stack.logs()}")
     title = Text("In another terminal, in this directory:", style="bold")
-    commands = [Text(f"  {command}", style="green") for command in NEXT]
+    lines = [Text(f"  {command}", style="green") for command in commands]
     end = Rule("Ctrl-C stops everything; the next `headrace up` goes on from here")
-    console.print(Group(Rule("ready"), addresses, title, *commands, end))
-
-
-NEXT = (
-    "headrace simulate --sessions 200",
-    'headrace search "waterproof jacket"',
-    "headrace judgements --help",
-    "headrace alerts tail",
-    "headrace topics diff",
-)
+    console.print(Group(Rule("ready"), addresses, title, *lines, end))

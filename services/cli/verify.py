@@ -98,15 +98,15 @@ def _urls(settings: "Settings", name: str) -> dict[str, str]:
 
 def _show(name: str, verdict: "VerificationResult", balanced: "list[Balance]", *, json_: bool) -> None:
     import orjson  # noqa: PLC0415  lazy: see main
-    from rich.console import Console  # noqa: PLC0415  lazy: see main
 
+    from services.lab.terminal import Terminal  # noqa: PLC0415  lazy: see main
     from services.lab.verification.conservation import lines  # noqa: PLC0415  lazy: see main
 
     if json_:
         report = verdict.json(f"verify {name}", shown=SHOWN)
         print(orjson.dumps(report | {"conservation": [balance.json() for balance in balanced]}).decode())
         return
-    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console = Terminal(highlight=False, soft_wrap=True)
     for difference in verdict.differences[:SHOWN]:
         console.print(difference, style="red")
     if (more := len(verdict.differences) - SHOWN) > 0:

@@ -113,7 +113,10 @@ class Backfill:
 
 
 async def _to_its_end(step: Coroutine[Any, Any, T]) -> T:  # Any: what nobody sends
-    """Await a step to its end, also when the caller is cancelled meanwhile: what was embedded is kept."""
+    """Await a step to its end, also when the caller is cancelled meanwhile: what was embedded is kept.
+
+    Cancelled once more, the caller waits no longer, and the step ends as it is.
+    """
     task = asyncio.ensure_future(step)
     try:
         return await asyncio.shield(task)
@@ -122,3 +125,5 @@ async def _to_its_end(step: Coroutine[Any, Any, T]) -> T:  # Any: what nobody se
         if not task.cancelled() and (error := task.exception()) is not None:
             log.warning("backfill.step_failed", error=str(error))
         raise
+    finally:
+        task.cancel()

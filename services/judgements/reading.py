@@ -43,6 +43,10 @@ def json_lines(judgements: Iterable[Judgement]) -> Iterator[str]:
         yield judgement.encode().decode()
 
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a formula begins with (OWASP, CSV injection)."""
+
+
 def csv_lines(judgements: Iterable[Judgement]) -> Iterator[str]:
     """Write a header, then a row for each pair, with count, expected and rate of every action there is."""
     rows = list(judgements)
@@ -60,5 +64,10 @@ def csv_lines(judgements: Iterable[Judgement]) -> Iterator[str]:
 
 def _row(values: Iterable[object]) -> str:
     text = StringIO()
-    csv.writer(text, lineterminator="").writerow(values)
+    csv.writer(text, lineterminator="").writerow(map(_cell, values))
     return text.getvalue()
+
+
+def _cell(value: object) -> object:
+    """Return a cell that no spreadsheet takes for a formula: one that begins so gets an apostrophe."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from rich.console import Console
 from rich.table import Table
 
+from services.lab.terminal import Terminal
 from shared.version import code_version
 
 
@@ -80,7 +80,7 @@ class BenchReport:
         for row in self.rows:
             held = ("", "") if row.ratio is None else (number(row.bound or 0), f"{row.ratio:.2f}")
             table.add_row(row.name, number(row.value), row.unit, *held, row.note)
-        console = Console(highlight=False)
+        console = Terminal(highlight=False)
         console.print(table)
         for sentence in self.verdict:
             console.print(sentence)

@@ -66,6 +66,8 @@ class LoadReport:
     tally: LoadTally = field(default_factory=LoadTally)
     repeated: int = 0
     """Rows whose product had a row before; the last one counts."""
+    unchanged: bool = False
+    """These very files are loaded already; nothing was done."""
     damage: str = ""
     replacement: Replacement | None = None
 
@@ -82,6 +84,14 @@ async def load_products(settings: Settings, request: LoadRequest, observer: Load
         async with publishing(settings) as publisher:
             load = _CatalogueLoad(settings, request, observer, publisher=publisher, kept=kept)
             return await load.run(changes.partitions, changes.identity)
+
+
+def check_files(request: LoadRequest) -> None:
+    """Raise what is wrong with any file before the first is loaded; standard input is read once only."""
+    for name in request.files:
+        if name != STDIN:
+            with surveyed(name, request.options) as survey:
+                survey.reading(request.options)
 
 
 class _CatalogueLoad:
@@ -109,8 +119,11 @@ class _CatalogueLoad:
 
     async def run(self, partitions: int, log: str) -> LoadReport:
         """Load the files from where they stand."""
+        if (done := self._kept.load()) is not None and done.finished and self._request.once:
+            began_at = EPOCH + done.began_at * MILLISECOND
+            return LoadReport(self._request.source, done.load_id, began_at, unchanged=True)
         before = self._kept.unfinished(restart=self._request.restart)
-        self._check_files()
+        check_files(self._request)
         begun = await self._begun(before, log)
         if before is not None:
             self._observer.resumed(before)
@@ -132,13 +145,6 @@ class _CatalogueLoad:
             await finish(self._settings, self._publisher, begun, products=products, deleted=deleted)
             at.finish()
         return report
-
-    def _check_files(self) -> None:
-        """Raise what is wrong with any file before the first is loaded; standard input is read once only."""
-        for name in self._request.files:
-            if name != STDIN:
-                with surveyed(name, self._request.options) as survey:
-                    survey.reading(self._request.options)
 
     async def _begun(self, state: LoadState | None, log: str) -> Begun:
         """Announce the load, or find it again; raises `ConfigurationError` when a later one began."""

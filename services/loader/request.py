@@ -53,6 +53,8 @@ class LoadRequest:
     """What earlier loads of the source had, and this one has not, is deleted."""
     yes: bool = False
     """However much that is."""
+    once: bool = False
+    """A load of these very files that is done is not done again."""
     restart: bool = False
     """Begin anew, though a load of these files could go on."""
     wait: timedelta = timedelta(seconds=60)

@@ -32,7 +32,7 @@ LEAST_SHARE = 8
 """Fewer texts are not shared between idle cores: two small passes cost half as much again as one."""
 BACKGROUND_SECONDS = 1.0
 """So much later is a background request due, and a replayed one again. Neither is starved: where the others
-keep all cores busy, a backfill that asks for a quarter of a second's work at a time has a ninth of a core."""
+keep all cores busy, it has its turn after that time."""
 BACKGROUND_PART = 4
 """A background pass is so much smaller than others, which costs 5 to 8 % of its speed."""
 WAITING_TEXTS = 4096

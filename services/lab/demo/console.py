@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 
 class DemoConsole:
@@ -21,7 +22,7 @@ class DemoConsole:
         """Begin a scene."""
         self._scenes += 1
         self.rich.print()
-        self.rich.rule(f"[bold]{self._scenes}  {title}", align="left", style="blue")
+        self.rich.rule(Text(f"{self._scenes}  {title}", style="bold"), align="left", style="blue")
         self.say(what)
 
     def say(self, text: str) -> None:
@@ -30,8 +31,8 @@ class DemoConsole:
 
     def claim(self, text: str, *, holds: bool) -> None:
         """State what was just shown; what does not hold is shown in red and fails the demo."""
-        mark = "[bold green]✓[/]" if holds else "[bold red]✗ not shown:[/]"
-        self.rich.print(f"{mark} {text}", highlight=False)
+        mark = ("✓ ", "bold green") if holds else ("✗ not shown: ", "bold red")
+        self.rich.print(Text.assemble(mark, text), highlight=False)
         if not holds:
             self.failures.append(text)
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from statistics import median
 
+from rich.text import Text
+
 from schemas.catalogue import ProductChange
 from schemas.judgements import Canary
 from schemas.search_api import SearchResponse
@@ -278,10 +280,8 @@ class DemoScript:
         alert = self.client.alert(key)
         if alert is not None:
             colour = "red" if alert.status != "resolved" else "green"
-            self.console.rich.print(
-                f"  [{colour}]{alert.status}[/] [bold]{alert.alert_key}[/]: {alert.summary}",
-                highlight=False,
-            )
+            parts = ("  ", (alert.status, colour), " ", (alert.alert_key, "bold"), f": {alert.summary}")
+            self.console.rich.print(Text.assemble(*parts), highlight=False)
         self.console.claim(
             f"the alert is {status}, {duration / SECOND:.1f} s after the change", holds=in_time is not None
         )

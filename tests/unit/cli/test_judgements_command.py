@@ -1,5 +1,6 @@
 """`headrace judgements show | export`: what is shown of a judgement, and in which forms it is written."""
 
+import csv
 import io
 import json
 import sys
@@ -45,8 +46,16 @@ def published(headrace, monkeypatch):
     return headrace
 
 
-def test_the_judgements_of_a_query_are_a_table_with_a_column_for_every_action(published) -> None:
-    lines = published("judgements", "show", "  Trail  SHOE ").lines
+def test_the_judgements_of_a_query_are_a_table_that_fits_a_terminal(published, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    done = published("judgements", "show", "  Trail  SHOE ")
+    assert done.fits()
+    assert done.lines[1] == "product shown clicks carts purchases click rate value grade"
+    assert done.lines[2] == "SHOE-1 51 9 3 0 1.81 1.81 2.4"
+
+
+def test_wide_it_has_a_column_for_every_action(published) -> None:
+    lines = published("judgements", "show", "  Trail  SHOE ", "--wide").lines
     assert lines[0] == "trail shoe (2026-10-22 to 2026-11-20)"
     columns = "shown clicks carts purchases store visit shoppers clicks expected click rate value grade"
     assert lines[1] == f"product {columns}"
@@ -102,3 +111,10 @@ def test_nothing_is_rebuilt_unless_it_was_confirmed(headrace, monkeypatch) -> No
     done = headrace("judgements", "rebuild")
     assert done.code == 1
     assert "Forget all counts" in done.out + done.err
+
+
+def test_no_cell_of_a_csv_is_a_formula(headrace, monkeypatch) -> None:
+    hostile = judgement("@SUM(A1)", query='=HYPERLINK("http://evil.example")')
+    monkeypatch.setattr(judgements, "_read", lambda _: [hostile])
+    [_, row] = csv.reader(headrace("judgements", "export", "--format", "csv").out.splitlines())
+    assert row[:2] == ['\'=HYPERLINK("http://evil.example")', "'@SUM(A1)"]

@@ -62,6 +62,7 @@ def test_every_module_of_the_package_is_a_command_or_prints_for_one() -> None:
         "options",
         "progress",
         "trial_view",
+        "up_load",
     }
 
 

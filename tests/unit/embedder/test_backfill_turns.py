@@ -127,6 +127,20 @@ async def test_what_is_told_to_end_ends_with_the_step_in_hand_whole(writer: Writ
     assert store.steps == [["p0"], ["p1"], ["p2"]]
 
 
+async def test_what_is_told_to_end_once_more_does_not_wait_for_the_step(writer: Writer) -> None:
+    log, store, writer.gated = source(10, LONG), Store(), 2
+    backfill = asyncio.create_task(Backfill(log, store, writer).run(HOME))  # type: ignore[arg-type]  # fakes
+    await writer.entered.wait()
+    for _ in range(2):
+        backfill.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await backfill
+    writer.gate.set()
+    await asyncio.sleep(0)
+    assert store.steps == [["p0"]]
+
+
 async def test_a_home_of_many_records_is_taken_over_in_parts(writer: Writer) -> None:
     log, store = source(100, "lamp"), Store()
     await Backfill(log, store, writer, surveyed=30).run(HOME)  # type: ignore[arg-type]  # fakes
