@@ -168,4 +168,5 @@ class Delivery:
                     else:
                         return
         except TimeoutError as error:
-            raise TransientError(f"{reason}; nothing was acknowledged for {self._wait:.0f} s") from error
+            since = f"nothing was acknowledged for {self._wait:.0f} s"
+            raise TransientError(f"{reason}; {since}: the same command goes on from there") from error
