@@ -149,7 +149,7 @@ def _keep_events_off_what_is_printed() -> None:
 
 app = typer.Typer(
     cls=LazyGroup,
-    no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -168,6 +168,7 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def headrace(
+    context: typer.Context,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -183,6 +184,10 @@ def headrace(
         from shared.settings import use_file  # noqa: PLC0415  `--help` does without it
 
         use_file(config)
+    if context.invoked_subcommand is None:
+        from services.cli.here import show  # noqa: PLC0415  `--help` does without it
+
+        show()
 
 
 def run(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -14,6 +14,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from services.cli.here import NEXT
 from services.cli.log_view import LogView, show_own_events
 from services.lab.installation import local_stack
 from services.lab.terminal import Terminal
@@ -25,13 +26,6 @@ app = typer.Typer(add_completion=False)
 log = structlog.get_logger()
 WATCH_SECONDS = 0.2
 LOOKS_A_WORD = 50
-NEXT = (
-    "headrace simulate --sessions 200",
-    'headrace search "waterproof jacket"',
-    "headrace judgements --help",
-    "headrace alerts tail",
-    "headrace topics diff",
-)
 
 
 @app.command()

@@ -58,6 +58,7 @@ def test_every_module_of_the_package_is_a_command_or_prints_for_one() -> None:
         "load_report",
         "load_view",
         "log_view",
+        "here",
         "neighbours",
         "options",
         "progress",
@@ -122,10 +123,20 @@ def test_an_unknown_command_of_a_group_is_answered_with_the_nearest_one(headrace
     assert nearest in done.usage
 
 
-def test_without_arguments_the_help_is_shown(headrace) -> None:
+def test_without_arguments_it_says_that_nothing_runs_and_how_to_begin(headrace) -> None:
     done = headrace()
-    assert done.code == 2
-    assert "Usage: headrace" in done.out + done.err
+    assert done.code == 0
+    assert done.lines[0] == "No installation runs here (data: .headrace). To begin:"
+    assert "headrace demo see the whole loop at work on a sample shop" in done.lines
+    assert done.fits()
+
+
+def test_without_arguments_it_says_what_runs_and_what_comes_next(headrace, running_here) -> None:
+    running_here({"search": 8800})
+    done = headrace()
+    assert done.lines[0] == f"An installation runs here (process {os.getpid()}, data: .headrace):"
+    assert "search http://127.0.0.1:8800" in done.lines
+    assert 'headrace search "waterproof jacket"' in done.lines
 
 
 def test_the_version_is_shown(headrace) -> None:
