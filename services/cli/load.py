@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 import orjson
 import typer
@@ -16,7 +16,6 @@ from schemas.search import SearchEvent, SearchQuery
 from services.cli import load_report
 from services.cli.load_view import FaultList, LoadView, show_faults, show_file
 from services.embedder.settings import Settings as EmbedderSettings
-from services.judgements.settings import Settings as JudgementSettings
 from services.lab.terminal import Terminal
 from services.loader.check import CheckReport, check
 from services.loader.delivery import LoadTally
@@ -123,7 +122,7 @@ def load(
         currency=currency,
     )
     with ExitStack() as stack:
-        faults = FaultList(None if errors is None else stack.enter_context(errors.open("wb")))
+        faults = FaultList(None if errors is None else stack.enter_context(_written(errors)))
         command = _LoadCommand(options, faults, dry_run=dry_run, restart=restart, wait=wait, json=json)
         if files:
             command.catalogue(files, _source(files, source, replace), replace=bool(replace), yes=yes)
@@ -190,6 +189,8 @@ class _LoadCommand:
 
     def log(self, kind: LogKind, files: list[str], source: str) -> None:
         """Load a log, or look at it."""
+        from services.judgements.settings import Settings as JudgementSettings  # noqa: PLC0415 - imports scipy
+
         request = self._request(files, source)
         view = self._view(request)
         window = timedelta(days=JudgementSettings.load().judgements.window_days)
@@ -236,6 +237,14 @@ class _LoadCommand:
     def _view(self, request: LoadRequest) -> LoadView:
         console = Terminal(stderr=True, highlight=False, soft_wrap=True)
         return LoadView(console, self.faults, quiet=self.json, texts=request.texts)
+
+
+def _written(file: Path) -> BinaryIO:
+    try:
+        return file.open("wb")
+    except OSError as error:
+        name = visible(str(file), 200)
+        raise ConfigurationError(f"--errors {name} cannot be written: {error.strerror}") from error
 
 
 def _console() -> Console:

@@ -65,8 +65,12 @@ class StateFile:
 
     def save(self, state: LoadState) -> None:
         """Replace it; on disk when this returns."""
-        if self.path is not None:
+        if self.path is None:
+            return
+        try:
             replace_file(self.path, state.model_dump_json().encode())
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
 
 
 class LoadCheckpoint:
@@ -105,10 +109,12 @@ def state_of(request: LoadRequest, data_dir: Path, *, log: str) -> Iterator[Stat
     if STDIN in request.files:
         yield StateFile(None)
         return
-    folder = data_dir / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{_identity(request, log)}.json"
-    descriptor = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    path = data_dir / FOLDER / f"{_identity(request, log)}.json"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise _unwritable(path, error) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield StateFile(path)
@@ -117,6 +123,11 @@ def state_of(request: LoadRequest, data_dir: Path, *, log: str) -> Iterator[Stat
     finally:
         with suppress(OSError):
             os.close(descriptor)
+
+
+def _unwritable(path: Path, error: OSError) -> ConfigurationError:
+    where = f"where a load stands cannot be kept in {path.parent}"
+    return ConfigurationError(f"{where}: {error.strerror}; HEADRACE_DATA_DIR names another place")
 
 
 def _identity(request: LoadRequest, log: str) -> str:

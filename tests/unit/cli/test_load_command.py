@@ -66,6 +66,7 @@ def test_a_table_fits_the_terminal(headrace, table):
         (("shoes.csv", "--encoding", "klingon"), "there is no such encoding"),
         (("shoes.csv", "--source", "a", "--replace", "b"), "name two sources"),
         (("shoes.csv", "-"), "- is read alone"),
+        (("shoes.csv", "--errors", "no/such/file"), "--errors no/such/file cannot be written: No such file"),
         (
             ("shoes.csv", "--id", "nope"),
             "there is no column 'nope': its columns are sku, name, preis, gewicht",

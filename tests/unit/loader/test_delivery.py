@@ -132,6 +132,15 @@ def test_two_processes_do_not_load_the_same_files_at_once(tmp_path):
         pass
 
 
+def test_a_place_that_cannot_be_written_is_told_with_the_way_out(tmp_path):
+    file = tmp_path / "a.csv"
+    file.write_text("id\n1\n")
+    (tmp_path / "taken").write_text("a file")
+    words = "cannot be kept in .*taken/loads: .*; HEADRACE_DATA_DIR names another place"
+    with pytest.raises(ConfigurationError, match=words), state_of(request(file), tmp_path / "taken", log=""):
+        pass
+
+
 def test_a_state_that_cannot_be_read_is_none(tmp_path):
     kept = StateFile(tmp_path / "state.json")
     assert kept.load() is None
