@@ -27,6 +27,9 @@ from schemas.wire.stamps import (
 )
 from schemas.wire.strict_json import Object
 
+HIGHEST_PLACE = 2**64 - 1
+"""Numbers of more bits cannot be written down, in state or in records."""
+
 Form = Literal["plain", "debezium", "flattened", "opensearch", "cloudevents", "tombstone"]
 
 _MOMENT = TypeAdapter[datetime](Timestamp)
@@ -122,6 +125,11 @@ def _position(draft: Draft, moment: datetime | None, envelope: Envelope) -> Line
     """Return the line of versions and the version in it."""
     kind = ENVELOPED if draft.form in ("debezium", "cloudevents") else FLATTENED
     if draft.source is not None and (position := position_of(draft.source, kind)) is not None:
+        if (highest := max(position.version)) > HIGHEST_PLACE:
+            explanation = (
+                f"the place {shown(highest)} in 'source' does not fit in 64 bits: no database has it"
+            )
+            raise WireError("version.invalid", explanation)
         return position
     stated = envelope.header("version") if draft.version is None else draft.version
     if stated is not None:

@@ -1,11 +1,14 @@
 """What orders a change, by Debezium's own words of where it was made; samples are shortened real blocks."""
 
+import json
+
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.catalogue import Document
+from schemas.wire import WireError, read_change
 from schemas.wire.stamps import ENVELOPED, FLATTENED, position_of
 from shared.catalogue.changes import reading_of
 from shared.catalogue.documents import merge
@@ -217,3 +220,19 @@ def test_a_table_that_nobody_named_writes_products() -> None:
     record = Record(Partition("catalogue.changes.v1", 0), 0, None, row("prices", 1, price=2), NOON)
     assert not reading_of(record, {"offers"}).change.stamp.partial
     assert not reading_of(record).change.stamp.partial
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"connector": "postgresql", "lsn": "9" * 30},
+        {"connector": "postgresql", "lsn": 2**64},
+        {"connector": "mysql", "file": "bin." + "9" * 30, "pos": 4},
+        {"connector": "other", "ts_ms": 2**63},
+    ],
+)
+def test_a_place_that_no_database_has_is_refused_and_stops_nobody(source: dict[str, object]) -> None:
+    """Nothing of more than 64 bits can be stored, so whoever merged it would stop."""
+    value = json.dumps({"op": "c", "after": {"id": "p"}, "source": {"name": "s", **source}}).encode()
+    with pytest.raises(WireError, match="does not fit in 64 bits"):
+        read_change(key=b"p", value=value, headers=(), timestamp=NOON, offset=0)
