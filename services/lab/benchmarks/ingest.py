@@ -158,14 +158,19 @@ def measure(
         _all_searchable(stack, products)
         prices = ingest.run("price changes", price_changes(products, version + 1))
         redelivery = ingest.run("re-delivery", upserted)
+        whole = ingest.run("prices written whole", upserts(dearer(products), version + 1 + PRICE_ROUNDS + 1))
     finally:
         gauges.close()
     refuse_inference("price changes", prices)
     refuse_inference("re-delivery", redelivery)
+    refuse_inference("prices written whole", whole)
     step = max(1, len(texts) // PLAIN_TEXTS)
     seconds, cpu = map(min, zip(*bare, strict=True))
     bounds = Bounds(seconds, plain_rate(settings.model, texts[::step]), len(texts), cpu)
     rows = throughput(documents, prices, redelivery, bounds)
+    rows.append(
+        ReportRow("prices written whole, to records", whole.records_rate, "1/CPU-s", note=whole.cpu_note)
+    )
     return rows + _freshness(stack, products, documents.rate / 2, lives=lives, progress=progress)
 
 
@@ -235,6 +240,14 @@ def price_changes(products: Sequence[ShopProduct], version: int) -> list[Product
             fields={"price": round((product.price or 1.0) + turn, 2)},
         )
         for turn in range(1, PRICE_ROUNDS + 1)
+        for product in products
+    ]
+
+
+def dearer(products: Sequence[ShopProduct]) -> list[ShopProduct]:
+    """Return the products, each at another price than ever before."""
+    return [
+        product.model_copy(update={"price": (product.price or 1.0) + PRICE_ROUNDS + 1})
         for product in products
     ]
 
