@@ -2,7 +2,7 @@
 
 1. read what Redis has of the products (and that we still hold their home);
 2. merge; products whose texts have their vectors (a price changed, a delete) go first;
-3. embed the other texts; check the epoch, publish the index records, all acknowledged;
+3. embed the other texts, then check the epoch; publish the index records, all acknowledged;
 4. store documents, vectors and next offset in one script that checks the epoch again.
 
 A crash before 4 leaves the old state, and cannot leave state that was not published. The batch is read again,
@@ -186,11 +186,8 @@ class EmbedderHandler:
         ids = list(dict.fromkeys(change.product_id for _, change in batch.messages))
         stored = await self._store.read(home, ids)
         with stage("merge"):
-            merged = merge_batch(
-                [(original(record).coordinates, change) for record, change in batch.messages],
-                stored,
-                home.accepted,
-            )
+            changes = [(original(record).coordinates, change) for record, change in batch.messages]
+            merged = merge_batch(changes, stored, home.accepted)
         with stage("plan"):
             items = [plan(touched, self._writer.recipe) for touched in merged.touched if touched.is_written]
         first = batch.messages[0][0].offset if batch.messages else 0

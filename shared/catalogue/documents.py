@@ -315,4 +315,6 @@ def _size(document: Document) -> int:
     """Return the bytes of what is visible, or half of those of all that is kept, whichever is more."""
     visible = len(orjson.dumps(document.fields))
     hidden = [len(orjson.dumps(revision.fields)) for revision in document.revisions if revision.fields]
+    if not hidden:
+        return visible
     return max(visible, (visible + sum(hidden) + len(hidden) + len("[]")) // 2)

@@ -43,9 +43,12 @@ _ADDRESS = re.compile(
     r"|(?<![!-~])[!-~]{1,2048}\.(?:png|jpe?g|gif|webp|svg|avif|bmp|tiff?)(?:[?#][!-~]*)?(?![!-~])",
     re.IGNORECASE,
 )
-_MAY_HAVE_ADDRESS = re.compile(
-    r"//|@|www\.|mailto:|tel:|\.(?:png|jpe?g|gif|webp|svg|avif|bmp|tiff?)", re.IGNORECASE
+_MARKS_OF_ADDRESSES = (
+    *("//", "@", "www.", "mailto:", "tel:"),
+    *(".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".avif", ".bmp", ".tif"),
 )
+"""Every address has one of them."""
+_MAY_HAVE_ADDRESS = re.compile("|".join(map(re.escape, _MARKS_OF_ADDRESSES)), re.IGNORECASE)
 _MARKS = re.compile("[™℠®©]")
 """What NFKC would make a part of the word before it: `Gore-TexTM`."""
 _UNSEEN = frozenset({"Cc", "Cf", "Cs"})
@@ -110,8 +113,15 @@ def _opened(text: str) -> str:
 
 
 def _may_have_address(text: str) -> bool:
-    has_mark = "." in text or ":" in text or "/" in text or "@" in text  # as every address has
-    return has_mark and _MAY_HAVE_ADDRESS.search(text) is not None
+    if "." not in text and ":" not in text and "/" not in text and "@" not in text:
+        return False
+    if not text.isascii():
+        return _MAY_HAVE_ADDRESS.search(text) is not None
+    small = text.lower()  # a third of the time that the expression takes
+    for mark in _MARKS_OF_ADDRESSES:  # noqa: SIM110 - a generator takes as long again
+        if mark in small:
+            return True
+    return False
 
 
 def _without_markup(text: str) -> str:
