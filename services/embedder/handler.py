@@ -261,15 +261,16 @@ class EmbedderHandler:
             home = await self._store.claim(home.number, topic, source, seen_epoch=recovery.epoch)
         await self._complete(home, recovery.incomplete)
         home.records = end
-        offsets = recovery.offsets
+        offsets, records = recovery.offsets, recovery.records
+        del recovery  # it remembers 850 bytes a product, and a backfill may follow
         if self._backfill is not None and not any(
             proven.offset for proven in offsets.values()
         ):  # nothing proves that it was whole
             offsets = await self._backfill.run(home)
         await self._store.adopt(home, offsets)
-        if recovery.records:
+        if records:
             metrics.rebuilds.inc()
-            log.warning("state.rebuilt", home=home.number, records=recovery.records, offsets=offsets)
+            log.warning("state.rebuilt", home=home.number, records=records, offsets=offsets)
         return home
 
     async def _recover(self, home: HomeState, begin: int = 0) -> StateRecovery:
