@@ -8,7 +8,8 @@ than there are (`shared.encoder.batcher`); what it does in the event loop it doe
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -37,14 +38,34 @@ SURVEYED = 200_000
 remembers 150 bytes a product, and as much again where its price changed."""
 WITHOUT_PAUSE = 32
 """Records that are looked at before others have their turn: less than a millisecond."""
+LOOK_SECONDS = 0.01
+REST, LONGEST_REST = 10, 2.0
+"""After a step it rests so many times as long as the event loop is late, in seconds at most: a loop that is
+late lacks a core, and so do the changes of today, here and in the other workers of the machine."""
+
+
+async def give_way(
+    clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+) -> None:
+    """Rest for as long as it takes, by how late the event loop is."""
+    due = clock() + LOOK_SECONDS
+    await sleep(LOOK_SECONDS)
+    await sleep(min(LONGEST_REST, REST * max(0.0, clock() - due)))
 
 
 class Backfill:
     """Replays `source` into the store and the topic of a new generation."""
 
     def __init__(
-        self, source: RecordLog, store: DocumentStore, writer: RecordWriter, *, surveyed: int = SURVEYED
+        self,
+        source: RecordLog,
+        store: DocumentStore,
+        writer: RecordWriter,
+        *,
+        surveyed: int = SURVEYED,
+        rest: Callable[[], Awaitable[None]] = give_way,
     ) -> None:
+        self._rest = rest
         self._source = source
         self._store = store
         self._writer = writer
@@ -100,6 +121,7 @@ class Backfill:
         metrics.backfilled.labels("known").inc(len(latest) - len(items))
         for step in portions(items, attrgetter("characters"), self._most):
             await _to_its_end(self._embed(home, step))
+            await self._rest()
         return len(items)
 
     async def _embed(self, home: HomeState, items: Sequence[Planned]) -> None:

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from services.embedder.backfill import WITHOUT_PAUSE, Backfill
+from services.embedder.backfill import LONGEST_REST, LOOK_SECONDS, WITHOUT_PAUSE, Backfill, give_way
 from services.embedder.domain.pace import EmbeddingPace
 from services.embedder.domain.plan import EmbeddingRecipe, Planned
 from services.embedder.domain.recovery import Published
@@ -146,3 +146,27 @@ async def test_a_home_of_many_records_is_taken_over_in_parts(writer: Writer) -> 
     await Backfill(log, store, writer, surveyed=30).run(HOME)  # type: ignore[arg-type]  # fakes
     assert sorted(product for step in store.steps for product in step) == sorted(f"p{n}" for n in range(100))
     assert log.given == 4 * 2 * 100
+
+
+@pytest.mark.parametrize(("late", "rest"), [(0.0, 0.0), (0.03, 0.3), (5.0, LONGEST_REST)])
+async def test_after_a_step_it_rests_by_how_late_the_event_loop_is(late: float, rest: float) -> None:
+    now, slept = 100.0, []
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds + late
+        slept.append(seconds)
+
+    await give_way(lambda: now, sleep)
+    assert slept == [LOOK_SECONDS, pytest.approx(rest)]
+
+
+async def test_it_rests_after_each_step(writer: Writer) -> None:
+    log, store = source(5, LONG), Store()
+    steps_at_rest = []
+
+    async def rest() -> None:
+        steps_at_rest.append(len(store.steps))
+
+    await Backfill(log, store, writer, rest=rest).run(HOME)  # type: ignore[arg-type]  # fakes
+    assert steps_at_rest == [1, 2, 3, 4, 5]
