@@ -15,6 +15,7 @@ from rich.console import Console
 from schemas.search import SearchEvent, SearchQuery
 from services.cli import load_report
 from services.cli.load_view import FaultList, LoadView, show_faults, show_file
+from services.cli.options import duration
 from services.embedder.settings import Settings as EmbedderSettings
 from services.lab.terminal import Terminal
 from services.loader.check import CheckReport, check
@@ -82,7 +83,7 @@ Decimal = Annotated[str, typer.Option(metavar=". or ,", help="The decimal separa
 Currency = Annotated[str, typer.Option(metavar="CODE", help="Of prices that do not say theirs.")]
 Restart = Annotated[bool, typer.Option("--restart", help="Do not go on with a load that was stopped.")]
 Wait = Annotated[
-    float, typer.Option(help="Seconds that a broker may acknowledge nothing; then the load ends.", min=1)
+    timedelta, duration("--wait", help_="So long a broker may acknowledge nothing; then the load ends.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -105,7 +106,7 @@ def load(
     decimal: Decimal = "",
     currency: Currency = "",
     restart: Restart = False,
-    wait: Wait = 60,
+    wait: Wait = timedelta(minutes=1),
     json: Json = False,
 ) -> None:
     """Load a catalogue, and logs of the past. Killed, the same command goes on.
@@ -146,7 +147,7 @@ class _LoadCommand:
     faults: FaultList = field(kw_only=False)
     dry_run: bool
     restart: bool
-    wait: float
+    wait: timedelta
     json: bool
     total: LoadTally = field(default_factory=LoadTally)
     failed: bool = False
@@ -231,7 +232,7 @@ class _LoadCommand:
             replace=replace,
             yes=yes,
             restart=self.restart,
-            wait=timedelta(seconds=self.wait),
+            wait=self.wait,
         )
 
     def _view(self, request: LoadRequest) -> LoadView:

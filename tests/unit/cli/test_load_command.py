@@ -95,5 +95,5 @@ def silent() -> Iterator[int]:
 def test_a_broker_that_never_answers_is_none_after_seconds(headrace, table, silent, monkeypatch):
     monkeypatch.setenv("HEADRACE_KAFKA", f"127.0.0.1:{silent}")
     began = time.monotonic()
-    assert headrace("load", table).error.startswith("no broker answers at")
+    assert "does not answer as a broker does" in headrace("load", table).error
     assert time.monotonic() - began < 30
