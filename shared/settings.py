@@ -144,7 +144,7 @@ class ModelSettings(Section):
 class GenerationSettings(Section):
     """How index generations that fail are tried again."""
 
-    patience: Annotated[timedelta, Field(ge=timedelta(0), le=timedelta(days=7))] = timedelta(minutes=10)
+    patience: Annotated[Duration, Field(ge=timedelta(0), le=timedelta(days=7))] = timedelta(minutes=10)
     """How long, from the first failure on, one that may come back is tried again before it is given up: a
     share that holds its model may be mounted late. A model that is refused is given up at once."""
 

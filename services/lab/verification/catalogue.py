@@ -1,7 +1,9 @@
 """The catalogue as its changes say it is: a plain fold over the log, by the embedder's own merge."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from schemas.catalogue import Document
 from services.embedder.domain.plan import hash_content, is_hash_of, merge_batch
