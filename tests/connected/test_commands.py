@@ -271,7 +271,8 @@ def test_jobs_are_listed(headrace, settings) -> None:
 def test_without_a_rollout_the_configured_generation_is_live_and_there_is_no_way_back(headrace) -> None:
     done = headrace("rollout", "status", "--json")
     assert done.code == 0
-    assert set(done.json) == {"live", "previous", "trial", "generations"}
+    assert set(done.json) == {"live", "previous", "trial", "generations", "refused"}
+    assert done.json["refused"] == []
     assert done.json["trial"] is None
     assert done.json["previous"] is None
     assert headrace("rollout", "status").fits()
