@@ -1,11 +1,9 @@
 """What README says to type works as it is written, in its order, and prints what it says."""
 
-import os
 import re
 import shutil
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ import pytest
 from shared.infrastructure.stack import Stack
 from tests.connected.installation import installation
 from tests.connected.killing import until, until_ready
+from tests.connected.newcomer import ROOT, Newcomer
 
 pytestmark = [
     pytest.mark.connected,
@@ -20,7 +19,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("kcat") is None, reason="needs kcat: apt install kcat"),
     pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed"),
 ]
-README = Path(__file__).parents[2] / "README.md"
+README = ROOT / "README.md"
 
 
 def blocks(heading: str) -> list[tuple[str, str]]:
@@ -40,47 +39,23 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture
-def shell(stack: Stack, tmp_path: Path) -> Callable[[str, str], str]:
-    """Return a shell as a newcomer has it: the environment is active, and the installation runs here."""
-    commands = tmp_path / "bin"
-    commands.mkdir()
-    headrace = commands / "headrace"
-    headrace.write_text(f'#!/bin/sh\nexec {sys.executable} -m services.cli.main "$@"\n')
-    headrace.chmod(0o755)
-    (commands / "python3").symlink_to(sys.executable)
-    addresses = {"127.0.0.1:9092": stack.settings.kafka, "127.0.0.1:8800": stack.url("search")[7:]}
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")},
-        "HEADRACE_DATA_DIR": str(stack.settings.data_dir),
-        "PATH": f"{commands}:{os.environ['PATH']}",
-        "PYTHONPATH": str(README.parent),
-        "COLUMNS": "80",
-    }
-
-    def run(program: str, text: str) -> str:
-        for written, here in addresses.items():
-            text = text.replace(written, here)
-        done = subprocess.run(
-            [program, "-c", text], capture_output=True, text=True, check=False, cwd=tmp_path, env=environment
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    return run
+def newcomer(stack: Stack, tmp_path: Path) -> Newcomer:
+    here = {"127.0.0.1:9092": stack.settings.kafka, "127.0.0.1:8800": stack.url("search")[7:]}
+    return Newcomer(stack, tmp_path, here)
 
 
-def test_what_is_published_is_found_and_a_click_on_it_is_counted(shell: Callable[[str, str], str]) -> None:
-    shell("bash", PUBLISH)
-    until(lambda: "SHOE-1" in shell("bash", 'headrace search "trail shoe"'))
-    shell("bash", CLICK)
+def test_what_is_published_is_found_and_a_click_on_it_is_counted(newcomer: Newcomer) -> None:
+    newcomer.types(PUBLISH)
+    until(lambda: "SHOE-1" in newcomer.types('headrace search "trail shoe"'))
+    newcomer.types(CLICK)
 
     def judged() -> list[str]:
-        shown = shell("bash", 'headrace judgements show "trail shoe"')
+        shown = newcomer.types('headrace judgements show "trail shoe"')
         return next((line.split() for line in shown.splitlines() if line.startswith("SHOE-1")), [])
 
     until(lambda: judged()[1:3] == ["1", "1"], why=lambda: str(judged()))
 
 
-def test_a_price_that_python_writes_is_in_the_answer(shell: Callable[[str, str], str]) -> None:
-    shell(sys.executable, PYTHON)
-    until(lambda: shell(sys.executable, PYTHON).split()[:3] == ["1", "SHOE-1", "89.5"])
+def test_a_price_that_python_writes_is_in_the_answer(newcomer: Newcomer) -> None:
+    newcomer.types(PYTHON, program=sys.executable)
+    until(lambda: newcomer.types(PYTHON, program=sys.executable).split()[:3] == ["1", "SHOE-1", "89.5"])
