@@ -12,7 +12,7 @@ import numpy as np
 from schemas.base import EPOCH, MILLISECOND, milliseconds
 from schemas.catalogue import ProductChange
 from schemas.loads import LOAD_HEADER, CatalogueLoad
-from services.loader.connecting import publishing, reached
+from services.loader.connecting import publishing
 from services.loader.delivery import AT_ONCE, Delivery, DeliveryObserver, LoadTally, Made
 from services.loader.domain.columns import FieldMapping
 from services.loader.domain.products import ProductReader, delete, presence
@@ -24,6 +24,7 @@ from services.loader.request import LoadRequest
 from services.loader.resume import LoadCheckpoint, LoadState, StateFile, state_of
 from services.loader.survey import FileSurvey, surveyed
 from shared.errors import ConfigurationError
+from shared.kafka.client import require_cluster
 from shared.kafka.partitioning import partition_of
 from shared.kafka.publisher import KafkaPublisher
 from shared.records import Headers, Outgoing
@@ -78,7 +79,7 @@ async def load_products(settings: Settings, request: LoadRequest, observer: Load
     Raises `ConfigurationError` for files that cannot be read as products, before anything is written, and
     `TransientError` when the broker stays away: the same call goes on from there.
     """
-    cluster = await reached(settings, [ProductChange.topic, CatalogueLoad.topic])
+    cluster = await require_cluster(settings, [ProductChange.topic, CatalogueLoad.topic])
     changes = cluster.topics[ProductChange.topic]
     with state_of(request, settings.data_dir, log=f"{cluster.cluster} {changes.identity}") as kept:
         async with publishing(settings) as publisher:

@@ -7,13 +7,14 @@ from typing import Protocol
 
 from schemas.base import Message
 from schemas.search import SearchEvent, SearchQuery
-from services.loader.connecting import publishing, reached
+from services.loader.connecting import publishing
 from services.loader.delivery import Delivery, DeliveryObserver, LoadTally, Made, batches
 from services.loader.domain.history import HistoryMade, LogReader, RowReader, columns_of, is_event
 from services.loader.domain.rows import FileRow, LineFault
 from services.loader.request import FileFormat, LoadRequest
 from services.loader.resume import LoadCheckpoint, LoadState, state_of
 from services.loader.survey import FileSurvey, surveyed
+from shared.kafka.client import require_cluster
 from shared.kafka.partitioning import partition_of
 from shared.records import Outgoing
 from shared.settings import Settings
@@ -83,7 +84,7 @@ class LogLoad:
 
 async def load_log(settings: Settings, load: LogLoad, observer: LogObserver) -> LogReport:
     """Write a log's queries or events; raises what `load_products` does."""
-    cluster = await reached(settings, TOPICS)
+    cluster = await require_cluster(settings, TOPICS)
     partitions = {topic: cluster.topics[topic].partitions for topic in TOPICS}
     identities = (cluster.topics[topic].identity for topic in TOPICS)
     log = " ".join((cluster.cluster, *identities, load.kind.topic))

@@ -9,7 +9,7 @@ from aiokafka import ConsumerRecord
 
 from shared.errors import TransientError
 from shared.kafka.fetched import DamagedRecord
-from shared.kafka.metadata import describe
+from shared.kafka.metadata import ClusterMetadata, describe
 from shared.patience import hurried
 from shared.pauses import pauses
 from shared.records import Partition, Record
@@ -77,20 +77,32 @@ async def partition_counts(settings: Settings, topics: Iterable[str]) -> dict[st
     Raises `TransientError` when no broker answers, or it refuses.
     """
     wanted = list(topics)
-    described = (await describe(settings, wanted)).topics
-    return {topic: described[topic].partitions if topic in described else 0 for topic in wanted}
+    return _counts(await describe(settings, wanted), wanted)
 
 
 async def require_topics(settings: Settings, topics: Iterable[str]) -> dict[str, int]:
-    """Return the partitions of each topic, without waiting: for commands, which say what is missing and end.
+    """Return the partitions of each topic, without waiting; raises as `require_cluster`."""
+    wanted = list(topics)
+    return _counts(await require_cluster(settings, wanted), wanted)
+
+
+async def require_cluster(settings: Settings, topics: Iterable[str]) -> ClusterMetadata:
+    """Return the cluster with these topics, without waiting: for commands, which say what is missing and end.
 
     Raises `TransientError` when no broker answers, it refuses, or it has not all of them.
     """
-    counts = await partition_counts(settings, topics)
+    wanted = list(topics)
+    cluster = await describe(settings, wanted)
+    counts = _counts(cluster, wanted)
     if missing := [settings.topic_prefix + topic for topic, count in counts.items() if not count]:
         raise TransientError(
             f"the broker at {settings.kafka} has no topic {', '.join(missing)}",
             cause="kafka.topics",
             fix="headrace topics apply",
         )
-    return counts
+    return cluster
+
+
+def _counts(cluster: ClusterMetadata, topics: Iterable[str]) -> dict[str, int]:
+    known = cluster.topics
+    return {topic: known[topic].partitions if topic in known else 0 for topic in topics}
