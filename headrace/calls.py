@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from headrace.errors import SearchRefusedError, SearchUnavailableError
 from schemas.base import in_path
+from schemas.fields import FieldsResponse
 from schemas.filters import Filter
 from schemas.search_api import (
     Fusion,
@@ -103,6 +104,12 @@ def product(product_id: str, generation: str | None) -> Call[ProductResponse]:
     """Return the question of `GET /product/{id}`."""
     params = {} if generation is None else {"generation": generation}
     return Call("GET", f"/product/{in_path(product_id)}", {"params": params}, ProductResponse)
+
+
+def fields(generation: str | None) -> Call[FieldsResponse]:
+    """Return the question of `GET /fields`."""
+    params = {} if generation is None else {"generation": generation}
+    return Call("GET", "/fields", {"params": params}, FieldsResponse)
 
 
 def http_options(url: str, token: str, timeout: timedelta) -> dict[str, Any]:  # Any: as httpx has it

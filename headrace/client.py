@@ -21,6 +21,7 @@ import httpx
 from headrace import calls
 from headrace.calls import Answer, SearchOptions, SimilarOptions
 from headrace.errors import SearchRefusedError, SearchUnavailableError
+from schemas.fields import FieldsResponse
 from schemas.search_api import Mode, ProductResponse, SearchResponse, WhyResponse
 
 __all__ = [
@@ -89,6 +90,10 @@ class SearchClient:
     def product(self, product_id: str, *, generation: str | None = None) -> ProductResponse | None:
         """Return a product as the index has it; None when it is not there; raises as `search`."""
         return self._known(calls.product(product_id, generation))
+
+    def fields(self, *, generation: str | None = None) -> FieldsResponse:
+        """Return every attribute that a product has, by name; raises as `search`."""
+        return self._ask(calls.fields(generation))
 
     def _ask(self, call: calls.Call[Answer]) -> Answer:
         try:
@@ -159,6 +164,10 @@ class AsyncSearchClient:
     async def product(self, product_id: str, *, generation: str | None = None) -> ProductResponse | None:
         """Return a product as the index has it; None when it is not there; raises as `search`."""
         return await self._known(calls.product(product_id, generation))
+
+    async def fields(self, *, generation: str | None = None) -> FieldsResponse:
+        """Return every attribute that a product has, by name; raises as `search`."""
+        return await self._ask(calls.fields(generation))
 
     async def _ask(self, call: calls.Call[Answer]) -> Answer:
         try:

@@ -1,8 +1,8 @@
 """The search API: what may be asked of it, and what it answers.
 
-`POST /search`, `POST /similar`, `GET /why`, `GET /product/{id}`; whatever is refused is a `Problem`
-(RFC 9457). In a request a name that does not exist is an error, so that a typing error is noticed. In an
-answer every key is there, null where there is nothing to say: one that is missing is an error to its
+`POST /search`, `POST /similar`, `GET /why`, `GET /product/{id}`, `GET /fields`; whatever is refused is a
+`Problem` (RFC 9457). In a request a name that does not exist is an error, so that a typing error is noticed.
+In an answer every key is there, null where there is nothing to say: one that is missing is an error to its
 reader, and one that its reader does not know is ignored.
 """
 
@@ -23,6 +23,7 @@ from schemas.base import (
     Value,
 )
 from schemas.catalogue import Operation
+from schemas.fields import FieldsResponse
 from schemas.filters import MAX_FILTERS, FieldName, Filter
 from schemas.search import QueryId, UbiText
 
@@ -305,6 +306,7 @@ CONTRACTS: tuple[type[BaseModel], ...] = (
     SearchResponse,
     WhyResponse,
     ProductResponse,
+    FieldsResponse,
     Problem,
 )
 """What goes over the wire as a whole; each has a golden sample `search_api.NAME.json`."""

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, TypeAdapter
 
 from schemas.base import Fingerprint, GenerationName, Offset, ProductId, Score, Value
+from schemas.fields import FieldKind, FieldSummary
 from schemas.filters import MAX_FILTERS, Filter
 from schemas.search_api import Count, IndexedProduct, Mode, ProductExplanation
 
@@ -88,6 +89,8 @@ class PartitionAnswer:
     fingerprint: Fingerprint | None
     documents: Count
     hits: list[ShardHit]
+    kinds: Mapping[str, list[FieldKind]] | None
+    """Where no product passes the filters: of what kinds the values of their fields are in this partition."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +113,16 @@ class VectorAnswer(Value):
     fingerprint: Fingerprint | None
 
 
+class PartitionFields(Value):
+    """What `GET /fields` answers: the attributes of the products of one partition, by name."""
+
+    partition: Count
+    documents: Count
+    fields: tuple[FieldSummary, ...]
+    unnamed: Count
+    """So many more there are; the ones that are named are filled more often."""
+
+
 class ShardRefusal(Value):
     """Why a shard does not answer: a stable code, an explanation, and how far the shard is."""
 
@@ -130,6 +143,7 @@ CONTRACTS: tuple[type[BaseModel] | type[ShardQueryAnswer], ...] = (
     ProductExplanation,
     VectorAnswer,
     IndexedProduct,
+    PartitionFields,
     ShardRefusal,
 )
 """What goes over the wire as a whole; each has a golden sample `shard_api.NAME.json`."""

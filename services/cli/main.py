@@ -43,6 +43,9 @@ COMMANDS: dict[str, CommandEntry] = {
     ),
     "load": CommandEntry("services.cli.load:app", "Load a catalogue from files."),
     "search": CommandEntry("services.cli.search:app", "Search the catalogue from the terminal."),
+    "fields": CommandEntry(
+        "services.cli.fields:fields", "List what products have, and what can be filtered."
+    ),
     "simulate": CommandEntry(
         "services.cli.simulate:app", "Send shoppers with a known click model to the topics."
     ),

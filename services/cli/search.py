@@ -20,6 +20,7 @@ app = typer.Typer(add_completion=False)
 CONDITION = re.compile(r"(?P<field>[^<>=]+?)\s*(?P<sign><=|>=|<|>|=)\s*(?P<value>.+)", re.DOTALL)
 WIDE = 100
 """Columns from which on there is room to say where in the index each hit lies."""
+SIGNS = ("<", ">", "=")
 BOUNDS = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
 
 
@@ -84,6 +85,8 @@ def condition(text: str) -> dict[str, object]:
     if parts is None:
         raise ConfigurationError(f"{text!r} is not a filter: write price<20, brand=Sony or color=red,blue")
     name, sign, value = parts["field"].strip(), parts["sign"], parts["value"].strip()
+    if value[:1] in SIGNS:
+        raise ConfigurationError(f"{text!r} is not a filter: {value!r} begins with a sign; quote a text")
     if sign in BOUNDS:
         return {"field": name, "op": "range", BOUNDS[sign]: scalar(value)}
     values = [scalar(one.strip()) for one in value.split(",")]

@@ -125,6 +125,13 @@ class SearchApi:
         """Return a product as the index has it, with the versions of its fields and where it lies."""
         return _json(await self._engine.product(product_id, generation))
 
+    async def fields(self, generation: Annotated[GenerationName | None, Query()] = None) -> Response:
+        """List every attribute that a product has: how often, with what values, what filters can use.
+
+        At most ten seconds old.
+        """
+        return _json(await self._engine.fields(generation))
+
 
 def mount(api: FastAPI, routes: SearchApi, settings: SearchSettings) -> None:
     """Add the routes, the gate before them, their errors, and `/docs` (which needs no network)."""

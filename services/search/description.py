@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from schemas.fields import FieldsResponse
 from schemas.golden import golden
 from schemas.search_api import (
     PROBLEM_MEDIA_TYPE,
@@ -77,6 +78,7 @@ ROUTES = {
     "product": ApiRoute(
         "/product/{product_id:path}", "GET", ProductResponse, (401, 404, 413, 422, 429, 500, 503)
     ),
+    "fields": ApiRoute("/fields", "GET", FieldsResponse, (401, 413, 422, 429, 500, 503)),
 }
 """By the name of the method of `SearchApi` that answers."""
 

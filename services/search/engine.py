@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from schemas.fields import FieldsResponse
 from schemas.search_api import (
     Fusion,
     Mode,
@@ -19,6 +20,7 @@ from services.search.domain.fusion import RankedCandidate, rank
 from services.search.domain.interleaving import Participation, is_shown, participation, taking_part
 from services.search.domain.query import clean
 from services.search.domain.route import NO_OWNER, Route, route
+from services.search.fields import check_filters, fields_of
 from services.search.generation import ServedGenerations
 from services.search.owners import Owners
 from services.search.problem import Refusal
@@ -158,6 +160,11 @@ class SearchEngine:
             raise _no_product(product_id)
         return ProductResponse(**dict(product), generation=query.generation, epoch=owner.epoch)
 
+    async def fields(self, generation: str | None) -> FieldsResponse:
+        """Return every attribute that a product of the generation has, and how often."""
+        query = await self._query(_plain(generation), text=None, mode="lexical")
+        return await fields_of(self._shards, await self._route(query.generation, None), query)
+
     async def why(
         self, request: SearchRequest, product_id: str
     ) -> tuple[SearchAnswer, ProductExplanation | None]:
@@ -225,6 +232,7 @@ class SearchEngine:
         plan = await self._route(query.generation, query.fingerprint)
         answers = await scatter(self._shards.query, plan, query, hedge_after=self._settings.hedge_after)
         self._must_answer(query.generation, answers)
+        await check_filters(self._shards, plan, query, answers=answers)
         candidates = [candidate for candidate in merge(answers) if candidate.product_id != without]
         return SearchAnswer(
             query_id=query_id,

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from services.search.problem import Refusal
 from services.search.settings import SearchSettings
 
-GUARDED = ("/search", "/similar", "/why", "/product/")
+GUARDED = ("/search", "/similar", "/why", "/product/", "/fields")
 
 
 class Gate:

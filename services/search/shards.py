@@ -17,6 +17,7 @@ from schemas.search_api import IndexedProduct, Mode, PartitionReport, ProductExp
 from schemas.shard_api import (
     ExplainRequest,
     PartitionAnswer,
+    PartitionFields,
     ShardQueryAnswer,
     ShardQueryRequest,
     ShardRefusal,
@@ -149,6 +150,13 @@ class ShardClient:
             self._post(f"{owner.url}/explain", body), query, ProductExplanation.model_validate_json
         )
 
+    async def fields(self, owner: OwnerRecord, query: ShardQuery, partition: int) -> PartitionFields | None:
+        """Return what a partition's products have; None: its shard is an older one; raises `ShardFailure`."""
+        call = self._client.get(
+            f"{owner.url}/fields", params={"generation": query.generation, "partition": partition}
+        )
+        return await self._ask(call, query, PartitionFields.model_validate_json)
+
     def _post(self, url: str, body: str) -> Coroutine[Any, Any, httpx.Response]:
         return self._client.post(url, content=body, headers=JSON_TYPE)
 
@@ -208,7 +216,8 @@ def _answer(answer: PartitionAnswer, url: str) -> ShardAnswer:
         next_offset=answer.next_offset,
         reason=None,
     )
-    return ShardAnswer(report, tuple([Candidate(hit, number, epoch) for hit in answer.hits]))
+    candidates = tuple([Candidate(hit, number, epoch) for hit in answer.hits])
+    return ShardAnswer(report, candidates, documents=answer.documents, kinds=answer.kinds)
 
 
 def encode_vector(vector: Vectors | None) -> str | None:

@@ -15,6 +15,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
+from schemas.fields import FieldKind
 from schemas.search_api import IndexedProduct, ProductExplanation
 from schemas.shard_api import (
     ExplainRequest,
@@ -28,6 +29,7 @@ from schemas.shard_api import (
     VectorAnswer,
     VectorRequest,
 )
+from services.shards.fields import FieldSummaries
 from services.shards.rows import Floats
 from services.shards.serving import RefusedQueryError, Serving
 from services.shards.view import View, ViewQuery
@@ -35,6 +37,7 @@ from shared.kafka.partitioning import partition_of
 
 T = TypeVar("T")
 MAX_BODY = 1 << 20
+Searched = tuple[list[ShardHit], dict[str, list[FieldKind]] | None]
 Lookup = Callable[[int], Serving | None]
 """Finds an open shard of one generation by its number."""
 
@@ -46,6 +49,7 @@ class ShardQueryService:
         self._shards_of = shards_of
         self._partitions = partitions
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="search")
+        self._fields = FieldSummaries(self._in_thread)
 
     async def query(self, request: ShardQueryRequest) -> bytes:
         """Search every named partition; refuses as a whole, so that a caller knows what is missing."""
@@ -60,7 +64,8 @@ class ShardQueryService:
         views = [shard.shard.view for shard in shards]  # of one moment: what is applied later is not seen
         queries = [_query(request, view, k=request.k, exact=request.exact) for view in views]
         searches = [
-            self._in_thread(partial(view.search, query)) for view, query in zip(views, queries, strict=True)
+            self._in_thread(partial(_searched, view, query))
+            for view, query in zip(views, queries, strict=True)
         ]
         answers = zip(shards, views, await asyncio.gather(*searches), strict=True)
         return orjson.dumps(ShardQueryAnswer(partitions=[_answer(*answer) for answer in answers]))
@@ -99,6 +104,12 @@ class ShardQueryService:
             excluded_by=tuple(explanation.excluded_by),
         )
         return answer.model_dump_json().encode()
+
+    async def fields(self, generation: str, partition: int) -> bytes:
+        """Return which attributes the products of a partition have, and how often."""
+        serving = self._serving(generation, partition)
+        _check_ready(serving)
+        return (await self._fields.of(serving)).model_dump_json().encode()
 
     async def dump(self, generation: str, partition: int) -> bytes:
         """Return every living document as NDJSON, by product id."""
@@ -148,6 +159,10 @@ def router(answers: ShardQueryService) -> APIRouter:
     @routes.get("/products/{product_id:path}")
     async def product(product_id: str, generation: str) -> Response:
         return await _guarded(lambda: answers.product(product_id, generation))
+
+    @routes.get("/fields")
+    async def fields(generation: str, partition: int) -> Response:
+        return await _guarded(lambda: answers.fields(generation, partition))
 
     @routes.get("/dump")
     async def dump(generation: str, partition: int) -> Response:
@@ -239,7 +254,14 @@ def _vector(encoded: str | None) -> Floats | None:
     return vector
 
 
-def _answer(serving: Serving, view: View, hits: list[ShardHit]) -> PartitionAnswer:
+def _searched(view: View, query: ViewQuery) -> Searched:
+    """Return the hits, and where there are none what the filters might have been about."""
+    hits = view.search(query)
+    return hits, view.kinds(query.filters) if query.filters and not hits else None
+
+
+def _answer(serving: Serving, view: View, searched: Searched) -> PartitionAnswer:
+    hits, kinds = searched
     return PartitionAnswer(
         partition=serving.partition,
         epoch=serving.epoch,
@@ -247,6 +269,7 @@ def _answer(serving: Serving, view: View, hits: list[ShardHit]) -> PartitionAnsw
         fingerprint=view.fingerprint,
         documents=view.documents,
         hits=hits,
+        kinds=kinds,
     )
 
 

@@ -95,6 +95,14 @@ class LexicalReader:
         values = self.searcher.fast_field_values("offset", [address for _, address in hits])
         return np.sort(np.array(values, np.int64))
 
+    def has(self, field: str, letter: str) -> bool:
+        """Say whether a product has a value of that attribute and kind (`domain.filters`)."""
+        start = prefix(field)
+        some = self.index.parse_query(
+            f"attributes:[{start}{letter} TO {start}{AFTER[letter]}}}", ["attributes"]
+        )
+        return bool(self.searcher.search(Query.const_score_query(some, 0.0), 1, count=False).hits)
+
     def stored(self, offsets: Integers) -> dict[int, bytes]:
         """Return what was stored with the records at these offsets (those that live)."""
         if not offsets.size:

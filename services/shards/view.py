@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 
+from schemas.fields import FieldKind
 from schemas.filters import Filter
 from schemas.search_api import Mode, ScoreAndRank
 from schemas.shard_api import ShardHit
 from services.shards.domain.bitmap import Mask, member, spans
+from services.shards.domain.fields import KINDS
 from services.shards.domain.filters import excluded_by
 from services.shards.lexical import LexicalReader
 from services.shards.rows import Floats, Integers, SegmentView
@@ -137,6 +139,11 @@ class View:
         mean = place.part.unit.vectors_of(rows).sum(axis=0) if rows.size else np.zeros(1, np.float32)
         norm = float(np.linalg.norm(mean))
         return (mean / norm).astype(np.float32) if norm > 0 else None
+
+    def kinds(self, filters: Sequence[Filter]) -> dict[str, list[FieldKind]]:
+        """Return of what kinds the values are that the products here have of the filters' fields."""
+        names = sorted({condition.field for condition in filters})
+        return {name: [KINDS[letter] for letter in KINDS if self.reader.has(name, letter)] for name in names}
 
     def explain(self, product_id: str, query: ViewQuery) -> Explanation | None:
         """Return scores, ranks among all products that pass the filters, and what excludes this one."""

@@ -1,9 +1,10 @@
 """What shards answer, merged into one list of candidates."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from schemas.fields import FieldKind
 from schemas.search_api import PartitionReport
 from schemas.shard_api import ShardHit
 
@@ -27,6 +28,9 @@ class ShardAnswer:
 
     report: PartitionReport
     candidates: tuple[Candidate, ...] = ()
+    documents: int = 0
+    kinds: Mapping[str, Sequence[FieldKind]] | None = None
+    """Where no product passed the filters: of what kinds the values of their fields are."""
 
 
 def merge(answers: Iterable[ShardAnswer]) -> list[Candidate]:

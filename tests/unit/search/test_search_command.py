@@ -2,28 +2,32 @@
 
 import asyncio
 import json
+from functools import partial
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
+from schemas.fields import FieldsResponse
 from schemas.search import SearchQuery
 from schemas.search_api import SearchResponse, WhyResponse
+from services.cli.fields import fields
 from services.cli.search import app
-from shared.errors import PoisonError, TransientError
+from shared.errors import ConfigurationError, PoisonError, TransientError
 from shared.generations.fitted import FittedParameters
 from shared.process.http import HttpServer
 
 
 @pytest.fixture
-async def command(open_api, shop, monkeypatch, tmp_path):
-    """Return a function that runs the command; while it waits, the API answers."""
+async def running(open_api, shop, monkeypatch, tmp_path):
+    """Return a function that runs a command; while it waits, the API answers."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "160")
     await open_api()
     server = HttpServer(shop.app, host="127.0.0.1", port=0)
     await server.start()
 
-    async def run(*arguments):
+    async def run(app, *arguments):
         result = await asyncio.to_thread(CliRunner().invoke, app, [*arguments, "--url", server.url])
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
@@ -31,6 +35,18 @@ async def command(open_api, shop, monkeypatch, tmp_path):
 
     yield run
     await server.stop()
+
+
+@pytest.fixture
+def command(running):
+    return partial(running, app)
+
+
+@pytest.fixture
+def fields_command(running):
+    listing = typer.Typer()
+    listing.command()(fields)
+    return partial(running, listing)
 
 
 async def test_hits_are_a_table_with_their_scores_and_where_they_lie(command):
@@ -97,3 +113,21 @@ async def test_only_with_log_does_a_search_count_as_a_shoppers(command, shop):
     assert "not counted" not in await command("blue sock", "--log")
     await shop.log.stop()
     assert [SearchQuery.decode(each.value).user_query for each in shop.published.messages] == ["blue sock"]
+
+
+async def test_a_filter_that_is_none_is_told(command):
+    for text, told in (("price<<150", "'<150' begins with a sign"), ("red", "is not a filter")):
+        with pytest.raises(ConfigurationError, match=told):
+            await command("red", "--filter", text)
+    with pytest.raises(PoisonError, match="did you mean `brand`"):
+        await command("red", "--filter", "brnad=Acme")
+
+
+async def test_fields_are_listed(fields_command):
+    header, brand, price, title, summary = (await fields_command()).splitlines()
+    assert header.split() == ["field", "kind", "filled", "values"]
+    assert brand.split()[:4] == ["brand", "text", "100", "%"]
+    assert price.split() == ["price", "number", "100", "%", "4", "to", "90"]
+    assert title.split()[:2] == ["title", "text"]
+    assert summary == "6 products of generation g1"
+    assert FieldsResponse.model_validate_json(await fields_command("--json")).documents == 6
