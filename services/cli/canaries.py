@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from schemas.judgements import Canary
+from services.cli.listing import Listing
 from services.lab.addresses import url
 from services.lab.terminal import Terminal
 from services.monitor.canaries import files as canary_files
@@ -76,12 +76,12 @@ def list_(json_: Json = False) -> None:
     if json_:
         print(json.dumps({"canaries": [canary.model_dump(mode="json") for canary in canaries]}))
         return
-    table = Table("id", "query", "products", "k", "minimum recall", box=None, pad_edge=False)
+    listing = Listing("id", "k", "minimum recall", "query", right=("k",))
     for canary in canaries:
         minimum = "its own past" if canary.minimum_recall is None else f"{canary.minimum_recall:.2f}"
         products = _some(canary.product_ids)
-        table.add_row(Text(canary.canary_id), Text(canary.query), Text(products), str(canary.k), minimum)
-    Terminal().print(table if canaries else "no canaries; `headrace canaries add QUERY PRODUCT_ID` adds one")
+        listing.add(canary.canary_id, str(canary.k), minimum, canary.query, note=products)
+    listing.show(Terminal(), empty="no canaries; `headrace canaries add QUERY PRODUCT_ID` adds one")
 
 
 @app.command("import")
@@ -168,27 +168,23 @@ def _report(rows: Sequence[CanaryRow], *, json_: bool) -> None:
         print(json.dumps({"recall": recall, "reciprocal_rank": rank, "canaries": canaries}))
         return
     console = Terminal()
-    console.print(canary_table(rows))
+    canary_listing(rows).show(console, empty="no canaries; `headrace canaries add QUERY PRODUCT_ID` adds one")
     below = sum(not row.fine for row in rows)
     console.print(
         f"{len(rows)} canaries: mean recall {recall:.3f}, mean rr {rank:.3f}, {below} below or failed"
     )
 
 
-def canary_table(rows: Sequence[CanaryRow]) -> Table:
-    """Return the canaries as a table; of what is missing the first few."""
-    table = Table("id", "query", "recall@k", "rr", "", "missing", box=None, pad_edge=False)
+def canary_listing(rows: Sequence[CanaryRow]) -> Listing:
+    """Return the canaries as rows; of what is missing the first few."""
+    listing = Listing("id", "recall@k", "rr", "verdict", "query")
     for row in rows:
         recall = "-" if row.failure else f"{row.score.recall:.2f} @{row.canary.k}"
-        table.add_row(
-            Text(row.canary.canary_id),
-            Text(row.canary.query),
-            recall,
-            "-" if row.failure else f"{row.score.reciprocal_rank:.2f}",
-            Text(row.verdict, style="green" if row.fine else "bold red"),
-            Text(row.failure or _some(row.score.missing)),
-        )
-    return table
+        rank = "-" if row.failure else f"{row.score.reciprocal_rank:.2f}"
+        missing = f"missing {_some(row.score.missing)}" if row.score.missing else ""
+        cells = (row.canary.canary_id, recall, rank, row.verdict, row.canary.query)
+        listing.add(*cells, note=row.failure or missing, style="" if row.fine else "bold red")
+    return listing
 
 
 def _some(products: Sequence[str]) -> str:

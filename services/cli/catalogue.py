@@ -5,9 +5,8 @@ import json
 from typing import Annotated
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
+from services.cli.listing import Listing
 from services.embedder.findings_log import FindingsSummary, read_findings
 from services.embedder.requests import (
     AcceptanceReport,
@@ -48,12 +47,12 @@ def findings(
         console.print("nothing was found")
         return
     console.print(", ".join(f"{name} {number:,}" for name, number in summary.counts.most_common()))
-    table = Table("made", "product", "reason", "where", "what to do", box=None, pad_edge=False)
+    listing = Listing("made", "product", "reason", "where")
     for message, finding in summary.latest:
         other = f" ({finding.other}, {finding.similarity or 1:.0%})" if finding.other else ""
-        row = (message.product_id, finding.reason, finding.attribute, finding.explanation + other)
-        table.add_row(f"{message.time:%Y-%m-%d %H:%M:%S}", *map(Text, row))
-    console.print(table)
+        cells = (f"{message.time:%Y-%m-%d %H:%M:%S}", message.product_id, finding.reason, finding.attribute)
+        listing.add(*cells, note=finding.explanation + other)
+    listing.show(Terminal(highlight=False), empty="")
 
 
 @app.command()
@@ -93,14 +92,14 @@ def acceptances(json_: Json = False) -> None:
     if json_:
         print(json.dumps({"acceptances": [message.model_dump(mode="json") for message in messages]}))
         return
-    table = Table("source", "from", "accepted", "reason", box=None, pad_edge=False)
+    listing = Listing("source", "from", "accepted")
     for message in messages:
         moments = (
             message.since.isoformat(timespec="milliseconds"),
             f"{message.requested_at:%Y-%m-%d %H:%M:%S}",
         )
-        table.add_row(Text(message.source), *moments, Text(message.reason))
-    Terminal().print(table if messages else "nothing was accepted")
+        listing.add(message.source, *moments, note=message.reason)
+    listing.show(Terminal(), empty="nothing was accepted")
 
 
 def _findings_json(summary: FindingsSummary) -> dict[str, object]:

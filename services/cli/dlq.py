@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.wire.errors import WireError
+from services.cli.listing import Listing
 from services.lab.terminal import Terminal
 from shared.errors import ConfigurationError, TransientError
 from shared.infrastructure.running import discover
@@ -40,10 +41,10 @@ def list_(
         rows = [{"topic": name, "reason": reason, "count": number} for (name, reason), number in counts]
         print(json.dumps({"dead_letters": rows}))
         return
-    table = Table("topic", "reason", "letters", box=None, pad_edge=False)
-    for (name, reason), number in counts:
-        table.add_row(name, reason, f"{number:,}")
-    Terminal().print(table if counts else "no dead letters")
+    listing = Listing("topic", "reason", "letters", right=("letters",))
+    for (name, letters_reason), number in counts:
+        listing.add(name, letters_reason, f"{number:,}")
+    listing.show(Terminal(), empty="no dead letters")
 
 
 @app.command()
@@ -66,7 +67,7 @@ def show(
         _show_whole(letters[0])
         _show_as_json(settings, letters[0].record)
     else:
-        Terminal().print(_table(letters))
+        _listing(letters).show(Terminal(), empty="no dead letters")
 
 
 @app.command()
@@ -84,7 +85,7 @@ def replay(
     settings = discover(Settings.load())
     letters = _read(settings, topic, LetterSelection(frozenset(offset or ()), reason, limit))
     console = Terminal()
-    console.print(_table(letters))
+    _listing(letters).show(console, empty="no such letters")
     if letters and not dry_run:
         asyncio.run(dead_letters.replay(settings, letters))
     what = "would be written back" if dry_run else "written back"
@@ -96,14 +97,14 @@ def _read(settings: Settings, topic: str, selection: LetterSelection) -> list[Le
     return asyncio.run(dead_letters.read(settings, topics, wanted=selection, limit=selection.limit))
 
 
-def _table(letters: Sequence[Letter]) -> Table:
-    table = Table("offset", "when", "reason", "read at", "why", box=None, pad_edge=False)
+def _listing(letters: Sequence[Letter]) -> Listing:
+    listing = Listing("offset", "when", "reason", "read at", right=("offset",))
     for letter in letters:
         why = letter.error_header("exception.message").removeprefix(f"{letter.reason}: ")
         why += " (cut: not to be replayed)" if letter.cut else ""
         when = f"{letter.record.timestamp:%Y-%m-%d %H:%M:%S}"
-        table.add_row(str(letter.record.offset), when, letter.reason, letter.source, Text(why))
-    return table
+        listing.add(str(letter.record.offset), when, letter.reason, letter.source, note=why)
+    return listing
 
 
 def _show_whole(letter: Letter) -> None:

@@ -4,16 +4,16 @@ from datetime import timedelta
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from schemas.fields import FieldsResponse, FieldSummary
+from services.cli.listing import GAP, Listing
 from services.cli.options import duration
 from services.lab.search_client import configured
 from services.lab.terminal import Terminal
 from shared.patience import ANSWER_SECONDS
 
-WIDE = 100
-NOT_FILTERED = "not filtered"
+SHORT = 24
+"""Characters of a text that is an example."""
 
 
 def fields(
@@ -31,7 +31,7 @@ def fields(
         print(answer.model_dump_json())
         return
     terminal = Terminal(highlight=False)
-    terminal.print(_table(answer, terminal.width) if answer.fields else "no product has a field")
+    _listing(answer, terminal.width).show(terminal, empty="no product has a field")
     if answer.partial:
         terminal.print("a shard is missing: its products are not counted", style="bold red")
     if answer.unnamed:
@@ -39,16 +39,16 @@ def fields(
     terminal.print(f"{answer.documents:,} products of generation {answer.generation}", style="dim")
 
 
-def _table(answer: FieldsResponse, width: int) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("field", no_wrap=True, max_width=max(16, width // 3), overflow="ellipsis")
-    table.add_column("kind", no_wrap=True)
-    table.add_column("filled", justify="right", no_wrap=True)
-    table.add_column("values", max_width=width, overflow="ellipsis", no_wrap=True)
-    for summary in answer.fields:
-        filled = f"{_share(summary.products, answer.documents)}"
-        table.add_row(summary.name, _kinds(summary), filled, _values(summary))
-    return table
+def _listing(answer: FieldsResponse, width: int) -> Listing:
+    listing = Listing("field", "kind", "filled", "values", right=("filled",))
+    rows = [
+        (summary.name, _kinds(summary), _share(summary.products, answer.documents), _values(summary))
+        for summary in answer.fields
+    ]
+    taken = sum(max((len(row[number]) for row in rows), default=0) + len(GAP) for number in range(3))
+    for name, kinds, filled, values in rows:
+        listing.add(name, kinds, filled, _cut(values, max(SHORT, width - taken)))
+    return listing
 
 
 def _share(part: int, whole: int) -> str:
@@ -59,16 +59,20 @@ def _share(part: int, whole: int) -> str:
 
 
 def _kinds(summary: FieldSummary) -> str:
-    """Return the kinds, the most frequent first, with their counts where there are several."""
+    """Return the kinds of its values, the most frequent first, with their counts where there are several."""
     kinds = sorted(summary.kinds.items(), key=lambda pair: -pair[1])
-    if len(kinds) == 1 and not summary.too_long:
-        return kinds[0][0]
-    counted = [f"{kind} {count:,}" for kind, count in kinds]
-    return ", ".join([*counted, *([f"long text {summary.too_long:,}"] if summary.too_long else [])])
+    if len(kinds) > 1:
+        return ", ".join(f"{kind} {count:,}" for kind, count in kinds)
+    return kinds[0][0] if kinds else "long text"
 
 
 def _values(summary: FieldSummary) -> str:
-    if not summary.kinds:
-        return NOT_FILTERED
+    """Return its range and some texts on one line; a text that is too long for a filter is none of them."""
     numbers = "" if summary.least is None else f"{summary.least:g} to {summary.greatest:g}"
-    return "; ".join(filter(None, (numbers, ", ".join(summary.examples))))
+    texts = ", ".join(_cut(" ".join(text.split()), SHORT) for text in summary.examples)
+    long = f"{summary.too_long:,} too long for filters" if summary.too_long else ""
+    return "; ".join(filter(None, (long, numbers, texts)))
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"

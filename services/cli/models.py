@@ -16,6 +16,7 @@ from rich.text import Text
 
 from schemas.base import Identifier
 from schemas.control import Model
+from services.cli.listing import Listing
 from services.lab.terminal import Terminal
 from shared.clock import SystemClock
 from shared.encoder.admission import Admission, admit
@@ -50,13 +51,12 @@ def list_(json: Json = False) -> None:
     if json:
         print(orjson.dumps([model.model_dump(mode="json") for model in models]).decode())
         return
-    table = Table("model", "kind", "precision", "verdict", "made", "why", "fingerprint")
+    listing = Listing("model", "kind", "precision", "verdict", "made")
     for model in models:
-        made_at, why = f"{model.created_at:%Y-%m-%d %H:%M}", model.reasons[0] if model.reasons else ""
-        table.add_row(
-            model.model_id, model.kind, model.precision, model.verdict, made_at, why, model.fingerprint
-        )
-    Terminal().print(table)
+        note = ": ".join([f"fingerprint {model.fingerprint}", *model.reasons[:1]])
+        cells = (model.model_id, model.kind, model.precision, model.verdict)
+        listing.add(*cells, f"{model.created_at:%Y-%m-%d %H:%M}", note=note)
+    listing.show(Terminal(), empty="no models; `headrace train` makes one, `headrace models import` adds one")
 
 
 @app.command()

@@ -6,10 +6,10 @@ from functools import partial
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from schemas.control import Model, Rollout
+from services.cli.listing import Listing
 from services.cli.neighbours import missing
 from services.cli.progress import bars
 from services.cli.trial_view import advice, power_table, share_of, trial_lines, trial_row
@@ -57,16 +57,15 @@ def status(json_: Json = False) -> None:
         shown = {"live": state.live, "previous": state.previous, "generations": rows, "trial": tried}
         print(json.dumps({**shown, "refused": refused}))
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("generation", "stage", "model", "products", "behind", "canaries", "lacks"):
-        table.add_column(column, overflow="fold")
+    columns = ("generation", "stage", "model", "products", "behind", "canaries")
+    listing = Listing(*columns, right=("products", "behind"))
     for row in rows:
         lacks = row["reason"] or "; ".join(row["lacks"])
         canaries = f"{row['canaries'] - len(row['low'])} of {row['canaries']}" if row["canaries"] else ""
         products = f"{row['products']:,}" if row["stage"] != "retired" else ""
         cells = (row["stage"], row["model_id"] or "configured", products, f"{row['behind']:,}", canaries)
-        table.add_row(row["generation"], *cells, Text(lacks))
-    Terminal().print(table)
+        listing.add(row["generation"], *cells, note=lacks)
+    listing.show(Terminal(), empty="no generation")
     for build in refused:
         Terminal().print(Text("{generation} with {model_id} was not built: {reason}".format_map(build)))
     for line in () if tried is None else trial_lines(tried):

@@ -54,16 +54,15 @@ def list_(json_: Json = False) -> None:
     if json_:
         print(json.dumps({"topics": rows}))
         return
-    from rich.table import Table  # noqa: PLC0415  lazy: see main
-
+    from services.cli.listing import Listing  # noqa: PLC0415  lazy: see main
     from services.lab.terminal import Terminal  # noqa: PLC0415  lazy: see main
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in rows[0]:
-        table.add_column(column, overflow="fold", no_wrap=column == "topic")
+    columns = ("topic", "partitions", "cleanup", "retention")
+    listing = Listing(*columns, right=("partitions",))
     for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
-    Terminal().print(table)
+        note = "{message} by {key}: {description}".format_map(row)
+        listing.add(*(str(row[column]) for column in columns), note=note)
+    listing.show(Terminal(), empty="no topics")
 
 
 def _retention(span: timedelta) -> str:
@@ -135,25 +134,16 @@ def _show(changes: "Sequence[TopicDifference]", broker: str, *, json_: bool) -> 
     if json_:
         print(json.dumps({"broker": broker, "topics": [_row(change) for change in changes]}))
         return
-    from rich.table import Table  # noqa: PLC0415  lazy: see main
-
+    from services.cli.listing import Listing  # noqa: PLC0415  lazy: see main
     from services.lab.terminal import Terminal  # noqa: PLC0415  lazy: see main
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("topic", "action", "partitions", "configuration", "why"):
-        table.add_column(column, overflow="fold", no_wrap=column == "topic")
+    listing = Listing("topic", "action", "partitions", right=("partitions",))
     for change in changes:
-        style = STYLES.get(change.action.value, "yellow")
-        table.add_row(
-            change.wanted.name,
-            change.action.value,
-            _partitions(change),
-            _config(change),
-            change.why,
-            style=style,
-        )
+        cells = (change.wanted.name, change.action.value, _partitions(change))
+        note = "\n".join(filter(None, (_config(change), change.why)))
+        listing.add(*cells, note=note, style=STYLES.get(change.action.value, "yellow"))
     console = Terminal()
-    console.print(table)
+    listing.show(console, empty="no topics")
     changed = sum(change.action != "unchanged" for change in changes)
     console.print(f"{broker}: {len(changes)} topics, {changed} to change")
 

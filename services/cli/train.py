@@ -8,10 +8,10 @@ from typing import Annotated
 import orjson
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from schemas.base import Scalar
 from schemas.control import Model, TrainingJob
+from services.cli.listing import Listing
 from services.cli.neighbours import missing
 from services.cli.options import duration
 from services.cli.progress import bars
@@ -83,10 +83,11 @@ def show(console: Console, job: TrainingJob, model: Model | None) -> None:
     if model is None:
         console.print(f"{job.job_id}: {job.status}")
         return
-    table = Table("metric", "value", title=f"{model.model_id}: {model.verdict}")
+    listing = Listing("metric", "value", right=("value",))
     for name, value in model.metrics.items():
-        table.add_row(name, f"{value:.4f}")
-    console.print(table)
+        listing.add(name, f"{value:.4f}")
+    console.print(f"{model.model_id}: {model.verdict}")
+    listing.show(console, empty="no metrics")
     for reason in model.reasons:
         console.print(f"  {reason}")
     console.print(f"in {model.location}")
@@ -97,13 +98,13 @@ def show_jobs(jobs: list[TrainingJob], *, as_json: bool) -> None:
     if as_json:
         print(orjson.dumps([_as_json(job, None) for job in jobs]).decode())
         return
-    table = Table("job", "kind", "status", "stage", "progress", "model", "worker", "error")
+    listing = Listing("job", "kind", "status", "progress", right=("progress",))
     for job in jobs:
-        share = f"{job.progress:.0%}"
-        table.add_row(
-            job.job_id, job.kind, job.status, job.stage, share, job.model_id or "", job.worker, job.error
-        )
-    Terminal().print(table)
+        made = f"model {job.model_id}" if job.model_id else ""
+        where = " on ".join(filter(None, (job.stage, job.worker)))
+        note = "; ".join(filter(None, (made, where, job.error)))
+        listing.add(job.job_id, job.kind, job.status, f"{job.progress:.0%}", note=note)
+    listing.show(Terminal(), empty="no jobs; `headrace train` asks for one")
 
 
 def _as_json(job: TrainingJob, model: Model | None) -> dict[str, object]:

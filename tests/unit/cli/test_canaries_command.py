@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from schemas.judgements import Canary
-from services.cli.canaries import CanaryRow, _report, _some, canary_table
+from services.cli.canaries import CanaryRow, _report, _some, canary_listing
 from services.monitor.search_probe import CanaryAnswer, SearchFailedError
 
 
@@ -81,16 +81,19 @@ def test_a_run_as_a_table_fits_and_is_summed_up(capsys, monkeypatch) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     assert [" ".join(line.split()) for line in lines] == [
-        "id query recall@k rr missing",
-        "c-1 trail shoe 0.50 @10 1.00 fine b",
-        "c-3 trail shoe - - failed too busy",
+        "id recall@k rr verdict query",
+        "c-1 0.50 @10 1.00 fine trail shoe",
+        "missing b",
+        "c-3 - - failed trail shoe",
+        "too busy",
         "2 canaries: mean recall 0.500, mean rr 1.000, 1 below or failed",
     ]
 
 
 def test_markup_in_a_query_is_shown_as_it_is(capsys) -> None:
     strange = Canary(canary_id="c-1", query="[bold]shoe[/bold]", product_ids=("a",))
-    Console(width=80).print(canary_table([CanaryRow(strange, CanaryAnswer(("a",), partial=False))]))
+    listing = canary_listing([CanaryRow(strange, CanaryAnswer(("a",), partial=False))])
+    listing.show(Console(width=80), empty="")
     assert "[bold]shoe[/bold]" in capsys.readouterr().out
 
 

@@ -59,6 +59,7 @@ def test_every_module_of_the_package_is_a_command_or_prints_for_one() -> None:
         "load_view",
         "log_view",
         "here",
+        "listing",
         "neighbours",
         "options",
         "progress",
