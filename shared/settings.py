@@ -156,6 +156,9 @@ class CatalogueSettings(Section):
     """What the rows of a table are, by its name (`prices`, `public.prices`, `shop.public.prices`): a product,
     or a part of one that another table writes. A part neither creates nor deletes a product."""
 
+    numbers: tuple[str, ...] = ("price",)
+    """Attributes that should have numbers: a text in one of them is told on `catalogue.findings.v1`."""
+
     @property
     def parts(self) -> frozenset[str]:
         """The tables whose rows are a part of a product."""

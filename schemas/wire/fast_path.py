@@ -4,7 +4,7 @@ What it reads means the same as on the way that every form takes (`schemas.wire.
 says so; what is anything else, or wrong in any way, is left to that way, which knows the reasons.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Literal
 
 import msgspec
@@ -44,10 +44,13 @@ def read(value: bytes | None, envelope: Envelope) -> Draft | None:
     return Draft("plain", change.product_id, change.op, fields, change.version, change.event_time)
 
 
-def product_id(value: bytes | None) -> str | None:
-    """Return the id of a message without headers that nothing is wrong with; None: it is to be read."""
+def product_id(value: bytes | None, numbers: Collection[str] = ()) -> str | None:
+    """Return the id of a message without headers that nothing is wrong with; None: it is to be read.
+
+    One of the attributes named in `numbers` that is a text, or a list, is to be read.
+    """
     change = _decoded(value)
-    if change is None:
+    if change is None or any(isinstance(change.fields.get(name), (str, tuple)) for name in numbers):
         return None
     try:
         for check, stated in ((read_version, change.version), (read_moment, change.event_time)):

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from functools import partial
 from typing import NamedTuple
 
 import stamina
@@ -54,9 +55,8 @@ def build(settings: Settings) -> Worker:
     passes, client = EncoderThreads(), redis.connect(settings)
     common = Common(passes, acceptances)
     publisher, clock = KafkaPublisher(settings), SystemClock()
-    router = Routing(
-        settings, {ProductChange.topic: describe}, redis=client, publisher=publisher, clock=clock
-    )
+    subject = partial(describe, numbers=settings.catalogue.numbers)
+    router = Routing(settings, {ProductChange.topic: subject}, redis=client, publisher=publisher, clock=clock)
 
     async def remove(generation: Generation) -> None:
         store = DocumentStore(client, settings.namespace, generation=generation.name)

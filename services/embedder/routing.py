@@ -1,6 +1,6 @@
 """What a catalogue change is about, for its router, and what could not be taken of it, for its producer."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from schemas.alerts import Alert, alert_key
 from services.embedder import metrics
@@ -17,12 +17,13 @@ SHOWN_NAME = 200
 """So many characters of a table's name are said: nobody bounds what a message has there."""
 
 
-def describe(record: Record) -> RoutedRecord:
+def describe(record: Record, *, numbers: Collection[str] = ()) -> RoutedRecord:
     """Return the id of the product, and its findings; raises `PoisonError`, `SkippedError`.
 
-    A truncate is about no product, and is remarked as an alert.
+    A truncate is about no product, and is remarked as an alert. `numbers` are attributes that should have
+    numbers: one that has a text is a finding.
     """
-    if (product_id := usual_product(record)) is not None:
+    if (product_id := usual_product(record, numbers)) is not None:
         return RoutedRecord(product_id.encode())
     try:
         reading = reading_of(record)
@@ -32,7 +33,7 @@ def describe(record: Record) -> RoutedRecord:
         return RoutedRecord(None, (outgoing(_truncated(record, skipped.source or {})),))
     for left in reading.left_out:
         metrics.attributes_left_out.labels(left.reason).inc()
-    findings = findings_of(record, reading)
+    findings = findings_of(record, reading, numbers)
     remarks = () if findings is None else (Outgoing(findings.topic, findings.key(), findings.encode()),)
     return RoutedRecord(reading.change.product_id.encode(), remarks)
 

@@ -52,6 +52,11 @@ def reading_of(record: Record, parts: Collection[str] = ()) -> DecodedChange:
         raise PoisonError(error.reason, error.explanation) from error
 
 
-def usual_product(record: Record) -> str | None:
-    """Return the product of a change that surely has nothing wrong, cut or left out; None: it may have."""
-    return None if record.headers or record.damage is not None else fast_path.product_id(record.value)
+def usual_product(record: Record, numbers: Collection[str] = ()) -> str | None:
+    """Return the product of a change that surely has nothing wrong, cut or left out; None: it may have.
+
+    `numbers` are attributes that should have numbers.
+    """
+    if record.headers or record.damage is not None:
+        return None
+    return fast_path.product_id(record.value, numbers)

@@ -155,23 +155,33 @@ def differences(expected: Mapping[QueryProduct, PairCounts], published: Iterable
     """Say, pair by pair, where the published judgements' counts are not the recounted ones."""
     by_pair = {QueryProduct(judgement.query, judgement.product_id): judgement for judgement in published}
     uncounted = sorted(by_pair.keys() - expected.keys())
-    lines = [f"{pair}: judged, but nothing counts for it" for pair in uncounted]
+    lines = [f"{_named(pair)}: judged, but nothing counts for it" for pair in uncounted]
     for pair, counts in sorted(expected.items()):
         if (judgement := by_pair.get(pair)) is None:
-            lines.append(f"{pair}: not judged, but {counts}")
+            lines.append(f"{_named(pair)}: not judged, but recounted {_told(_totals(counts))}")
         elif (theirs := _counts(judgement)) != (ours := _totals(counts)):
-            lines.append(f"{pair}: judged from {theirs}, recounted {ours}")
+            lines.append(f"{_named(pair)}: judged from {_told(theirs)}; recounted {_told(ours)}")
     return lines
 
 
 def underived(published: Iterable[Judgement], objective: BusinessObjective) -> list[str]:
     """Say which judgements' rates, value or grade are not those that their own figures give."""
     return [
-        f"{QueryProduct(judgement.query, judgement.product_id)}: "
+        f"{_named(QueryProduct(judgement.query, judgement.product_id))}: "
         "its rates, value and grade do not follow from its counts"
         for judgement in published
         if not follows(judgement, objective)
     ]
+
+
+def _named(pair: QueryProduct) -> str:
+    return f"{pair.product_id} for {pair.query!r}"
+
+
+def _told(totals: tuple[int, int, dict[str, int]]) -> str:
+    shown, shoppers, actions = totals
+    counts = {"shown": shown, "shoppers": shoppers, **dict(sorted(actions.items()))}
+    return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
 def _counts(judgement: Judgement) -> tuple[int, int, dict[str, int]]:

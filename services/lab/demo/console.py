@@ -56,7 +56,7 @@ class DemoConsole:
         self.claim(f"every scene showed what it says ({len(self.failures)} did not)", holds=not self.failures)
         self.rich.print("\nTry it, in another terminal, in this directory:", style="bold")
         for hint in hints:
-            self.rich.print("  " + hint.format(**urls), style="green", highlight=False, soft_wrap=True)
+            self.rich.print("  " + hint, style="green", highlight=False, soft_wrap=True, markup=False)
         for name, url in urls.items():
             self.say(f"  {name:11} {url}/metrics")
 

@@ -6,32 +6,18 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.lab.demo import hints
 from services.lab.demo.client import Addresses, DemoClient
 from services.lab.demo.console import DemoConsole
 from services.lab.demo.script import DemoScript
 from services.lab.simulation.catalogue import GradedCatalogue
 from shared.errors import ConfigurationError
+from shared.generations.rollout_log import read_rollouts
 from shared.infrastructure import running
 from shared.infrastructure.stack import CORE, LEARNING, Stack
 from shared.settings import Settings
 
 WATCH_SECONDS = 0.3
-HINTS = (
-    'headrace search "velvet settee"',
-    "headrace simulate --live --sessions 50",
-    'headrace judgements show "QUERY"',
-    "headrace alerts tail",
-    "curl -s {search}/search -H 'content-type: application/json' -d '{{\"text\": \"waterproof jacket\"}}'",
-    "open {search}/docs in a browser",
-)
-LEARNED_HINTS = (
-    "headrace models list",
-    "headrace train --jobs",
-    "headrace rollout status",
-    "headrace alerts tail",
-    "headrace rollout rollback",
-    "headrace evaluate --data DIR",
-)
 
 
 @dataclass(frozen=True)
@@ -54,11 +40,12 @@ class DemoRun:
     def play(self, addresses: Addresses, stack: Stack | None = None) -> None:
         """Play the scenes and sum up; a stack that was started for them is watched over meanwhile."""
         began = time.monotonic()
-        asyncio.run(self._play(addresses, stack))
+        following = asyncio.run(self._play(addresses, stack))
         self.console.figure("the whole demo", f"{time.monotonic() - began:.0f} s")
-        self.console.close(LEARNED_HINTS if self.learn else HINTS, addresses.urls)
+        self.console.close(following, addresses.urls)
 
-    async def _play(self, addresses: Addresses, stack: Stack | None) -> None:
+    async def _play(self, addresses: Addresses, stack: Stack | None) -> list[str]:
+        """Play the scenes; returns what to try next."""
         async with DemoClient(addresses) as client:
             tasks = [asyncio.create_task(self._scenes(client, stack))]
             if stack:
@@ -66,6 +53,15 @@ class DemoRun:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in tasks:
                 task.result() if task.done() else task.cancel()
+            return await self._hints(client)
+
+    async def _hints(self, client: DemoClient) -> list[str]:
+        addresses = client.addresses
+        if self.learn:
+            rollouts = await read_rollouts(addresses.settings)
+            return hints.learned(may_go_back=rollouts.generations.previous is not None)
+        query = hints.most_shown(client.judgements().values()) or self.catalogue.queries[0].text
+        return hints.usual(query, addresses.urls["search"])
 
     async def _scenes(self, client: DemoClient, stack: Stack | None) -> None:
         script = DemoScript(client, self.console, self.catalogue, stack.not_ready if stack else dict)

@@ -1,6 +1,8 @@
 """The demo's console: scenes are counted, claims that do not hold are remembered, figures are summed up."""
 
 import io
+import json
+import shlex
 from datetime import timedelta
 
 import pytest
@@ -9,11 +11,11 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.progress import Progress
 
-from services.lab.demo import idle
+from services.lab.demo import hints, idle
 from services.lab.demo.client import until
 from services.lab.demo.console import DemoConsole, table
 from services.lab.demo.idle import JUDGING, wait_until_idle
-from services.lab.demo.run import HINTS, LEARNED_HINTS, DemoRun, fresh_directory
+from services.lab.demo.run import DemoRun, fresh_directory
 from services.lab.demo.script import _score
 from services.lab.simulation import shop
 from shared.errors import ConfigurationError, TransientError
@@ -50,16 +52,19 @@ def test_a_claim_that_does_not_hold_is_remembered(console: DemoConsole) -> None:
 def test_the_closing_sums_up_figures_failures_and_what_to_try(console: DemoConsole) -> None:
     console.figure("search", "12 ms a query")
     console.claim("it is free", holds=False)
-    console.close(HINTS, URLS)
+    console.close(hints.usual("it's [bold]red[/bold]", URLS["search"]), URLS)
     shown = text(console)
     assert "12 ms a query" in shown
     assert "every scene showed what it says (1 did not)" in shown
     assert "http://127.0.0.1:8860/metrics" in shown
-    assert "curl -s http://127.0.0.1:8800/search" in shown
+    [curl] = [line for line in shown.splitlines() if line.startswith("  curl")]
+    assert json.loads(shlex.split(curl)[-1]) == {"text": "it's [bold]red[/bold]", "log": False}
+    [search] = [line for line in shown.splitlines() if line.startswith("  headrace search")]
+    assert shlex.split(search) == ["headrace", "search", "it's [bold]red[/bold]"]
 
 
 def test_the_closing_of_a_demo_that_showed_everything_holds(console: DemoConsole) -> None:
-    console.close(LEARNED_HINTS, URLS)
+    console.close(hints.learned(may_go_back=True), URLS)
     assert console.failures == []
 
 

@@ -1,12 +1,14 @@
-"""What was left out of a message, as a message of its own."""
+"""What was left out of a message, or looks wrong in it, as a message of its own."""
 
 import json
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from schemas.base import MAX_TEXT_BYTES
 from schemas.findings import MOST
-from shared.catalogue.changes import reading_of
+from shared.catalogue.changes import reading_of, usual_product
 from shared.catalogue.findings import findings_of
 from shared.records import Partition, Record
 
@@ -48,3 +50,29 @@ def test_an_attribute_that_was_cut_is_a_finding() -> None:
     message = findings_of(long, reading_of(long))
     assert message is not None
     assert [(finding.attribute, finding.reason) for finding in message.findings] == [("text", "field.cut")]
+
+
+@pytest.mark.parametrize(
+    ("price", "told"),
+    [
+        ("cheap", "'cheap'"),
+        ("99.50", "'99.50'"),
+        ([10, "on request"], "'on request'"),
+        ("x" * 90, f"'{'x' * 40}…'"),
+    ],
+)
+def test_a_text_where_a_number_should_be_is_a_finding(price: Any, told: str) -> None:
+    priced = record({"title": "Shoe", "price": price})
+    assert usual_product(priced, ("price",)) is None, "it is read whole"
+    message = findings_of(priced, reading_of(priced), ("price", "weight"))
+    assert message is not None
+    [finding] = message.findings
+    assert (finding.attribute, finding.reason) == ("price", "number.expected")
+    assert finding.explanation.startswith(f"{told} is a text, which no filter by number finds")
+
+
+@pytest.mark.parametrize("price", [9.5, 10, True, None, [], [1, 2]])
+def test_a_number_or_nothing_where_a_number_should_be_is_no_finding(price: Any) -> None:
+    priced = record({"title": "Shoe", "price": price})
+    assert findings_of(priced, reading_of(priced), ("price",)) is None
+    assert usual_product(priced) == "P-1"
