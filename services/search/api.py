@@ -7,10 +7,8 @@ from time import perf_counter
 from typing import Annotated
 
 from fastapi import FastAPI, Path, Query
-from fastapi.exceptions import RequestValidationError
 from prometheus_client import Counter, Histogram
 from pydantic import BaseModel
-from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 
 from schemas.base import GenerationName, ProductId
@@ -20,10 +18,11 @@ from services.search.domain.answer import SearchAnswer
 from services.search.domain.explanation import explain
 from services.search.domain.record import query_record
 from services.search.engine import SearchEngine, rank_of
-from services.search.limits import Gate
 from services.search.log import QueryLog
-from services.search.problem import Refusal, on_failure, on_http_error, on_invalid, on_refusal
 from services.search.settings import SearchSettings
+from shared.http.gate import Gate, RequestLimits
+from shared.http.origins import CrossOrigin
+from shared.http.problem import problems
 from shared.ports import Clock
 
 searches = Counter("headrace_searches", "Searches answered", ("endpoint", "outcome"))
@@ -34,6 +33,7 @@ seconds = Histogram(
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
 )
 MINUTE = timedelta(minutes=1)
+GUARDED = ("/search", "/similar", "/why", "/product/", "/fields")
 
 
 class SearchApi:
@@ -133,8 +133,11 @@ class SearchApi:
         return _json(await self._engine.fields(generation))
 
 
-def mount(api: FastAPI, routes: SearchApi, settings: SearchSettings) -> None:
-    """Add the routes, the gate before them, their errors, and `/docs` (which needs no network)."""
+def mount(api: FastAPI, routes: SearchApi, settings: SearchSettings, *, host: str) -> None:
+    """Add the routes, the gate before them, their errors, and `/docs` (which needs no network).
+
+    `host` is where it listens: on the loopback alone pages of this machine may call it.
+    """
     for name, route in ROUTES.items():
         api.add_api_route(
             route.path,
@@ -147,11 +150,17 @@ def mount(api: FastAPI, routes: SearchApi, settings: SearchSettings) -> None:
     describe(api)
     page = files(__package__).joinpath("docs.html").read_text("utf-8")
     api.add_api_route("/docs", lambda: HTMLResponse(page), include_in_schema=False)
-    api.add_exception_handler(Refusal, on_refusal)
-    api.add_exception_handler(RequestValidationError, on_invalid)
-    api.add_exception_handler(HTTPException, on_http_error)
-    api.add_exception_handler(Exception, on_failure)
-    api.add_middleware(Gate, settings=settings)
+    problems(api)
+    limits = RequestLimits(
+        paths=GUARDED,
+        concurrency=settings.concurrency,
+        max_body=settings.max_body,
+        smaller="send a shorter query or fewer filters",
+        tokens=settings.tokens,
+    )
+    api.add_middleware(Gate, limits=limits)
+    # Outside the gate: a browser asks whether it may before it says with which token.
+    api.add_middleware(CrossOrigin, origins=settings.origins, host=host, paths=GUARDED)
 
 
 def _answered(

@@ -64,7 +64,7 @@ def build(settings: Settings) -> Worker:
     if dependencies.reranker is not None:
         worker.add(dependencies.reranker)
     worker.ready("model", dependencies.generations.missing)
-    mount(worker.api, SearchApi(section, engine, log, clock=clock), section)
+    mount(worker.api, SearchApi(section, engine, log, clock=clock), section, host=settings.host)
     return worker
 
 

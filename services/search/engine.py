@@ -23,7 +23,6 @@ from services.search.domain.route import NO_OWNER, Route, route
 from services.search.fields import check_filters, fields_of
 from services.search.generation import ServedGenerations
 from services.search.owners import Owners
-from services.search.problem import Refusal
 from services.search.reranker import Reranker
 from services.search.scatter import scatter
 from services.search.settings import SearchSettings
@@ -32,6 +31,7 @@ from services.search.trial import ask_both, undrafted
 from shared.cluster.members import OwnerRecord
 from shared.errors import TransientError
 from shared.generations.fitted import FittedParameters
+from shared.http.problem import Refusal
 from shared.kafka.partitioning import partition_of
 
 

@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr
 
 import shared.settings
 from shared.catalogue.texts import TEMPLATES
+from shared.http.origins import Origin
 from shared.retrieval.settings import FusionSettings
 from shared.section import Duration, Section
 from shared.settings import Port
@@ -36,6 +37,9 @@ class SearchSettings(FusionSettings):
     port: Port = 8800
     tokens: tuple[SecretStr, ...] = ()
     """Bearer tokens that may search; none: everybody who reaches the port may."""
+    origins: tuple[Origin, ...] = ()
+    """Origins of the shop's pages that may search from the browser, such as https://shop.example; a worker
+    that listens on the loopback also answers pages of this machine."""
     concurrency: Annotated[int, Field(ge=1, le=10_000)] = 64
     """Requests in hand at once; more are answered 429."""
     max_body: Annotated[int, Field(ge=1024)] = 64 * 1024

@@ -9,7 +9,7 @@ import structlog
 from prometheus_client import Counter
 
 from services.search.domain.answer import SearchAnswer
-from services.search.problem import Refusal
+from shared.http.problem import Refusal
 
 log = structlog.get_logger()
 undrafted = Counter(

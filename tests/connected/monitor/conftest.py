@@ -12,8 +12,8 @@ from redis.asyncio import Redis
 
 from schemas.golden import golden
 from schemas.search_api import SearchResponse
-from services.search.problem import Refusal
 from shared.errors import TransientError
+from shared.http.problem import Refusal
 from shared.process.http import HttpServer
 from shared.records import Outgoing
 

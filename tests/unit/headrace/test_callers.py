@@ -12,7 +12,7 @@ from schemas.judgements import Canary
 from services.lab.simulation.delivery import ShopFrontEnd
 from services.lab.simulation.traffic import Visit
 from services.monitor.search_probe import CanaryAnswer, CanaryRefusedError, SearchFailedError, SearchProbe
-from services.search.problem import Refusal
+from shared.http.problem import Refusal
 from tests.unit.search.virtual_time import run
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -131,6 +131,7 @@ class Shop:
         self.reranker = None
         self.log = None
         self.broken = False
+        self.host = "127.0.0.1"
         self.app = None
         self.api = None
         """The API once it is open, and the way to it."""
@@ -303,7 +304,8 @@ async def open_api(shop):
         )
         shop.log = QueryLog(shop.published, capacity=section.log_capacity)
         api = FastAPI(docs_url=None)
-        mount(api, SearchApi(section, SearchEngine(section, dependencies), shop.log, clock=shop), section)
+        routes = SearchApi(section, SearchEngine(section, dependencies), shop.log, clock=shop)
+        mount(api, routes, section, host=shop.host)
         shop.app = api
         shop.api = httpx.ASGITransport(api, raise_app_exceptions=False)
         client = httpx.AsyncClient(transport=shop.api, base_url="http://search")

@@ -344,6 +344,40 @@ async def test_every_answer_is_of_its_contract_key_by_key(client):
         assert read.model_fields_set == set(kind.model_fields)
 
 
+PREFLIGHT = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "allowed"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8000", True),
+        ("127.0.0.1", "https://evil.example", False),
+        ("10.0.0.7", "http://127.0.0.1:8000", False),
+        ("10.0.0.7", "https://shop.example", True),
+    ],
+)
+async def test_a_page_of_the_shop_may_search_and_others_cannot_read_the_answer(
+    open_api, shop, host, origin, allowed
+):
+    shop.host = host
+    client = await open_api(origins=["https://shop.example"])
+    asked = await client.options("/search", headers={**PREFLIGHT, "Origin": origin})
+    answer = await client.post("/search", json=RED_SHOE, headers={"Origin": origin})
+    assert asked.status_code == (200 if allowed else 400)
+    for response in (asked, answer):
+        assert response.headers.get("access-control-allow-origin") == (origin if allowed else None)
+
+
+async def test_a_page_may_ask_whether_it_may_before_it_says_its_token(open_api):
+    client = await open_api(tokens=["secret"], origins=["https://shop.example"])
+    headers = {**PREFLIGHT, "Access-Control-Request-Headers": "authorization,content-type"}
+    asked = await client.options("/search", headers={**headers, "Origin": "https://shop.example"})
+    assert asked.status_code == 200
+    refused = await client.post("/search", json=RED_SHOE, headers={"Origin": "https://shop.example"})
+    assert refused.status_code == 401
+    assert refused.headers["access-control-allow-origin"] == "https://shop.example"
+
+
 REFUSED = {
     400: (
         "POST",

@@ -5,7 +5,7 @@ from schemas.filters import RangeFilter
 from schemas.search_api import ProductExplanation, ScoreAndRank, SearchRequest, SimilarRequest
 from services.search.domain.explanation import explain
 from services.search.domain.query import clean
-from services.search.limits import authorised
+from shared.http.gate import authorised
 
 
 @pytest.mark.parametrize("name", ["text", "query", "user_query"])

@@ -1,8 +1,10 @@
-"""Errors of the API as problem details (RFC 9457), each with a one-line fix."""
+"""Errors of an API as problem details (RFC 9457), each with a one-line fix."""
 
 from collections.abc import Mapping, Sequence
 
+from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from prometheus_client import Counter
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,6 +14,9 @@ from schemas.search_api import PROBLEM_MEDIA_TYPE, PROBLEM_TYPE, Problem, Reques
 SHOWN = 5
 """Faults of a request that `detail` names; `errors` has all."""
 READ_THE_DESCRIPTION = "send what GET /openapi.json describes"
+refused = Counter(
+    "headrace_http_refused", "Requests that were refused, by the code of the problem", ("code",)
+)
 
 
 class Refusal(Exception):  # noqa: N818  it is the answer, not a failure
@@ -28,6 +33,7 @@ class Refusal(Exception):  # noqa: N818  it is the answer, not a failure
 
     def response(self, errors: Sequence[RequestFault] | None = None) -> Response:
         """Return the HTTP response; `errors` are the faults of a request that does not fit."""
+        refused.labels(self.code).inc()
         problem = Problem(
             type=PROBLEM_TYPE + self.code,
             title=self.code,
@@ -74,7 +80,15 @@ async def on_failure(_: Request, error: Exception) -> Response:
     refusal = Refusal(
         500,
         "internal",
-        f"the search service failed: {type(error).__name__}",
-        fix="look for the error in the log of the search worker",
+        f"the service failed: {type(error).__name__}",
+        fix="look for the error in the log of the worker",
     )
     return refusal.response()
+
+
+def problems(api: FastAPI) -> None:
+    """Have every error of the API answered as a problem."""
+    api.add_exception_handler(Refusal, on_refusal)
+    api.add_exception_handler(RequestValidationError, on_invalid)
+    api.add_exception_handler(HTTPException, on_http_error)
+    api.add_exception_handler(Exception, on_failure)
