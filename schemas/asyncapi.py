@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
-from schemas import search_api, shard_api
+from schemas import collector_api, search_api, shard_api
 from schemas.base import Message
 from schemas.catalogue import ProductChange
 from schemas.golden import golden
@@ -24,7 +24,7 @@ DEFAULT_PARTITIONS = 4
 
 Document = dict[str, Any]  # Any: JSON
 
-_HTTP = {"search_api": search_api, "shard_api": shard_api}
+_HTTP = {"collector_api": collector_api, "search_api": search_api, "shard_api": shard_api}
 _ONLY_READ = {ProductChange.topic, SearchEvent.topic}
 _FORMS = (
     "Beside this form Headrace reads Debezium events (with and without schema wrapper, flattened, of its "

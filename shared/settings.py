@@ -38,6 +38,7 @@ WORKER_SECTIONS = (
     "monitor",
     "negatives",
     "trainer",
+    "collector",
     "dataset",
 )
 """What the workers add: a name that only another worker knows is no mistake."""

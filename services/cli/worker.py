@@ -20,6 +20,7 @@ class Name(StrEnum):
     TRAINER = "trainer"
     ROLLOUT = "rollout"
     MONITOR = "monitor"
+    COLLECTOR = "collector"
 
 
 @app.command()

@@ -54,7 +54,7 @@ class WorkerSpec:
         return self.name or self.kind
 
 
-CORE = ("shards", "embedder", "search", "judgements", "monitor")
+CORE = ("shards", "embedder", "search", "judgements", "monitor", "collector")
 LEARNING = ("negatives", "trainer", "rollout")
 WORKERS = tuple(WorkerSpec(kind) for kind in (*CORE, *LEARNING))
 """One worker of each kind, in the order of their start, each on a free port."""

@@ -15,6 +15,8 @@ from shared.records import Partition
 from shared.settings import Settings
 
 ANNOUNCED_FOR = timedelta(seconds=10)
+AT_THE_END = -1
+"""The position of who has nothing to read."""
 
 
 class Reading(Protocol):
@@ -70,6 +72,16 @@ class FollowedTopics:
         return {}
 
 
+class WrittenTopics:
+    """The topics of a worker that writes and reads none: it is never behind, and missed when it is away."""
+
+    def __init__(self, name: str, *topics: str) -> None:
+        self.name = name
+        self.positions = {Partition(topic, 0): AT_THE_END for topic in topics}
+        self.partitions = dict.fromkeys(topics, 1)
+        self.uncommitted: Mapping[Partition, int] = {}
+
+
 class ReaderHeartbeat:
     """The component that announces what one reading reads; added after it."""
 
@@ -98,6 +110,9 @@ class ReaderHeartbeat:
     async def _standing(self) -> list[ReaderRecord]:
         positions, uncommitted = self._reading.positions, self._reading.uncommitted
         ends = await self._log.ends(list(positions))
+        positions = {
+            at: ends.get(at, 0) if offset == AT_THE_END else offset for at, offset in positions.items()
+        }
         return [
             ReaderRecord(
                 instance=self._settings.member,

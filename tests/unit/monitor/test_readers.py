@@ -136,6 +136,12 @@ def test_every_worker_has_work_that_it_is_missed_by_but_for_shards_which_have_ow
             "rollout requests are not being answered: there is no rollout worker that is ready",
         ),
         (
+            "collector",
+            "search.events.v1",
+            "critical",
+            "events of the shop's pages are not being taken in: there is no collector worker that is ready",
+        ),
+        (
             "negatives",
             "search.judgements.v1",
             "warning",

@@ -10,13 +10,13 @@ import jsonschema
 import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from schemas import search_api, shard_api
+from schemas import collector_api, search_api, shard_api
 from schemas.asyncapi import exports
 from schemas.golden import golden
 
 KINDS = {
     f"{module.__name__.removeprefix('schemas.')}.{kind.__name__}": kind
-    for module in (search_api, shard_api)
+    for module in (collector_api, search_api, shard_api)
     for kind in module.CONTRACTS
 }
 ANSWERS = {name: kind for name, kind in KINDS.items() if not issubclass(kind, search_api.RequestPart)}
@@ -83,7 +83,7 @@ def test_a_renamed_key_is_tried_at_every_depth():
     assert ".partitions.0.hits.0.fields.title" not in paths
 
 
-@pytest.mark.parametrize("module", [search_api, shard_api], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [collector_api, search_api, shard_api], ids=lambda module: module.__name__)
 def test_the_exported_schema_has_every_contract_and_fits_its_sample(module: Any):
     name = module.__name__.removeprefix("schemas.")
     document = json.loads(exports()[f"{name}.schema.json"])
@@ -103,4 +103,6 @@ def test_what_a_shard_says_in_bulk_is_no_model_and_yet_checked():
 
 def test_no_sample_is_of_a_contract_that_does_not_exist():
     samples = {file.name.removesuffix(".json") for file in files("schemas.golden").iterdir()}
-    assert {name for name in samples if name.startswith(("search_api.", "shard_api."))} == set(KINDS)
+    assert {
+        name for name in samples if name.startswith(("collector_api.", "search_api.", "shard_api."))
+    } == set(KINDS)

@@ -10,7 +10,17 @@ from shared.errors import ConfigurationError
 from shared.setting_names import RENAMED
 from shared.settings import Settings
 
-WORKERS = ("embedder", "shards", "search", "judgements", "negatives", "monitor", "trainer", "rollout")
+WORKERS = (
+    "embedder",
+    "shards",
+    "search",
+    "judgements",
+    "negatives",
+    "monitor",
+    "trainer",
+    "rollout",
+    "collector",
+)
 
 
 @pytest.fixture(autouse=True)

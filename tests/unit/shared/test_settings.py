@@ -15,7 +15,17 @@ from pydantic import BaseModel, ValidationError
 from shared.errors import ConfigurationError
 from shared.settings import GenerationSettings, LogSettings, ModelSettings, Settings, environment, use_file
 
-WORKERS = ("embedder", "shards", "search", "judgements", "negatives", "monitor", "trainer", "rollout")
+WORKERS = (
+    "embedder",
+    "shards",
+    "search",
+    "judgements",
+    "negatives",
+    "monitor",
+    "trainer",
+    "rollout",
+    "collector",
+)
 SECTIONS = {"generations": GenerationSettings, "log": LogSettings, "model": ModelSettings}
 
 

@@ -9,7 +9,9 @@ from schemas.search import SearchQuery
 from services.monitor.alerts.domain.observation import Observation, Severity
 from shared.streaming.repartition import router_of
 
-WatchedWorker = Literal["shards", "embedder", "search", "judgements", "negatives", "trainer", "rollout"]
+WatchedWorker = Literal[
+    "shards", "embedder", "search", "judgements", "negatives", "trainer", "rollout", "collector"
+]
 WATCHED: frozenset[WatchedWorker] = frozenset(get_args(WatchedWorker))
 """Every kind but the monitor: one that is gone says nothing."""
 
@@ -78,6 +80,13 @@ _FOLLOWING = (
         done="answered",
         shared_out=False,
         unheard="searches may go to a generation that is no longer live",
+    ),
+    ExpectedWork(
+        reading="collector",
+        worker="collector",
+        what="events of the shop's pages",
+        done="taken in",
+        shared_out=False,
     ),
     ExpectedWork(
         reading="trainer",
