@@ -8,9 +8,9 @@ from schemas.shard_api import PartitionFields
 from services.search.domain.candidate import ShardAnswer
 from services.search.domain.fields import explained, gathered, impossible
 from services.search.domain.route import Route
-from services.search.problem import Refusal
 from services.search.shards import ShardClient, ShardFailure, ShardQuery
 from shared.cluster.members import OwnerRecord
+from shared.http.problem import Refusal
 
 LIST_THEM = "`headrace fields` (GET /fields) lists what can be filtered"
 
