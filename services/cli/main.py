@@ -91,19 +91,12 @@ COMMANDS: dict[str, CommandEntry] = {
         "services.cli.worker:app", "Run one worker in the foreground.", hidden=True, patient=True
     ),
 }
-EXTRAS = {
-    "ir_measures": "evaluate",
-    "matplotlib": "evaluate",
-    "noida_db": "embedded",
-    "peft": "learn",
-    "torch": "model",
-    "sentence_transformers": "model",
-}
 
 
 def load(name: str) -> "Command":
     """Import one command; raises `ConfigurationError` when this installation lacks it."""
     from shared.errors import ConfigurationError  # noqa: PLC0415  `--help` does without it
+    from shared.extras import missing  # noqa: PLC0415  likewise
 
     module, _, attribute = COMMANDS[name].target.partition(":")
     try:
@@ -111,9 +104,7 @@ def load(name: str) -> "Command":
     except ModuleNotFoundError as error:
         if error.name == module:
             raise ConfigurationError(f"`headrace {name}` is not part of this installation") from error
-        extra = EXTRAS.get(error.name or "", "")
-        fix = f": pip install 'headrace[{extra}]'" if extra else ""
-        raise ConfigurationError(f"`headrace {name}` needs the package {error.name}{fix}") from error
+        raise ConfigurationError(missing(f"`headrace {name}`", error.name or "")) from error
     if not isinstance(loaded, typer.Typer):
         function, loaded = loaded, typer.Typer(add_completion=False)
         loaded.command()(function)
@@ -199,6 +190,7 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
     Exits with 0, with 2 for a wrong configuration or usage, else with 1.
     """
     from shared.errors import ConfigurationError, HeadraceError  # noqa: PLC0415  as light as it gets
+    from shared.extras import EXTRAS, missing  # noqa: PLC0415  likewise
 
     # As the first process of a container, which ignores signals without a handler, it could not be stopped.
     signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
@@ -208,6 +200,12 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
     except HeadraceError as error:
         print(f"headrace: {printable(str(error))}", file=sys.stderr)
         sys.exit(2 if isinstance(error, ConfigurationError) else 1)
+    except ModuleNotFoundError as error:  # of what is imported when it is used
+        package = error.name or ""
+        if package not in EXTRAS:
+            raise
+        print(f"headrace: {missing('this command', package)}", file=sys.stderr)
+        sys.exit(2)
     sys.exit(0)
 
 

@@ -1,4 +1,4 @@
-"""`headrace models list | show | check | import | quantize`: the models that there are to roll out."""
+"""`headrace models list | show | check | import | convert | quantize`: models to be rolled out."""
 
 import asyncio
 from collections.abc import Mapping
@@ -21,9 +21,10 @@ from services.lab.terminal import Terminal
 from shared.clock import SystemClock
 from shared.encoder.admission import Admission, admit
 from shared.encoder.description import check_model, describe, recorded
-from shared.encoder.loading import load_encoder
+from shared.encoder.loading import converted, load_encoder
 from shared.encoder.parity import check_stages, probes_of, training_probes
 from shared.errors import ConfigurationError
+from shared.extras import TORCH, require
 from shared.infrastructure.running import discover
 from shared.kafka.client import require_topics
 from shared.kafka.compacted import read_items, read_once
@@ -84,6 +85,7 @@ def check(
 
     Nothing has to run. Exit 1: a directory is refused, or a shape is not treated as it should be.
     """
+    require("`headrace models check`", *TORCH)
     if directory is not None:
         admission = admit(directory.resolve(), Settings.load().model)
         if json:
@@ -115,6 +117,7 @@ def import_(
     A directory that could run code, that is not whole, or whose vectors are not those of
     sentence-transformers, is refused with its reason: `headrace models check` says all of it.
     """
+    require("`headrace models import`", *TORCH)
     settings = _settings()
     admission = admit(directory.resolve(), settings.model)
     if admission.refused:
@@ -150,6 +153,20 @@ def import_(
 
 
 @app.command()
+def convert(
+    directory: Annotated[
+        Path | None, typer.Argument(help="A sentence-transformers directory; absent: model.path.")
+    ] = None,
+) -> None:
+    """Convert a model for machines without torch, hold it against torch, and keep it in model.cache."""
+    require("`headrace models convert`", *TORCH)
+    usual = Settings.load().model
+    model = usual.model_copy(update={"path": directory or usual.path, "precision": "fp32"})
+    name = converted(model)
+    print(f"{model.path or 'the packaged model'}: runs in {name}, kept in {model.cache}")
+
+
+@app.command()
 def quantize(
     model_id: Annotated[str, typer.Argument(help="A model that computes in fp32.")],
     data: Annotated[
@@ -167,6 +184,7 @@ def quantize(
     Admitted when nDCG@10 surely falls by less than 2 %; with fewer than 30 judged queries, when the ten best
     of a sample are 90 % the same. Else it is refused, with the figures, and nothing is registered. Exit 1.
     """
+    require("`headrace models quantize`", *TORCH)
     settings = _settings()
     models = _models(settings)
     whole = models.get(model_id)

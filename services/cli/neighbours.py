@@ -3,6 +3,7 @@
 import httpx
 
 from services.lab import addresses
+from shared import extras
 from shared.errors import TransientError
 from shared.patience import ANSWER_SECONDS
 from shared.settings import Settings
@@ -14,8 +15,15 @@ def no_worker(kind: str, address: str, reason: object = "") -> TransientError:
     return TransientError(
         f"no {kind} worker answers at {address}{why}",
         cause="worker.away",
-        fix=f"start one (`headrace up`, or `headrace worker {kind}`)",
+        fix=f"start one (`headrace up`, or `headrace worker {kind}`){_needs(kind)}",
     )
+
+
+def _needs(kind: str) -> str:
+    """Return what this installation lacks to start one; nothing when it could."""
+    if kind != "trainer" or extras.is_installed(*extras.TORCH):
+        return ""
+    return f"; {extras.missing('here it', extras.TORCH[0])}"
 
 
 async def missing(kind: str, settings: Settings) -> TransientError | None:

@@ -18,6 +18,7 @@ from services.cli.here import NEXT
 from services.cli.log_view import LogView, show_own_events
 from services.lab.installation import local_stack
 from services.lab.terminal import Terminal
+from shared.extras import TORCH, is_installed, missing, require
 from shared.infrastructure.ladder import Rung
 from shared.infrastructure.stack import WORKERS, Stack
 from shared.settings import Settings
@@ -26,6 +27,8 @@ app = typer.Typer(add_completion=False)
 log = structlog.get_logger()
 WATCH_SECONDS = 0.2
 LOOKS_A_WORD = 50
+TRAINER = "trainer"
+"""Of all workers it alone needs torch."""
 
 
 @app.command()
@@ -45,7 +48,7 @@ def up(
 ) -> None:
     """Start broker, Redis, topics and every worker; Ctrl-C stops them, the next start goes on from there."""
     settings = Settings.load(data_dir=data_dir)
-    kinds = [spec.kind for spec in WORKERS if not worker or spec.kind in worker]
+    kinds = _kinds(worker or ())
     console = Terminal(highlight=False, soft_wrap=True)
     view = LogView([*kinds, "up"])
 
@@ -53,6 +56,8 @@ def up(
         console.print(view.line(name, line))
 
     show_own_events(lambda line: lines("up", line))
+    if not worker and TRAINER not in kinds:
+        log.info("worker.left_out", worker=TRAINER, reason=missing("it", TORCH[0]))
     if not load:
         run(local_stack(settings, kinds, broker=broker, redis=redis, lines=lines), console)
         return
@@ -61,6 +66,14 @@ def up(
     loading = CatalogueLoading(load, console)
     stack = local_stack(settings, kinds, broker=broker, redis=redis, lines=lines)
     run(stack, console, commands=loading.commands, ready=lambda: loading.start(stack.settings))
+
+
+def _kinds(asked: Sequence[str]) -> list[str]:
+    """Return the workers to start: those that were asked for, or all that this installation can run."""
+    if TRAINER in asked:
+        require("the trainer", *TORCH)
+    kinds = [spec.kind for spec in WORKERS if not asked or spec.kind in asked]
+    return kinds if is_installed(*TORCH) else [kind for kind in kinds if kind != TRAINER]
 
 
 def run(

@@ -13,6 +13,7 @@ from services.negatives.retriever import SearchRetriever
 from services.negatives.settings import NegativeSettings, Settings
 from services.negatives.store import EvidenceStore
 from shared.clock import SystemClock
+from shared.extras import TORCH, require
 from shared.kafka.offsets import BrokerLog
 from shared.kafka.publisher import KafkaPublisher
 from shared.process.periodic import Every
@@ -59,6 +60,7 @@ def build(settings: Settings) -> Worker:
 def _index(search: SearchRetriever, section: NegativeSettings) -> Index:
     if section.cross_encoder is None:
         return search
+    require("negatives.cross_encoder", *TORCH)
     from services.negatives import veto  # noqa: PLC0415 - torch, which only the veto needs
 
     return veto.VetoedIndex(search, veto.load(section.cross_encoder), section.rules())

@@ -15,6 +15,7 @@ from services.search.settings import RerankerSettings, Settings
 from services.search.shards import ShardClient
 from shared.clock import SystemClock
 from shared.encoder.loading import load_encoder
+from shared.extras import TORCH, require
 from shared.generations.rollout_log import RolloutLog
 from shared.generations.settings import generation_settings
 from shared.generations.state import Generation
@@ -72,6 +73,7 @@ def _reranker(settings: RerankerSettings) -> Reranker | None:
     directory = settings.model
     if directory is None:
         return None
+    require("search.reranker.model", *TORCH)
 
     def load_pairs() -> PairModel:
         from shared.encoder import pairs  # noqa: PLC0415 - torch; in the thread that loads

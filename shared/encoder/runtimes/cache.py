@@ -47,6 +47,13 @@ class ConversionCache:
                 self._shrink(entry)
         return entry
 
+    def find(self, key: str) -> Path | None:
+        """Return the directory of an entry that is there, None when there is none."""
+        entry = self._root / key
+        if self._root.is_dir():
+            self._prepare()
+        return entry if _is_whole(entry) else None
+
     def recall(self, name: str) -> Any:  # Any: JSON that was remembered
         """Return what was remembered under a name, None when nothing was."""
         try:

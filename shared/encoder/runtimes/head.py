@@ -33,9 +33,9 @@ TINY = 1e-12
 
 
 class TransformerModule(NamedTuple):
-    """Where the transformer lies, and what makes a row of its output."""
+    """The transformer of a directory, and what makes a row of its output."""
 
-    folder: Path
+    module: Module
     head: "PoolingHead"
 
 
@@ -61,7 +61,7 @@ def read_transformer(directory: Path) -> TransformerModule:
     if kinds[:2] != ["Transformer", "Pooling"] or any(module.keywords for module in modules):
         raise UnsupportedModelError(f"{directory} is not a transformer with a pooling behind it")
     steps = [_step(module) for module in modules[2:] if module.kind != "Dropout"]
-    return TransformerModule(modules[0].folder, PoolingHead(_poolings(modules[1].folder), steps))
+    return TransformerModule(modules[0], PoolingHead(_poolings(modules[1].folder), steps))
 
 
 def _poolings(folder: Path) -> list[Callable[[Hidden, Mask], Vectors]]:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from services.cli.main import COMMANDS, EXTRAS, CommandEntry, load
+from services.cli.main import COMMANDS, CommandEntry, load
 from shared.errors import ConfigurationError
+from shared.extras import EXTRAS
 
 HEAVY = ("torch", "faust", "faiss", "aiokafka", "redis", "sentence_transformers", "tantivy", "pydantic")
 ROOT = Path(__file__).parents[3]
@@ -24,7 +25,7 @@ GROUPS = {
     "dlq": {"list", "show", "replay"},
     "drift": {"status"},
     "judgements": {"show", "export", "rebuild"},
-    "models": {"list", "show", "check", "import", "quantize"},
+    "models": {"list", "show", "check", "import", "convert", "quantize"},
     "rollout": {"status", "backfill", "trial", "stop", "promote", "rollback", "retire"},
     "schemas": {"export", "validate"},
     "topics": {"list", "show", "diff", "apply"},
@@ -191,9 +192,9 @@ def test_a_group_has_the_commands_that_it_had(headrace, group: str) -> None:
         assert headrace(group, command, "--help").code == 0
 
 
-@pytest.mark.parametrize(("package", "extra"), EXTRAS.items())
+@pytest.mark.parametrize("package", EXTRAS)
 def test_a_package_that_is_missing_is_named_with_what_installs_it(
-    headrace, monkeypatch, tmp_path: Path, package: str, extra: str
+    headrace, monkeypatch, tmp_path: Path, package: str
 ) -> None:
     name = f"needs_{package}"
     (tmp_path / f"{name}.py").write_text(f"import {package}\n")
@@ -202,7 +203,18 @@ def test_a_package_that_is_missing_is_named_with_what_installs_it(
     monkeypatch.setitem(COMMANDS, "search", CommandEntry(f"{name}:app", "needs a package"))
     done = headrace("search", "lamp")
     assert done.code == 2
-    assert done.error == f"`headrace search` needs the package {package}: pip install 'headrace[{extra}]'"
+    assert done.error == f"`headrace search` needs the package {package}: make install"
+
+
+def test_a_package_that_is_missed_only_while_a_command_runs_is_named_as_well(
+    headrace, monkeypatch, tmp_path: Path
+) -> None:
+    (tmp_path / "needs_late.py").write_text("def late() -> None:\n    import torch\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setitem(COMMANDS, "search", CommandEntry("needs_late:late", "needs a package"))
+    done = headrace("search")
+    assert (done.code, done.error) == (2, "this command needs the package torch: make install")
 
 
 def test_a_package_that_no_extra_has_is_named_alone(monkeypatch, tmp_path: Path) -> None:

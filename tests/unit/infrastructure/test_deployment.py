@@ -35,7 +35,7 @@ def test_tests_compose_and_example_use_the_same_images(image: str) -> None:
     assert f"={image}\n" in EXAMPLE
 
 
-@pytest.mark.parametrize("name", ["core", "model"])
+@pytest.mark.parametrize("name", ["serve", "learn"])
 def test_every_container_of_ours_is_confined(name: str) -> None:
     assert re.search(rf"^x-{name}: &{name}\n  <<: \*confined$", COMPOSE, re.MULTILINE)
     assert "\n  init: true\n  read_only: true\n  cap_drop: [ALL]\n" in COMPOSE
@@ -49,7 +49,7 @@ def test_the_shards_have_the_room_in_memory_that_they_ask_for() -> None:
 
 def test_every_variable_of_compose_is_in_the_example_with_its_default() -> None:
     example = dict(line.split("=", 1) for line in EXAMPLE.splitlines() if re.match(r"[A-Z]", line))
-    for name, default in re.findall(r"\$\{(\w+):-([^}]*)\}", COMPOSE):
+    for name, default in re.findall(r"\$\{(\w+):?-([^}]*)\}", COMPOSE):
         assert example[name] == default, name
 
 
@@ -57,6 +57,13 @@ def test_every_port_is_published_on_the_loopback_only() -> None:
     published = re.findall(r'ports: \["([^"]+)"\]', COMPOSE)
     assert len(published) >= 7
     assert all(each.startswith("127.0.0.1:") for each in published)
+
+
+def test_only_the_trainer_has_torch() -> None:
+    assert re.search(r"^ARG EXTRAS=serve,model$", (ROOT / "deploy" / "Dockerfile").read_text(), re.MULTILINE)
+    assert re.findall(r"EXTRAS: (.*)", COMPOSE) == ["serve,model", "serve,model,learn"]
+    assert re.findall(r"<<: (.*\*learn.*)", COMPOSE) == ["[*worker, *learn]"]
+    assert "*learn]" in service("trainer")
 
 
 def test_the_image_runs_as_an_unprivileged_user() -> None:
