@@ -59,6 +59,10 @@ def test_every_port_is_published_on_the_loopback_only() -> None:
     assert all(each.startswith("127.0.0.1:") for each in published)
 
 
+def test_every_alias_has_its_anchor() -> None:
+    assert set(re.findall(r"\*(\w+)", COMPOSE)) <= set(re.findall(r"&(\w+)", COMPOSE))
+
+
 def test_only_the_trainer_has_torch() -> None:
     assert re.search(r"^ARG EXTRAS=serve,model$", (ROOT / "deploy" / "Dockerfile").read_text(), re.MULTILINE)
     assert re.findall(r"EXTRAS: (.*)", COMPOSE) == ["serve,model", "serve,model,learn"]
