@@ -101,6 +101,29 @@ def restarts(
 
 
 @app.command()
+def load(
+    products: Annotated[int, typer.Option(help="Of a file that is made for it.", min=1000)] = 1_000_000,
+    broker: Broker = None,
+    json: Json = False,
+) -> None:
+    """Load a file of products to the broker's acknowledgement: whole, and killed half-way and gone on.
+
+    Exit 1 when a product is missing.
+    """
+    from services.lab.benchmarks import file_load as measured  # noqa: PLC0415  lazy: see main
+    from services.lab.benchmarks.harness import fresh  # noqa: PLC0415  likewise
+
+    with (
+        TemporaryDirectory(prefix="headrace-bench-") as work,
+        _bars() as progress,
+        fresh((), broker) as stack,
+    ):
+        rows, broken = measured.measure(stack, products, work=Path(work), progress=progress)
+    _show("load", rows, as_json=json, verdict=broken or [HELD])
+    raise typer.Exit(bool(broken))
+
+
+@app.command()
 def encoder(
     model: Annotated[
         Path | None, typer.Option(help="A model directory; absent: the configured one.", exists=True)

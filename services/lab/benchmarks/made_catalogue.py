@@ -19,7 +19,7 @@ COMMON = 1.2
 
 def made_products(count: int, *, seed: int = 1) -> Iterator[ShopProduct]:
     """Yield so many products; number n is the same whatever the count, and none is kept."""
-    words = _vocabulary()
+    words = vocabulary()
     frequencies = [1 / (rank + 1) ** COMMON for rank in range(len(words))]
     for number in range(count):
         rng = Random(f"made {seed} {number}")  # noqa: S311 - a reproducible catalogue, not a secret
@@ -39,7 +39,7 @@ def made_products(count: int, *, seed: int = 1) -> Iterator[ShopProduct]:
 
 
 @cache
-def _vocabulary() -> list[str]:
+def vocabulary() -> list[str]:
     """Return the words of the sample shop, in an order that says nothing."""
     products = shop.sample().products
     texts = (f"{one.title} {one.description}" for one in products)
