@@ -38,6 +38,12 @@ class LogView:
         return text
 
 
+def is_warning(line: str) -> bool:
+    """Say whether a line is a warning or worse, or nothing that a worker logs: a trace of a crash, say."""
+    event = _event(line)
+    return event is None or event.get("level", "info") not in {"debug", "info"}
+
+
 class _Printer:
     """The end of structlog's chain: hands every line on."""
 

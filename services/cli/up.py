@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from services.cli.here import NEXT
-from services.cli.log_view import LogView, show_own_events
+from services.cli.log_view import LogView, is_warning, show_own_events
 from services.lab.installation import local_stack
 from services.lab.terminal import Terminal
 from shared.extras import TORCH, is_installed, missing, require
@@ -41,6 +41,10 @@ def up(
     ] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where everything is kept.")] = None,
     worker: Annotated[list[str] | None, typer.Option(help="Only these workers; absent: all.")] = None,
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", help="All that workers log, not only warnings; it is kept anyway."),
+    ] = False,
     load: Annotated[
         list[str] | None,
         typer.Option(metavar="FILE", help="Your own catalogue, loaded as by `headrace load FILE`."),
@@ -53,7 +57,8 @@ def up(
     view = LogView([*kinds, "up"])
 
     def lines(name: str, line: str) -> None:
-        console.print(view.line(name, line))
+        if verbose or name == "up" or is_warning(line):
+            console.print(view.line(name, line))
 
     show_own_events(lambda line: lines("up", line))
     if not worker and TRAINER not in kinds:
@@ -126,7 +131,7 @@ def _wait_ready(stack: Stack, end: threading.Event) -> None:
         stack.supervise_once()
         looks += 1
         if looks % LOOKS_A_WORD == 0:
-            log.info("waiting", **waiting)
+            log.info("waiting", workers=", ".join(waiting))
 
 
 def _show(stack: Stack, console: Console, commands: Sequence[str] = NEXT) -> None:

@@ -49,16 +49,16 @@ class DemoConsole:
         """Show a table."""
         self.rich.print(table(columns, rows, title=title))
 
-    def close(self, hints: Sequence[str], urls: Mapping[str, str]) -> None:
-        """Sum up, and say what to try next."""
+    def close(self, hints: Sequence[str], addresses: Mapping[str, str]) -> None:
+        """Sum up, and say what to try next and where everything is."""
         self.scene("What you saw", "All of it through the topics and the search API, as your programs would.")
         self.rich.print(table(("figure", "value"), self.figures))
         self.claim(f"every scene showed what it says ({len(self.failures)} did not)", holds=not self.failures)
         self.rich.print("\nTry it, in another terminal, in this directory:", style="bold")
         for hint in hints:
             self.rich.print("  " + hint, style="green", highlight=False, soft_wrap=True, markup=False)
-        for name, url in urls.items():
-            self.say(f"  {name:11} {url}/metrics")
+        for name, address in addresses.items():
+            self.say(f"  {name:11} {address}")
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +43,7 @@ class DemoRun:
         began = time.monotonic()
         following = asyncio.run(self._play(addresses, stack))
         self.console.figure("the whole demo", f"{time.monotonic() - began:.0f} s")
-        self.console.close(following, addresses.urls)
+        self.console.close(following, {"Kafka": addresses.settings.kafka} | _metrics(addresses.urls))
 
     async def _play(self, addresses: Addresses, stack: Stack | None) -> list[str]:
         """Play the scenes; returns what to try next."""
@@ -78,6 +79,10 @@ class DemoRun:
                 trial_sessions=self.trial_sessions,
             )
             await learning.play()
+
+
+def _metrics(urls: Mapping[str, str]) -> dict[str, str]:
+    return {name: f"{url}/metrics" for name, url in urls.items()}
 
 
 async def _supervise(stack: Stack) -> None:

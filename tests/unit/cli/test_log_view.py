@@ -6,7 +6,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.cli.log_view import LogView, show_own_events
+from services.cli.log_view import LogView, is_warning, show_own_events
 
 VIEW = LogView(["embedder", "search"])
 
@@ -84,3 +84,18 @@ def test_own_events_are_lines_like_those_of_the_others() -> None:
         structlog.reset_defaults()
     [line] = lines
     assert VIEW.line("up", line).plain.split()[1:] == ["up", "stack.started", "workers=5"]
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ('{"event": "segment.written", "level": "info"}', False),
+        ('{"event": "segment.written"}', False),
+        ('{"event": "reader.retrying", "level": "warning"}', True),
+        ('{"event": "worker.failed", "level": "error"}', True),
+        ("Traceback (most recent call last):", True),
+        ("", True),
+    ],
+)
+def test_a_warning_is_told_from_what_is_usual(line: str, shown: bool) -> None:
+    assert is_warning(line) is shown

@@ -56,7 +56,7 @@ def test_the_closing_sums_up_figures_failures_and_what_to_try(console: DemoConso
     shown = text(console)
     assert "12 ms a query" in shown
     assert "every scene showed what it says (1 did not)" in shown
-    assert "http://127.0.0.1:8860/metrics" in shown
+    assert "monitor     http://127.0.0.1:8860" in shown
     [curl] = [line for line in shown.splitlines() if line.startswith("  curl")]
     assert json.loads(shlex.split(curl)[-1]) == {"text": "it's [bold]red[/bold]", "log": False}
     [search] = [line for line in shown.splitlines() if line.startswith("  headrace search")]
