@@ -9,7 +9,7 @@ SUM := $(shell cat requirements.lock requirements.torch pyproject.toml | cksum |
 STAMP := $(VENV)/.installed-$(SUM)
 SMALL := $(VENV)/.small-$(SUM)
 
-.PHONY: demo test unit faults databases coverage docs check install lock clean
+.PHONY: demo test unit faults databases pages coverage docs check install lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -29,6 +29,9 @@ faults: install ## whole installations through faults, N kills (SEED) among them
 
 databases: install ## real PostgreSQL and MariaDB through Debezium's connectors; KAFKA_HOME with Connect and both of them
 	$(BIN)/python -m pytest tests/connected -m databases $(ARGS)
+
+pages: install ## type what the pages say to type and what takes minutes: training, other models
+	$(BIN)/python -m pytest tests/connected -m pages $(ARGS)
 
 # Workers that a test starts as processes are not measured. Of some 400 files the least covered are shown.
 coverage: install ## run the tests and show what they reach

@@ -10,6 +10,7 @@ PAGES = sorted(
 )
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_SECTION = re.compile(r"^##+ (?=.*$)", re.MULTILINE)
 _SPAN = re.compile(r"`([^`]+)`")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
@@ -28,6 +29,24 @@ def prose(page: Path) -> str:
 def blocks(page: Path) -> list[tuple[str, str]]:
     """Return (language, code) of each block."""
     return _FENCE.findall(page.read_text("utf-8"))
+
+
+def typed(page: Path, heading: str) -> list[str]:
+    """Return the code of the blocks of a section; without a heading, of what stands before the first."""
+    return [code for language, code in _FENCE.findall(_sections(page)[heading]) if language]
+
+
+def sections(page: Path) -> list[tuple[str, set[str]]]:
+    """Return each section's heading and the languages of its blocks; before the first it is empty."""
+    return [
+        (heading, {language for language, _ in _FENCE.findall(text)})
+        for heading, text in _sections(page).items()
+    ]
+
+
+def _sections(page: Path) -> dict[str, str]:
+    before, *parts = _SECTION.split(page.read_text("utf-8"))
+    return {"": before, **{part.partition("\n")[0]: part for part in parts}}
 
 
 def spans(page: Path) -> list[str]:

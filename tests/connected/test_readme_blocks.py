@@ -1,6 +1,5 @@
 """What README says to type works as it is written, in its order, and prints what it says."""
 
-import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -9,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from shared.infrastructure.stack import Stack
+from tests.architecture.pages import ROOT, typed
 from tests.connected.installation import installation
 from tests.connected.killing import until, until_ready
-from tests.connected.newcomer import ROOT, Newcomer
+from tests.connected.newcomer import Newcomer
 
 pytestmark = [
     pytest.mark.connected,
@@ -20,15 +20,9 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed"),
 ]
 README = ROOT / "README.md"
-
-
-def blocks(heading: str) -> list[tuple[str, str]]:
-    """Return language and text of each block of a section."""
-    section = README.read_text("utf-8").split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    return re.findall(r"```(\w+)\n(.*?)```", section, re.DOTALL)
-
-
-PUBLISH, CLICK, PYTHON = [text for _, text in blocks("Talk to it")]
+_, ASK, _ = typed(README, "Five minutes")
+"""The first makes the environment and plays the demo, the last one needs Docker: `make pages`."""
+PUBLISH, CLICK, PYTHON = typed(README, "Talk to it")
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +35,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture
 def newcomer(stack: Stack, tmp_path: Path) -> Newcomer:
     here = {"127.0.0.1:9092": stack.settings.kafka, "127.0.0.1:8800": stack.url("search")[7:]}
-    return Newcomer(stack, tmp_path, here)
+    return Newcomer(stack.settings.data_dir, tmp_path, here)
 
 
 def test_what_is_published_is_found_and_a_click_on_it_is_counted(newcomer: Newcomer) -> None:
@@ -59,3 +53,10 @@ def test_what_is_published_is_found_and_a_click_on_it_is_counted(newcomer: Newco
 def test_a_price_that_python_writes_is_in_the_answer(newcomer: Newcomer) -> None:
     newcomer.types(PYTHON, program=sys.executable)
     until(lambda: newcomer.types(PYTHON, program=sys.executable).split()[:3] == ["1", "SHOE-1", "89.5"])
+
+
+def test_what_to_ask_beside_the_demo_is_answered(newcomer: Newcomer) -> None:
+    newcomer.types(PUBLISH)
+    printed = newcomer.types(ASK)
+    assert "SHOE-1" in printed
+    assert "no difference" in printed
