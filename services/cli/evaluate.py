@@ -12,10 +12,8 @@ from typing import Annotated
 import typer
 
 from services.cli.progress import bars
-from services.lab.benchmarks import search_quality
 from services.lab.installation import running_or_started
 from services.lab.report import BenchReport, ReportRow
-from services.lab.search_client import client_of
 from services.lab.simulation.catalogue import GradedCatalogue, load
 from services.lab.terminal import Terminal
 from shared.encoder.directory import model_directory
@@ -157,6 +155,9 @@ def _of_model(
 def _of_search(
     catalogue: GradedCatalogue, data_dir: Path | None, broker: Rung | None, *, changes: int
 ) -> list[ReportRow]:
+    from services.lab.benchmarks import search_quality  # noqa: PLC0415 - for this path alone
+    from services.lab.search_client import client_of  # noqa: PLC0415 - likewise
+
     console = Terminal(stderr=True)
     with (
         running_or_started(WORKERS, data_dir, broker) as settings,

@@ -20,7 +20,8 @@ from services.lab.installation import local_stack
 from services.lab.terminal import Terminal
 from shared.extras import TORCH, is_installed, missing, require
 from shared.infrastructure.ladder import Rung
-from shared.infrastructure.stack import WORKERS, Stack
+from shared.infrastructure.stack import Stack
+from shared.infrastructure.workers import WORKERS
 from shared.settings import Settings
 
 app = typer.Typer(add_completion=False)

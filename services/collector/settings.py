@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr
 
 import shared.settings
-from shared.http.origins import Origin
+from shared.http.origin import Origin
 from shared.section import Duration, Section
 from shared.settings import Port
 

@@ -3,7 +3,7 @@
 from importlib import import_module
 
 from shared.infrastructure import running
-from shared.infrastructure.stack import WORKERS
+from shared.infrastructure.workers import WORKERS
 from shared.settings import Settings
 
 KINDS = tuple(spec.kind for spec in WORKERS)

@@ -13,7 +13,8 @@ from shared.errors import ConfigurationError
 from shared.infrastructure import running
 from shared.infrastructure.ladder import Rung, choose_broker, choose_redis
 from shared.infrastructure.process import free_port, is_free
-from shared.infrastructure.stack import Stack, WorkerSpec
+from shared.infrastructure.stack import Stack
+from shared.infrastructure.workers import WorkerSpec
 from shared.settings import Settings, environment
 
 KAFKA_PORT, REDIS_PORT = 9092, 6379

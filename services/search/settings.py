@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr
 
 import shared.settings
 from shared.catalogue.texts import TEMPLATES
-from shared.http.origins import Origin
+from shared.http.origin import Origin
 from shared.retrieval.settings import FusionSettings
 from shared.section import Duration, Section
 from shared.settings import Port

@@ -1,8 +1,5 @@
 """Which web pages may call an API: cross-origin resource sharing (Fetch standard) by a list of origins."""
 
-from typing import Annotated
-
-from pydantic import StringConstraints
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -10,10 +7,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from shared.http.problem import Refusal
 from shared.settings import LOOPBACK
 
-Origin = Annotated[
-    str, StringConstraints(pattern=r"^https?://[a-z0-9._-]+(:\d{1,5})?$|^https?://\[[0-9a-f:]+\](:\d{1,5})?$")
-]
-"""As a browser says it: scheme, host and, where it is not the scheme's own, port; in lower case."""
 THIS_MACHINE = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?"
 """Pages that are served on this machine, on whatever port."""
 REMEMBERED_SECONDS = 7200

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Self, TypeVar
@@ -24,6 +24,7 @@ from shared.infrastructure.broker import EmbeddedBroker
 from shared.infrastructure.process import Process, free_port
 from shared.infrastructure.server import Server
 from shared.infrastructure.supervision import Backoff, RestartVerdict, decide
+from shared.infrastructure.workers import WORKERS, WorkerSpec
 from shared.process.installation import enter
 from shared.settings import Settings, environment
 
@@ -35,29 +36,6 @@ Lines = Callable[[str, str], None]
 
 DRAIN = timedelta(seconds=30)
 _POLL_SECONDS = 0.1
-
-
-@dataclass(frozen=True)
-class WorkerSpec:
-    """One worker process: `python -m services.<kind>`; several of a kind have different names."""
-
-    kind: str
-    name: str = ""
-    port: int = 0
-    """HTTP port; 0 takes a free one."""
-    environment: Mapping[str, str] = field(default_factory=dict)
-    module: str = ""
-
-    @property
-    def label(self) -> str:
-        """Its name, which is its kind unless there are several."""
-        return self.name or self.kind
-
-
-CORE = ("shards", "embedder", "search", "judgements", "monitor", "collector")
-LEARNING = ("negatives", "trainer", "rollout")
-WORKERS = tuple(WorkerSpec(kind) for kind in (*CORE, *LEARNING))
-"""One worker of each kind, in the order of their start, each on a free port."""
 
 
 @dataclass

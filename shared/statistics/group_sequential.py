@@ -16,8 +16,6 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from scipy.special import ndtr
 
 Array = NDArray[np.float64]
 
@@ -108,11 +106,15 @@ class _Walk:
 
     def beyond(self, boundary: float) -> float:
         """Return the probability of being beyond a boundary now, and within all before."""
+        from scipy.special import ndtr  # noqa: PLC0415 - 0.2 s, for whoever only imports this
+
         least = boundary * math.sqrt(self._sessions)
         return float(self._weights @ ndtr((self._places + self._mean - least) / self._deviation))
 
     def boundary(self, error: float) -> float:
         """Return the boundary that is crossed now with a probability."""
+        from scipy.optimize import brentq  # noqa: PLC0415 - 0.2 s, for whoever only imports this
+
         if self.beyond(_HIGHEST) >= error:
             return _HIGHEST
         return float(brentq(lambda boundary: self.beyond(boundary) - error, 0.0, _HIGHEST, xtol=1e-6))

@@ -7,7 +7,6 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from scipy.optimize import brentq
 
 from shared.statistics.group_sequential import Plan
 
@@ -57,6 +56,8 @@ def sessions_to_decide(preference: float, deviation: float, *, equal: float, err
 @lru_cache(maxsize=64)
 def _information(error: float, power: float) -> float:
     """Return `sessions * drift ** 2` at which a planned trial has the power."""
+    from scipy.optimize import brentq  # noqa: PLC0415 - 0.2 s, for whoever only imports this
+
     plan = Plan(error, _REFERENCE)
 
     def short(root: float) -> float:

@@ -17,7 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from services.lab.verification.conservation import HANDLED
 from shared.errors import TransientError
 from shared.infrastructure.ladder import Rung, choose_broker, choose_redis
-from shared.infrastructure.stack import Stack, WorkerSpec
+from shared.infrastructure.stack import Stack
+from shared.infrastructure.workers import WorkerSpec
 from shared.kafka.publisher import KafkaPublisher
 from shared.records import Outgoing
 from shared.settings import Settings, environment

@@ -15,7 +15,8 @@ from services.lab.simulation.catalogue import GradedCatalogue
 from shared.errors import ConfigurationError
 from shared.generations.rollout_log import read_rollouts
 from shared.infrastructure import running
-from shared.infrastructure.stack import CORE, LEARNING, Stack
+from shared.infrastructure.stack import Stack
+from shared.infrastructure.workers import CORE, LEARNING
 from shared.settings import Settings
 
 WATCH_SECONDS = 0.3

@@ -5,8 +5,6 @@ import io
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from charset_normalizer import from_bytes
-
 from services.loader.domain.rows import visible
 from services.loader.formats.content import FileContent
 from shared.errors import ConfigurationError
@@ -54,6 +52,8 @@ def encoding_of(content: FileContent, said: str = "") -> str:
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head, final=content.whole)
     except UnicodeDecodeError as error:
+        from charset_normalizer import from_bytes  # noqa: PLC0415 - for files that are not UTF-8 alone
+
         best = from_bytes(head[max(0, error.start - LOOKED_AT // 2) :][:LOOKED_AT]).best()
         guessed = "cp1252" if best is None else best.encoding
         return "cp1252" if guessed in WESTERN else guessed
