@@ -33,6 +33,7 @@ from shared.errors import TransientError
 from shared.generations.fitted import FittedParameters
 from shared.http.problem import Refusal
 from shared.kafka.partitioning import partition_of
+from shared.retrieval.fusion import Tiers
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +100,8 @@ class SearchEngine:
 
     def _explorable(self, request: SearchRequest) -> int:
         """Return how deep a ranking may be explored for this; 0: not at all."""
-        explores = self._settings.exploration > 0 and self._settings.log_queries and is_shown(request)
-        return self._settings.depth if explores else 0
+        on = self._settings.exploration > 0 and self._settings.log_queries and is_shown(request)
+        return self._settings.depth if on else 0
 
     def _explored(self, answer: SearchAnswer, request: SearchRequest) -> SearchAnswer:
         """Return the first hits of an answer, some of them from deeper where places are explored."""
@@ -123,7 +124,9 @@ class SearchEngine:
     async def _of(self, generation: str, asked: "_TextSearch") -> SearchAnswer:
         """Answer by one generation: with its own model, and by the weight that was fitted for it."""
         began, request = _now(), asked.request
-        query = await self._query(request, text=asked.text, mode=request.mode, generation=generation)
+        query = await self._query(
+            request, text=asked.text, mode=request.mode, generation=generation, k=asked.k
+        )
         fitted = self._generations.fitted(generation)
         fusion = request.fusion or self._fusion(fitted)
         answer = await self._answer(query, asked.k, query_id=asked.query_id, fusion=fusion)
@@ -184,12 +187,13 @@ class SearchEngine:
         text: str | None,
         mode: Mode,
         generation: str | None = None,
+        k: int | None = None,
     ) -> ShardQuery:
         """Return what the shards are asked; embeds the text when the mode needs it."""
         query = ShardQuery(
             generation=generation or self._generations.choose(request.generation),
             mode=mode,
-            k=max(request.k, self._settings.depth),
+            k=Tiers.of(k or request.k, self._settings.depth).last,
             deadline=self._deadline(request),
             text=text if mode != "dense" else None,
             filters=request.filters,
@@ -217,9 +221,8 @@ class SearchEngine:
             async with asyncio.timeout(query.remaining()):
                 vector = await vectors.of(text)
         except TimeoutError:
-            raise Refusal(
-                504, "timeout", "the query was not embedded in time", fix="give a larger `timeout_ms`"
-            ) from None
+            late = "the query was not embedded in time"
+            raise Refusal(504, "timeout", late, fix="give a larger `timeout_ms`") from None
         except TransientError as error:
             raise Refusal(
                 429, "overloaded", str(error), fix="ask again in a second", headers={"Retry-After": "1"}
@@ -240,7 +243,7 @@ class SearchEngine:
             fingerprint=query.fingerprint,
             mode=query.mode,
             reports=[answer.report for answer in answers],
-            ranked=rank(candidates, k, mode=query.mode, fusion=fusion),
+            ranked=rank(candidates, k, mode=query.mode, fusion=fusion, depth=self._settings.depth),
             vector=query.vector,
         )
 

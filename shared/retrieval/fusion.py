@@ -1,7 +1,12 @@
-"""How scores of different kinds become comparable."""
+"""How scores of different kinds become comparable, and two rankings one list that only ever grows.
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+Which products are held against each other must not depend on how many were asked for: with a list twice as
+long all would be scaled anew, and the first page reordered. So the list is made tier by tier. The first tier
+is the best `depth` by one score and by the other; each further one is twice as deep, and comes behind.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple
 
 Scale = Callable[[Sequence[float | None]], list[float]]
 RRF_K = 60
@@ -41,3 +46,57 @@ def weighted(
     """Return `weight` times the one and the rest of the other, each scaled over all of its own."""
     scaled = zip(scale(one), scale(other), strict=True)
     return [weight * first + (1 - weight) * second for first, second in scaled]
+
+
+class Tiers(NamedTuple):
+    """How deep the first tier is, and how deep the last: `first`, 2 `first`, 4 `first` and so on."""
+
+    first: int
+    last: int
+
+    @classmethod
+    def of(cls, k: int, depth: int) -> "Tiers":
+        """Return those that a list of `k` products needs."""
+        last = depth
+        while last < k:
+            last *= 2
+        return cls(depth, last)
+
+    def members(self, one: Sequence[float | None], other: Sequence[float | None]) -> Iterator[list[int]]:
+        """Yield the places of each tier: of the best by either score, those that no tier before has."""
+        orders, taken = [_order(one), _order(other)], set[int]()
+        depth = self.first
+        while depth <= self.last:
+            fresh = sorted({place for order in orders for place in order[:depth]} - taken)
+            taken.update(fresh)
+            yield fresh
+            depth *= 2
+
+
+def tiered(
+    one: Sequence[float | None], other: Sequence[float | None], weight: float, *, scale: Scale, tiers: Tiers
+) -> list[tuple[int, float]]:
+    """Return (place, score), best first, of all that are in a tier.
+
+    A tier is scaled over itself and those before it. What comes behind has no higher score than what is
+    before; equal scores stand in the order of their places.
+    """
+    ranked: list[tuple[int, float]] = []
+    seen: list[int] = []
+    for places in tiers.members(one, other):
+        seen += places
+        scores = weighted([one[n] for n in seen], [other[n] for n in seen], weight, scale=scale)
+        highest = ranked[-1][1] if ranked else float("inf")
+        fresh = sorted(zip(places, scores[len(ranked) :], strict=True), key=_best_first)
+        ranked += [(place, min(score, highest)) for place, score in fresh]
+    return ranked
+
+
+def _order(scores: Sequence[float | None]) -> list[int]:
+    present = [(place, score) for place, score in enumerate(scores) if score is not None]
+    return [place for place, _ in sorted(present, key=_best_first)]
+
+
+def _best_first(scored: tuple[int, float]) -> tuple[float, int]:
+    place, score = scored
+    return -score, place

@@ -65,12 +65,12 @@ class FileLoads:
 
     def run(self, file: Path, products: int, *, kill_at: int | None = None) -> Run:
         """Load the file in a process of its own; killed (kill -9) once so many messages were acknowledged."""
-        began, before = time.monotonic(), self.messages()
+        began, before, peak = time.monotonic(), self.messages(), 0
         bar = self._progress.add_task(f"{file.stem}, products", total=products)
         where = {**environment(), "HEADRACE_DATA_DIR": str(self._settings.data_dir)}
         process = subprocess.Popen([*COMMAND, str(file), "--json"], env=where, stdout=subprocess.DEVNULL)
         while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
-            written = self.messages() - before
+            written, peak = self.messages() - before, max(peak, _peak(process.pid))
             self._progress.update(bar, completed=written)
             if kill_at is not None and written >= kill_at:
                 os.kill(process.pid, signal.SIGKILL)
@@ -81,7 +81,7 @@ class FileLoads:
         process.returncode = os.waitstatus_to_exitcode(status)
         self._progress.update(bar, completed=self.messages() - before)
         seconds, cpu = time.monotonic() - began, used.ru_utime + used.ru_stime
-        return Run(process.returncode, seconds, cpu, used.ru_maxrss * KIBI)
+        return Run(process.returncode, seconds, cpu, peak)
 
     def messages(self) -> int:
         """Return how many messages are on the topic."""
@@ -103,6 +103,15 @@ class FileLoads:
     async def _find(self) -> list[Partition]:
         counts = await require_topics(self._settings, [ProductChange.topic])
         return [Partition(ProductChange.topic, number) for number in range(counts[ProductChange.topic])]
+
+
+def _peak(process: int) -> int:
+    """Return the most memory that a process has had so far; of its end nothing is known any more.
+
+    What `wait4` says of it counts from before it was another program, when it was ours.
+    """
+    status = Path(f"/proc/{process}/status").read_text("ascii")
+    return sum(int(line.split()[1]) * KIBI for line in status.splitlines() if line.startswith("VmHWM"))
 
 
 def products_of(name: str, count: int) -> Iterator[dict[str, Any]]:  # Any: values of attributes

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from schemas.search_api import Fusion, Mode
 from services.search.domain.candidate import Candidate
-from shared.retrieval.fusion import SCALES, weighted
+from shared.retrieval.fusion import SCALES, Tiers, tiered
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,17 +18,22 @@ class RankedCandidate:
     """What the reranker's model gave it, if it was read."""
 
 
-def rank(candidates: Sequence[Candidate], k: int, *, mode: Mode, fusion: Fusion) -> list[RankedCandidate]:
+def rank(
+    candidates: Sequence[Candidate], k: int, *, mode: Mode, fusion: Fusion, depth: int
+) -> list[RankedCandidate]:
     """Return the best k, best first; equal scores are ordered by product id, so the order is total.
 
-    In mode `dense` or `lexical` the score is the raw one, and a candidate without it is left out.
+    The first k of a longer list are those of a shorter one: hybrid ranks are made in tiers of `depth` (see
+    `shared.retrieval.fusion`). In mode `dense` or `lexical` the score is the raw one, and a candidate without
+    it is left out.
     """
     if mode == "hybrid":
-        ranked = [RankedCandidate(*pair) for pair in zip(candidates, fuse(candidates, fusion), strict=True)]
-    else:
-        raw = _dense if mode == "dense" else _lexical
-        scored = ((candidate, raw(candidate)) for candidate in candidates)
-        ranked = [RankedCandidate(candidate, score) for candidate, score in scored if score is not None]
+        by_id = sorted(candidates, key=_id)
+        fused = _fused(by_id, fusion, Tiers.of(k, depth))
+        return [RankedCandidate(by_id[place], score) for place, score in fused[:k]]
+    raw = _dense if mode == "dense" else _lexical
+    scored = ((candidate, raw(candidate)) for candidate in candidates)
+    ranked = [RankedCandidate(candidate, score) for candidate, score in scored if score is not None]
     return sorted(ranked, key=best_first)[:k]
 
 
@@ -37,11 +42,15 @@ def best_first(ranked: RankedCandidate) -> tuple[float, str]:
     return -ranked.score, ranked.candidate.product_id
 
 
-def fuse(candidates: Sequence[Candidate], fusion: Fusion) -> list[float]:
-    """Return one score in 0 .. 1 a candidate (`weighted`), or its weighted reciprocal ranks (`rrf`)."""
+def _fused(candidates: Sequence[Candidate], fusion: Fusion, tiers: Tiers) -> list[tuple[int, float]]:
+    """Return places and scores: in 0 .. 1 (`weighted`), or weighted reciprocal ranks (`rrf`)."""
     dense = [_dense(candidate) for candidate in candidates]
     lexical = [_matching(candidate) for candidate in candidates]
-    return weighted(dense, lexical, fusion.dense_weight, scale=SCALES[fusion.method])
+    return tiered(dense, lexical, fusion.dense_weight, scale=SCALES[fusion.method], tiers=tiers)
+
+
+def _id(candidate: Candidate) -> str:
+    return candidate.product_id
 
 
 def _dense(candidate: Candidate) -> float | None:

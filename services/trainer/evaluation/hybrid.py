@@ -12,7 +12,7 @@ from services.trainer.evaluation.sets import FARTHEST, Answers, EmbeddedCorpus, 
 from services.trainer.evaluation.settings import SearchMode, ShopSearch
 from services.trainer.evaluation.words import Words
 from shared.retrieval import quality
-from shared.retrieval.fusion import SCALES, weighted
+from shared.retrieval.fusion import SCALES, Tiers, tiered
 
 FIT_LEAST = 20
 """Queries without which neither threshold nor weight is fitted: search keeps its own."""
@@ -62,10 +62,11 @@ class HybridSearch:
 
     def answer(self, query: str, k: int = quality.FIRST_PAGE) -> Sequence[ScoredProduct]:
         """Return everything that the shards propose to one who wants `k` products, best first."""
-        depth = max(k, self.shop.pages.depth)
-        if (query, depth) not in self._answered:
-            self._answered[query, depth] = self._fused(self._candidates(query, depth), self.weight)
-        return self._answered[query, depth]
+        tiers = Tiers.of(k, self.shop.pages.depth)
+        if (query, tiers.last) not in self._answered:
+            candidates = self._candidates(query, tiers.last)
+            self._answered[query, tiers.last] = self._fused(candidates, self.weight, tiers)
+        return self._answered[query, tiers.last]
 
     def ranked(self, query: str) -> list[str]:
         """Return everything that the shards propose to one who wants a first page, best first."""
@@ -88,10 +89,11 @@ class HybridSearch:
         if len(evaluation_set.grades) < FIT_LEAST:
             return None
         depth = self.shop.pages.depth
+        tiers = Tiers(depth, depth)
         by_query = {query: self._candidates(query, depth) for query in evaluation_set.queries}
 
         def figure(weight: float) -> float:
-            nearest = {query: _ids(self._fused(by_query[query], weight)) for query in by_query}
+            nearest = {query: _ids(self._fused(by_query[query], weight, tiers)) for query in by_query}
             return condensed_figure(evaluation_set, self.embedded.answers(evaluation_set, nearest))
 
         return dense_weight(figure)
@@ -108,12 +110,11 @@ class HybridSearch:
         cosines = [cosine if cosine > FARTHEST else None for cosine in dense[places].tolist()]
         return _Candidates(ids, cosines, lexical[places].tolist())
 
-    def _fused(self, candidates: _Candidates, weight: float) -> list[ScoredProduct]:
+    def _fused(self, candidates: _Candidates, weight: float, tiers: Tiers) -> list[ScoredProduct]:
         matching = [score or None for score in candidates.lexical]
         scale = SCALES[self.shop.pages.fusion.method]
-        scores = weighted(candidates.dense, matching, weight, scale=scale)
-        products = map(ScoredProduct, candidates.ids, scores)
-        return sorted(products, key=lambda product: (-product.score, product.product_id))
+        fused = tiered(candidates.dense, matching, weight, scale=scale, tiers=tiers)
+        return [ScoredProduct(candidates.ids[place], score) for place, score in fused]
 
 
 def condensed_figure(evaluation_set: EvaluationSet, answers: Answers) -> float:

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.search_api import Fusion
+from services.search.domain import fusion as fusion_domain
 from services.search.domain.candidate import ShardAnswer, merge, missing
-from services.search.domain.fusion import rank
+from shared.retrieval.fusion import Tiers
 from tests.unit.search.builders import candidate, report
 
 scores = st.none() | st.floats(-1, 30, allow_nan=False).map(lambda value: round(value, 3))
@@ -25,6 +26,22 @@ candidates = st.lists(
 distinct = candidates.map(lambda many: list({one.product_id: one for one in many}.values()))
 fusions = st.builds(Fusion, method=st.sampled_from(["weighted", "rrf"]), dense_weight=st.floats(0, 1))
 modes = st.sampled_from(["dense", "lexical", "hybrid"])
+
+
+def rank(found, k, *, mode, fusion, depth=50):
+    return fusion_domain.rank(found, k, mode=mode, fusion=fusion, depth=depth)
+
+
+def proposed(found, k, depth):
+    """Return what shards propose to who wants k: each its best by vector and by words."""
+    last, chosen = Tiers.of(k, depth).last, {}
+    for number in {one.partition for one in found}:
+        here = [one for one in found if one.partition == number]
+        for score in (lambda one: one.hit.dense, lambda one: one.hit.lexical or None):
+            scored = [(-score(one), one.product_id, one) for one in here if score(one) is not None]
+            best = sorted(scored, key=lambda row: row[:2])[:last]
+            chosen |= {product_id: one for _, product_id, one in best}
+    return list(chosen.values())
 
 
 def ids(ranked):
@@ -72,10 +89,31 @@ def test_ranking_does_not_depend_on_the_order_of_the_candidates(found, k, mode, 
     assert [each.score for each in ranked] == sorted((each.score for each in ranked), reverse=True)
 
 
+@given(found=distinct, mode=modes, fusion=fusions, k=st.integers(1, 12), depth=st.integers(1, 6))
+def test_a_longer_list_begins_with_the_shorter_one(found, mode, fusion, k, depth):
+    def answer(wanted):
+        return rank(proposed(found, wanted, depth), wanted, mode=mode, fusion=fusion, depth=depth)
+
+    whole = answer(len(found) + k)
+    assert answer(k) == whole[:k]
+    assert len(answer(k)) == min(k, len(whole))
+
+
+@given(found=distinct, fusion=fusions, k=st.integers(1, 9), shards=st.integers(1, 4), data=st.data())
+def test_a_list_does_not_depend_on_how_products_are_spread_over_shards(found, fusion, k, shards, data):
+    depth = data.draw(st.integers(1, 6))
+    spread = [one._replace(partition=number % shards) for number, one in enumerate(found)]
+
+    def answer(products):
+        ranked = rank(proposed(products, k, depth), k, mode="hybrid", fusion=fusion, depth=depth)
+        return [(each.candidate.product_id, each.score) for each in ranked]
+
+    assert answer(found) == answer(spread)
+
+
 @given(found=distinct, fusion=fusions)
-def test_the_first_k_are_the_beginning_of_all(found, fusion):
+def test_a_fused_score_lies_between_nothing_and_one(found, fusion):
     whole = rank(found, len(found), mode="hybrid", fusion=fusion)
-    assert rank(found, 3, mode="hybrid", fusion=fusion) == whole[:3]
     assert all(0 <= each.score <= 1 for each in whole)
 
 
