@@ -12,8 +12,9 @@ TYPED_BY = {
     "docs/search-engineer.md": "tests/connected/test_search_engineer_page.py",
     "docs/data-scientist.md": "tests/connected/test_data_scientist_page.py",
     "docs/databases.md": "tests/connected/databases/pages.py",
+    "docs/web-shop.md": "tests/connected/collector/test_page.py",
 }
-WHOLE = {"docs/databases.md", "docs/quickstart.md"}
+WHOLE = {"docs/databases.md", "docs/quickstart.md", "docs/web-shop.md"}
 """Pages of which the test takes every block."""
 TO_TYPE = {"sh", "python", "sql", "properties", "html", "javascript"}
 SHOWN = [page for page in PAGES if "decisions" not in page.parts]
