@@ -17,12 +17,15 @@ from schemas.search_api import (
     Mode,
     Problem,
     ProductResponse,
+    SearchableRequest,
+    SearchableResponse,
     SearchRequest,
     SearchResponse,
     SimilarRequest,
     WhyResponse,
 )
 from shared.errors import ConfigurationError
+from shared.patience import ANSWER_SECONDS
 
 MAX_TEXT = 300
 """Characters of an answer that is no problem of ours, as an error quotes it."""
@@ -31,6 +34,8 @@ TRANSIENT = {408, 425, 429}
 """Beside every status from 500 on."""
 START_ONE = "start one with `headrace up`, or give its address"
 ASK_AGAIN = "ask again in a moment"
+WAITS_AT_MOST = timedelta(seconds=20)
+"""Of one question; the API takes a little more, and proxies cut what is silent for half a minute."""
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -73,16 +78,25 @@ class Call(Generic[Answer]):
 
 def search(text: str, options: SearchOptions) -> Call[SearchResponse]:
     """Return the question of `POST /search`; raises `SearchRefusedError` when it cannot be one."""
-    return _posted("/search", lambda: SearchRequest.model_validate({"text": text, **options}))
+    return _posted("/search", lambda: SearchRequest.model_validate({"text": text, **options}), SearchResponse)
 
 
 def similar(product_id: str | None, text: str | None, options: SimilarOptions) -> Call[SearchResponse]:
     """Return the question of `POST /similar`; raises `SearchRefusedError` when it cannot be one."""
     subject = {"product_id": product_id, "text": text}
-    return _posted("/similar", lambda: SimilarRequest.model_validate({**subject, **options}))
+    return _posted("/similar", lambda: SimilarRequest.model_validate({**subject, **options}), SearchResponse)
 
 
-def _posted(path: str, request: Callable[[], BaseModel]) -> Call[SearchResponse]:
+def searchable(offsets: Mapping[int, int], timeout: timedelta) -> Call[SearchableResponse]:
+    """Return the question of `POST /written`; raises `SearchRefusedError` when it cannot be one."""
+    milliseconds = max(1, int(min(timeout, WAITS_AT_MOST) / timedelta(milliseconds=1)))
+    subject = {"offsets": dict(offsets), "timeout_ms": milliseconds}
+    call = _posted("/written", lambda: SearchableRequest.model_validate(subject), SearchableResponse)
+    call.content["timeout"] = milliseconds / 1000 + ANSWER_SECONDS
+    return call
+
+
+def _posted(path: str, request: Callable[[], BaseModel], answer: type[Answer]) -> Call[Answer]:
     try:
         body = request().model_dump_json(exclude_unset=True)
     except ValidationError as error:  # told here as the API would tell it
@@ -91,7 +105,7 @@ def _posted(path: str, request: Callable[[], BaseModel]) -> Call[SearchResponse]
             f"{'.'.join(map(str, fault['loc'])) or 'body'}: {fault['msg']}" for fault in faults
         )
         raise SearchRefusedError(_problem(422, detail, code="request.invalid")) from error
-    return Call("POST", path, {"content": body, "headers": JSON_TYPE}, SearchResponse)
+    return Call("POST", path, {"content": body, "headers": JSON_TYPE}, answer)
 
 
 def why(query: str, product_id: str, **options: object) -> Call[WhyResponse]:
@@ -122,7 +136,8 @@ def http_options(url: str, token: str, timeout: timedelta) -> dict[str, Any]:  #
         raise ConfigurationError(f"{url} is not an address: write http://HOST:PORT")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     seconds = timeout.total_seconds()
-    return {"base_url": url, "headers": headers, "timeout": seconds, "trust_env": False}
+    limits = httpx.Timeout(seconds, connect=min(seconds, ANSWER_SECONDS))
+    return {"base_url": url, "headers": headers, "timeout": limits, "trust_env": False}
 
 
 def no_answer(url: str, error: httpx.HTTPError) -> SearchUnavailableError:

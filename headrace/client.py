@@ -1,55 +1,66 @@
-"""A client of the search API.
+"""`Client`: publish, search, tell what shoppers did, read what comes of it; each call waits for its end.
 
-    from headrace.client import SearchClient
-
-    with SearchClient("http://127.0.0.1:8800") as client:
-        hits = client.search("red running shoes", k=5).hits
-
-`AsyncSearchClient` is the same with `await`. Answers are the models of `schemas.search_api`. What the API
-refuses is a `SearchRefusedError`, the same however often it is asked; what may work in a moment is a
-`SearchUnavailableError`. Neither client asks twice: when to ask again, and how many questions to have at
-once, is for the caller to know. Connections are kept and used again; any number of threads or tasks may
-share a client.
+What it does is `AsyncClient`'s doing, on an event loop in a thread of its own.
 """
 
-from datetime import timedelta
+import atexit
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Self, Unpack
+from typing import TYPE_CHECKING, Self, TypeVar, Unpack
+from weakref import ref
 
-import httpx
-
-from headrace import calls
-from headrace.calls import Answer, SearchOptions, SimilarOptions
-from headrace.errors import SearchRefusedError, SearchUnavailableError
+from headrace.answers import Answer
+from headrace.asynchronous import SEARCHABLE_WITHIN, TIMEOUT, WRITTEN_WITHIN, AsyncClient
+from headrace.calls import SearchOptions, SimilarOptions
+from headrace.changes import Change, Receipt, portions
+from headrace.errors import ChangeRefusedError, NotWrittenError
+from headrace.events import EventOptions
+from headrace.loop_thread import LoopThread, Stream
+from schemas.alerts import Alert
+from schemas.base import Message
+from schemas.control import Model
 from schemas.fields import FieldsResponse
+from schemas.judgements import Judgement
+from schemas.search import SearchEvent
 from schemas.search_api import Mode, ProductResponse, SearchResponse, WhyResponse
+from shared.settings import KafkaSecurity
 
-__all__ = [
-    "AsyncSearchClient",
-    "SearchClient",
-    "SearchOptions",
-    "SearchRefusedError",
-    "SearchUnavailableError",
-    "SimilarOptions",
-]
+if TYPE_CHECKING:
+    from headrace.streams import Since
 
-TIMEOUT = timedelta(seconds=30)
-UNKNOWN_PRODUCT = "product.unknown"
+M = TypeVar("M", bound=Message)
 
 
-class SearchClient:
-    """Asks one search API, and waits for it; close it, or use it as a context manager."""
+class Client:
+    """One installation; connects when something is asked of it. Close it, or use it as a context manager.
 
-    def __init__(
+    Its arguments are those of `AsyncClient`. Any number of threads may share a client; a process that is
+    forked makes its own.
+
+    >>> with Client() as shop:
+    ...     written = shop.upsert("MUG-1", {"title": "Blue enamel mug", "price": 12.5})
+    ...     answer = shop.search("enamel mug", after=written)
+    ...     answer.hits[0].product_id
+    'MUG-1'
+    """
+
+    def __init__(  # noqa: PLR0913 - an address has parts
         self,
-        url: str,
+        brokers: str | None = None,
+        search: str | None = None,
         *,
-        token: str = "",
+        token: str | None = None,
+        security: KafkaSecurity | Mapping[str, object] | None = None,
+        topic_prefix: str | None = None,
         timeout: timedelta = TIMEOUT,
-        transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self.url = url
-        self._http = httpx.Client(**calls.http_options(url, token, timeout), transport=transport)
+        self._client = AsyncClient(
+            brokers, search, token=token, security=security, topic_prefix=topic_prefix, timeout=timeout
+        )
+        self.installation = self._client.installation
+        self._thread = LoopThread()
+        atexit.register(_close, ref(self))
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -58,128 +69,219 @@ class SearchClient:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the connections."""
+        """Disconnect."""
         self.close()
 
     def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
+        """Disconnect; streams end. Twice is as good as once."""
+        if self._thread.alive:
+            self._thread.run(self._client.close())
+            self._thread.close()
 
-    def search(self, text: str, **options: Unpack[SearchOptions]) -> SearchResponse:
-        """Search by text; raises `SearchRefusedError` or `SearchUnavailableError`."""
-        return self._ask(calls.search(text, options))
+    def upsert(
+        self,
+        product_id: str,
+        fields: Mapping[str, object],
+        *,
+        version: int | None = None,
+        event_time: datetime | None = None,
+        kept: Sequence[str] = (),
+    ) -> Receipt:
+        """Write a product whole; see `AsyncClient.upsert`.
+
+        >>> with Client() as shop:
+        ...     shop.upsert("MUG-2", {"title": "Red mug", "price": 9.0}, version=1).changes
+        1
+        """
+        return self._thread.run(
+            self._client.upsert(product_id, fields, version=version, event_time=event_time, kept=kept)
+        )
+
+    def patch(
+        self,
+        product_id: str,
+        fields: Mapping[str, object],
+        *,
+        version: int | None = None,
+        event_time: datetime | None = None,
+    ) -> Receipt:
+        """Write some attributes of a product; see `AsyncClient.patch`.
+
+        >>> with Client() as shop:
+        ...     whole = shop.upsert("MUG-3", {"title": "Green mug", "price": 9.0}, version=1)
+        ...     shop.wait_searchable(shop.patch("MUG-3", {"price": 8.5}, version=2))
+        ...     shop.product("MUG-3").fields["price"]
+        8.5
+        """
+        return self._thread.run(
+            self._client.patch(product_id, fields, version=version, event_time=event_time)
+        )
+
+    def delete(
+        self, product_id: str, *, version: int | None = None, event_time: datetime | None = None
+    ) -> Receipt:
+        """Take a product out of the catalogue; see `AsyncClient.delete`.
+
+        >>> with Client() as shop:
+        ...     shop.wait_searchable(shop.delete("MUG-2", version=3))
+        ...     shop.product("MUG-2") is None
+        True
+        """
+        return self._thread.run(self._client.delete(product_id, version=version, event_time=event_time))
+
+    def publish(self, changes: Iterable[Change], *, timeout: timedelta = WRITTEN_WITHIN) -> Receipt:
+        """Write changes as they come, in order, all acknowledged; see `AsyncClient.publish`.
+
+        >>> def changes():
+        ...     for number in range(2500):
+        ...         fields = {"title": f"Plate number {number}"}
+        ...         yield {"product_id": f"PLATE-{number}", "op": "upsert", "version": 1, "fields": fields}
+        >>> with Client() as shop:
+        ...     shop.publish(changes()).changes
+        2500
+        >>> with Client() as shop:
+        ...     shop.publish([{"product_id": "PLATE-0", "op": "replace", "fields": {}}])
+        Traceback (most recent call last):
+        headrace.errors.ChangeRefusedError: change 0 (PLATE-0): op.unknown: ...
+        """
+        receipt = Receipt()
+        try:
+            for portion in portions(changes):  # in the caller's thread, to which a cursor may belong
+                receipt = receipt | self._thread.run(self._client.write_portion(portion, timeout=timeout))
+        except (ChangeRefusedError, NotWrittenError) as error:
+            error.written, error.offsets = receipt.changes, receipt.offsets
+            raise
+        return receipt
+
+    def wait_searchable(self, receipt: Receipt, *, timeout: timedelta = SEARCHABLE_WITHIN) -> None:
+        """Return when every search finds what was written; see `AsyncClient.wait_searchable`.
+
+        >>> with Client() as shop:
+        ...     shop.wait_searchable(shop.upsert("BOWL-1", {"title": "Oak bowl"}))
+        ...     shop.product("BOWL-1").fields["title"]
+        'Oak bowl'
+        """
+        self._thread.run(self._client.wait_searchable(receipt, timeout=timeout))
+
+    def search(self, text: str, *, after: Receipt | None = None, **options: Unpack[SearchOptions]) -> Answer:
+        """Search by text, `after` what was written is searchable; see `AsyncClient.search`.
+
+        >>> with Client() as shop:
+        ...     written = shop.upsert("MUG-5", {"title": "Blue mug"})
+        ...     answer = shop.search("blue mug", k=3, client_id="visitor-7", after=written)
+        ...     event = answer.click(answer.hits[0])
+        ...     event.query_id == answer.query_id, event.client_id, event.event_attributes.position.ordinal
+        (True, 'visitor-7', 1)
+        """
+        answer = self._thread.run(self._client.search(text, after=after, **options))
+        return Answer.of(answer, answer.asked_by, self.event)
 
     def similar(
         self, product_id: str | None = None, *, text: str | None = None, **options: Unpack[SimilarOptions]
     ) -> SearchResponse | None:
         """Find what is near a product or a text; None when there is no such product; raises as `search`."""
-        return self._known(calls.similar(product_id, text, options))
+        return self._thread.run(self._client.similar(product_id, text=text, **options))
 
-    def why(
-        self,
-        query: str,
-        product_id: str,
-        *,
-        mode: Mode = "hybrid",
-        generation: str | None = None,
-        depth: int | None = None,
-    ) -> WhyResponse:
+    def why(self, query: str, product_id: str, *, mode: Mode = "hybrid") -> WhyResponse:
         """Explain the rank or the absence of a product in the answer to a query; raises as `search`."""
-        return self._ask(calls.why(query, product_id, mode=mode, generation=generation, depth=depth))
+        return self._thread.run(self._client.why(query, product_id, mode=mode))
 
-    def product(self, product_id: str, *, generation: str | None = None) -> ProductResponse | None:
+    def product(self, product_id: str) -> ProductResponse | None:
         """Return a product as the index has it; None when it is not there; raises as `search`."""
-        return self._known(calls.product(product_id, generation))
+        return self._thread.run(self._client.product(product_id))
 
-    def fields(self, *, generation: str | None = None) -> FieldsResponse:
+    def fields(self) -> FieldsResponse:
         """Return every attribute that a product has, by name; raises as `search`."""
-        return self._ask(calls.fields(generation))
+        return self._thread.run(self._client.fields())
 
-    def _ask(self, call: calls.Call[Answer]) -> Answer:
-        try:
-            response = self._http.request(call.method, call.path, **call.content)
-        except httpx.HTTPError as error:
-            raise calls.no_answer(self.url, error) from error
-        return calls.read(call, response)
+    def event(self, action: str, **options: Unpack[EventOptions]) -> SearchEvent:
+        """Write one action of a shopper, acknowledged; see `AsyncClient.event`.
 
-    def _known(self, call: calls.Call[Answer]) -> Answer | None:
-        try:
-            return self._ask(call)
-        except SearchRefusedError as refusal:
-            if refusal.reason == UNKNOWN_PRODUCT:
-                return None
-            raise
+        A purchase days later names the query that showed the product:
 
+        >>> with Client() as shop:
+        ...     query_id = shop.search("blue mug", client_id="visitor-8").query_id
+        ...     event = shop.event("purchase", product_id="MUG-1", query_id=query_id, client_id="visitor-8")
+        """
+        return self._thread.run(self._client.event(action, **options))
 
-class AsyncSearchClient:
-    """Asks one search API from an event loop; close it, or use it with `async with`."""
+    def shopper(
+        self, client_id: str | None = None, *, session_id: str | None = None, user_id: str | None = None
+    ) -> "Shopper":
+        """Return who searches and acts under these ids: one a request, in a shop with many shoppers.
 
-    def __init__(
+        >>> with Client() as shop:
+        ...     written = shop.upsert("MUG-4", {"title": "Yellow mug"})
+        ...     shopper = shop.shopper("visitor-9", session_id="session-1")
+        ...     shopper.search("yellow mug", after=written).click("MUG-4").session_id
+        'session-1'
+        """
+        return Shopper(self, {"client_id": client_id, "session_id": session_id, "user_id": user_id})
+
+    def alerts(
+        self, *, since: "Since" = "beginning", follow: bool = True, patience: timedelta | None = None
+    ) -> Stream[Alert]:
+        """Return the stream of what breaks, drifts and is mended; see `stream`.
+
+        >>> with Client() as shop:
+        ...     for entry in shop.alerts(follow=False):
+        ...         alert = entry.message
+        ...         line = f"{alert.severity} {alert.alert_key}: {alert.summary}; {alert.action}"
+        """
+        return self.stream(Alert, since=since, follow=follow, patience=patience)
+
+    def judgements(
+        self, *, since: "Since" = "beginning", follow: bool = True, patience: timedelta | None = None
+    ) -> Stream[Judgement]:
+        """Return the stream of what shoppers think of products for queries; see `stream`.
+
+        >>> grades = {}
+        >>> with Client() as shop:
+        ...     for entry in shop.judgements(follow=False):
+        ...         if entry.removed:
+        ...             grades.pop(entry.key, None)
+        ...         else:
+        ...             grades[entry.key] = entry.message.grade
+        """
+        return self.stream(Judgement, since=since, follow=follow, patience=patience)
+
+    def models(
+        self, *, since: "Since" = "beginning", follow: bool = True, patience: timedelta | None = None
+    ) -> Stream[Model]:
+        """Return the stream of models that were built and judged; see `stream`."""
+        return self.stream(Model, since=since, follow=follow, patience=patience)
+
+    def stream(
         self,
-        url: str,
+        kind: type[M],
         *,
-        token: str = "",
-        timeout: timedelta = TIMEOUT,
-        transport: httpx.AsyncBaseTransport | None = None,
-    ) -> None:
-        self.url = url
-        self._http = httpx.AsyncClient(**calls.http_options(url, token, timeout), transport=transport)
+        since: "Since" = "beginning",
+        follow: bool = True,
+        patience: timedelta | None = None,
+    ) -> Stream[M]:
+        """Return the stream of any message of `schemas.topics`; see `AsyncClient.stream`."""
+        return Stream(self._client.stream(kind, since=since, follow=follow, patience=patience), self._thread)
 
-    async def __aenter__(self) -> Self:
-        """Return itself."""
-        return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the connections."""
-        await self.close()
+def _close(client: "ref[Client]") -> None:
+    """Close a client that nobody closed, when the process ends."""
+    if (left := client()) is not None:
+        left.close()
 
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._http.aclose()
 
-    async def search(self, text: str, **options: Unpack[SearchOptions]) -> SearchResponse:
-        """Search by text; raises `SearchRefusedError` or `SearchUnavailableError`."""
-        return await self._ask(calls.search(text, options))
+class Shopper:
+    """Who searches and acts: the ids are sent with everything."""
 
-    async def similar(
-        self, product_id: str | None = None, *, text: str | None = None, **options: Unpack[SimilarOptions]
-    ) -> SearchResponse | None:
-        """Find what is near a product or a text; None when there is no such product; raises as `search`."""
-        return await self._known(calls.similar(product_id, text, options))
+    def __init__(self, client: Client, ids: EventOptions) -> None:
+        self._client = client
+        self._ids = ids
 
-    async def why(
-        self,
-        query: str,
-        product_id: str,
-        *,
-        mode: Mode = "hybrid",
-        generation: str | None = None,
-        depth: int | None = None,
-    ) -> WhyResponse:
-        """Explain the rank or the absence of a product in the answer to a query; raises as `search`."""
-        return await self._ask(calls.why(query, product_id, mode=mode, generation=generation, depth=depth))
+    def search(self, text: str, *, after: Receipt | None = None, **options: Unpack[SearchOptions]) -> Answer:
+        """Search as this shopper; see `Client.search`."""
+        named: SearchOptions = {**self._ids, **options}  # type: ignore[typeddict-unknown-key]  # none: both have them
+        return self._client.search(text, after=after, **named)
 
-    async def product(self, product_id: str, *, generation: str | None = None) -> ProductResponse | None:
-        """Return a product as the index has it; None when it is not there; raises as `search`."""
-        return await self._known(calls.product(product_id, generation))
-
-    async def fields(self, *, generation: str | None = None) -> FieldsResponse:
-        """Return every attribute that a product has, by name; raises as `search`."""
-        return await self._ask(calls.fields(generation))
-
-    async def _ask(self, call: calls.Call[Answer]) -> Answer:
-        try:
-            response = await self._http.request(call.method, call.path, **call.content)
-        except httpx.HTTPError as error:
-            raise calls.no_answer(self.url, error) from error
-        return calls.read(call, response)
-
-    async def _known(self, call: calls.Call[Answer]) -> Answer | None:
-        try:
-            return await self._ask(call)
-        except SearchRefusedError as refusal:
-            if refusal.reason == UNKNOWN_PRODUCT:
-                return None
-            raise
+    def event(self, action: str, **options: Unpack[EventOptions]) -> SearchEvent:
+        """Write what this shopper did; see `Client.event`."""
+        named: EventOptions = {**self._ids, **options}
+        return self._client.event(action, **named)

@@ -1,16 +1,17 @@
 """The search API: what may be asked of it, and what it answers.
 
-`POST /search`, `POST /similar`, `GET /why`, `GET /product/{id}`, `GET /fields`; whatever is refused is a
-`Problem` (RFC 9457). In a request a name that does not exist is an error, so that a typing error is noticed.
-In an answer every key is there, null where there is nothing to say: one that is missing is an error to its
-reader, and one that its reader does not know is ignored.
+`POST /search`, `POST /similar`, `GET /why`, `GET /product/{id}`, `GET /fields`, `POST /written`; whatever is
+refused is a `Problem` (RFC 9457). In a request a name that does not exist is an error, so that a typing error
+is noticed. In an answer every key is there, null where there is nothing to say: one that is missing is an
+error to its reader, and one that its reader does not know is ignored.
 """
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, BaseModel, Field, model_validator
 
+from schemas.api_parts import AnswerPart, RequestPart
 from schemas.base import (
     Coordinates,
     Fingerprint,
@@ -20,7 +21,6 @@ from schemas.base import (
     ProductId,
     Score,
     Timestamp,
-    Value,
 )
 from schemas.catalogue import Operation
 from schemas.fields import FieldsResponse
@@ -40,22 +40,6 @@ QueryText = Annotated[str, Field(max_length=MAX_QUERY)]
 Count = Annotated[int, Field(ge=0)]
 Fields = Mapping[str, Any]
 """Attributes of a product by name; Any: what the catalogue has, see `schemas.base.FieldValue`."""
-
-
-class RequestPart(BaseModel):
-    """A part of a request; a name that does not exist is refused, one that was renamed with its new name."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
-
-    renamed: ClassVar[Mapping[str, str]] = {}
-    """New names of fields, by the old ones."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _has_no_old_name(cls, given: Any) -> Any:  # Any: pydantic judges the rest
-        if isinstance(given, Mapping) and (old := sorted(cls.renamed.keys() & given.keys())):
-            raise ValueError("; ".join(f"{name} is now {cls.renamed[name]}" for name in old))
-        return given
 
 
 class Fusion(RequestPart):
@@ -87,7 +71,7 @@ class _AnyRequest(RequestPart):
 class SearchRequest(_AnyRequest):
     """`POST /search`. The text may also be named `query` or, as in UBI, `user_query`."""
 
-    renamed = {"last_stage": "reranker"}
+    renamed: ClassVar[Mapping[str, str]] = {"last_stage": "reranker"}
 
     text: Annotated[QueryText, Field(validation_alias=AliasChoices("text", "query", "user_query"))]
     mode: Mode = "hybrid"
@@ -118,10 +102,14 @@ class SimilarRequest(_AnyRequest):
         return self
 
 
-class AnswerPart(Value):
-    """A part of an answer."""
+class SearchableRequest(RequestPart):
+    """`POST /written`: wait until what was written to the catalogue's changes is in every answer."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True)
+    offsets: Annotated[dict[Count, Offset], Field(min_length=1, max_length=MAX_K)]
+    """{partition of catalogue.changes: the offset behind what was written there}."""
+    generation: GenerationName | None = None
+    """Absent: the live one."""
+    timeout_ms: Annotated[int, Field(ge=1, le=MAX_TIMEOUT_MS)] | None = None
 
 
 class PartitionReport(AnswerPart):
@@ -275,6 +263,20 @@ class ProductResponse(IndexedProduct):
     """The fencing token of the shard's owner."""
 
 
+class SearchableResponse(AnswerPart):
+    """What `POST /written` answers: whether what lies below the offsets is found from now on."""
+
+    generation: GenerationName
+    searchable: bool
+    """false: it was not within the time limit; ask again."""
+    waiting_for: str | None
+    """What it still waited for then."""
+    partitions: Count
+    """Of the index. Offsets speak for a writer that chose among as many by murmur2 of the key."""
+    min_offsets: dict[Count, Offset]
+    """Where in the index it lies: for a search that must have seen it. Empty: not known yet."""
+
+
 class RequestFault(AnswerPart):
     """One fault of a request: in which field, and what is wrong."""
 
@@ -303,10 +305,12 @@ class Problem(AnswerPart):
 CONTRACTS: tuple[type[BaseModel], ...] = (
     SearchRequest,
     SimilarRequest,
+    SearchableRequest,
     SearchResponse,
     WhyResponse,
     ProductResponse,
     FieldsResponse,
+    SearchableResponse,
     Problem,
 )
 """What goes over the wire as a whole; each has a golden sample `search_api.NAME.json`."""

@@ -1,7 +1,8 @@
 """How long a neighbour is waited for: a worker waits for ever, a person who typed a command for seconds."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 from shared.errors import TransientError
@@ -15,6 +16,16 @@ _hurried = ContextVar("hurried", default=False)
 def hurry() -> None:
     """Wait for no broker and no Redis from now on, in this context: what needs one fails with the reason."""
     _hurried.set(True)
+
+
+@contextmanager
+def hurrying() -> Iterator[None]:
+    """Be in a hurry within the block, as a program is that calls us."""
+    token = _hurried.set(True)
+    try:
+        yield
+    finally:
+        _hurried.reset(token)
 
 
 def hurried() -> bool:

@@ -10,7 +10,8 @@ import orjson
 import typer
 from rich.table import Table
 
-from headrace.client import AsyncSearchClient
+from headrace.search_api import AsyncSearchClient
+from services.cli.options import HIGHEST_GRADE
 from services.cli.progress import bars
 from services.lab.addresses import url as address
 from services.lab.search_client import token
@@ -43,6 +44,7 @@ def simulate(
         Path | None,
         typer.Option(help="Directory with docs.jsonl.gz, queries.tsv, qrels.tsv; absent: the sample shop."),
     ] = None,
+    highest_grade: Annotated[float | None, HIGHEST_GRADE] = None,
     live: Annotated[bool, typer.Option("--live", help="Shoppers use the search API, now.")] = False,
     url: Annotated[str | None, typer.Option(help="The search API; absent: the one that runs here.")] = None,
     days: Annotated[float, typer.Option(help="Sessions are spread over so many days.", min=0)] = 7,
@@ -66,7 +68,8 @@ def simulate(
         late=late,
         haste=HASTE if live else 1.0,
     )
-    simulation = Simulation(catalogue.load(data) if data else shop.sample(), ClickModel(), traffic)
+    graded = catalogue.load(data, highest_grade) if data else shop.sample()
+    simulation = Simulation(graded, ClickModel(), traffic)
     settings = discover(Settings.load())
     url = (url or address("search", settings)) if live else None
     report, seconds = asyncio.run(_run(settings, simulation, url=url, rate=rate))

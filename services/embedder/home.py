@@ -10,10 +10,11 @@ from schemas.topics import repartition_topic
 from services.embedder.domain.recovery import Proven
 from services.embedder.domain.state import StoredProduct
 from shared.catalogue.acceptances import NONE, Acceptances
-from shared.state.fenced import FencedState, StateFields, StateKeys
+from shared.generations.homes import home_fields
+from shared.state.fenced import FencedState, StateKeys
 
 LOGS = (ProductChange.topic, repartition_topic(ProductChange.topic))
-FIELDS = {topic: StateFields("epoch", f"next:{topic}", f"log:{topic}") for topic in LOGS}
+FIELDS = {topic: home_fields(topic) for topic in LOGS}
 
 
 @dataclass(slots=True)

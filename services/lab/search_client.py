@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import shared.settings
-from headrace.client import SearchClient
+from headrace.search_api import SearchClient
 from services.lab import addresses
 from services.search.settings import Settings
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import httpx
 
-from headrace.client import AsyncSearchClient, SearchOptions, SearchRefusedError, SearchUnavailableError
+from headrace.search_api import AsyncSearchClient, SearchOptions, SearchRefusedError, SearchUnavailableError
 from schemas.judgements import Canary
 from schemas.search_api import SearchResponse
 from shared.errors import TransientError

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from headrace.client import AsyncSearchClient
+from headrace.search_api import AsyncSearchClient
 from schemas.judgements import Judgement
 from services.negatives import miner
 from services.negatives.domain.refresh import RefreshPolicy

@@ -3,7 +3,7 @@
 import asyncio
 from typing import NamedTuple
 
-from headrace.client import AsyncSearchClient, SearchRefusedError
+from headrace.search_api import AsyncSearchClient, SearchRefusedError
 from schemas.search_api import MAX_K, Fusion, Mode, SearchHit
 from services.negatives.domain.candidates import Retrieved, RetrievedProduct
 from services.negatives.domain.plan import MiningPlan

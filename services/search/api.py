@@ -12,7 +12,15 @@ from pydantic import BaseModel
 from starlette.responses import HTMLResponse, Response
 
 from schemas.base import GenerationName, ProductId
-from schemas.search_api import MAX_K, MAX_QUERY, Mode, SearchRequest, SimilarRequest, WhyResponse
+from schemas.search_api import (
+    MAX_K,
+    MAX_QUERY,
+    Mode,
+    SearchableRequest,
+    SearchRequest,
+    SimilarRequest,
+    WhyResponse,
+)
 from services.search.description import ROUTES, describe
 from services.search.domain.answer import SearchAnswer
 from services.search.domain.explanation import explain
@@ -20,6 +28,7 @@ from services.search.domain.record import query_record
 from services.search.engine import SearchEngine, rank_of
 from services.search.log import QueryLog
 from services.search.settings import SearchSettings
+from services.search.written import WrittenChanges
 from shared.http.gate import Gate, RequestLimits
 from shared.http.origins import CrossOrigin
 from shared.http.problem import problems
@@ -34,16 +43,25 @@ seconds = Histogram(
 )
 MINUTE = timedelta(minutes=1)
 GUARDED = ("/search", "/similar", "/why", "/product/", "/fields")
+WAITING = ("/written",)
+"""Whoever waits there takes no place from who searches."""
 
 
 class SearchApi:
     """HTTP in, answers out; logs what shoppers were shown."""
 
     def __init__(
-        self, settings: SearchSettings, engine: SearchEngine, log: QueryLog, *, clock: Clock
+        self,
+        settings: SearchSettings,
+        engine: SearchEngine,
+        log: QueryLog,
+        *,
+        written: WrittenChanges,
+        clock: Clock,
     ) -> None:
         self._settings = settings
         self._engine = engine
+        self._written = written
         self._log = log
         self._clock = clock
         self._minute_began, self._vectors_logged = clock.now(), 0
@@ -125,6 +143,10 @@ class SearchApi:
         """Return a product as the index has it, with the versions of its fields and where it lies."""
         return _json(await self._engine.product(product_id, generation))
 
+    async def searchable(self, request: SearchableRequest) -> Response:
+        """Wait until what was written to the catalogue's changes, up to these offsets, is in every answer."""
+        return _json(await self._written.wait(request))
+
     async def fields(self, generation: Annotated[GenerationName | None, Query()] = None) -> Response:
         """List every attribute that a product has: how often, with what values, what filters can use.
 
@@ -159,7 +181,8 @@ def mount(api: FastAPI, routes: SearchApi, settings: SearchSettings, *, host: st
         tokens=settings.tokens,
     )
     api.add_middleware(Gate, limits=limits)
-    # Outside the gate: a browser asks whether it may before it says with which token.
+    api.add_middleware(Gate, limits=replace(limits, paths=WAITING))
+    # Outside the gates: a browser asks whether it may before it says with which token.
     api.add_middleware(CrossOrigin, origins=settings.origins, host=host, paths=GUARDED)
 
 

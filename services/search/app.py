@@ -13,6 +13,7 @@ from services.search.owners import Owners
 from services.search.reranker import Reranker
 from services.search.settings import RerankerSettings, Settings
 from services.search.shards import ShardClient
+from services.search.written import StoredProgress, WrittenChanges
 from shared.clock import SystemClock
 from shared.encoder.loading import load_encoder
 from shared.extras import TORCH, require
@@ -22,6 +23,7 @@ from shared.generations.state import Generation
 from shared.generations.status import GenerationStatusBoard
 from shared.generations.supervisor import GenerationSupervisor, Persistence
 from shared.kafka.compacted import CompactedTopic
+from shared.kafka.offsets import BrokerLog
 from shared.kafka.publisher import KafkaPublisher
 from shared.ports import PairModel
 from shared.process.worker import Worker
@@ -50,7 +52,7 @@ def build(settings: Settings) -> Worker:
         GenerationStatusBoard(redis, settings, worker=NAME, clock=clock),
         persistence=Persistence(patience=settings.generations.patience),
     )
-    shards = ShardClient()
+    shards, edges = ShardClient(), BrokerLog(settings)
     dependencies = SearchDependencies(
         generations=ServedGenerations(rollouts, encoders, alerts.items),
         owners=Owners(redis, settings.namespace, ttl=section.owners_ttl),
@@ -59,13 +61,18 @@ def build(settings: Settings) -> Worker:
         reranker=_reranker(section.reranker),
     )
     engine = SearchEngine(section, dependencies)
+    progress = StoredProgress(redis, settings.namespace, edges)
+    written = WrittenChanges(dependencies, progress, timeout=section.timeout)
     heartbeat = ReaderHeartbeat(settings, FollowedTopics(NAME, rollouts, alerts), redis=redis, clock=clock)
-    for component in (Connection(redis), publisher, log, shards, rollouts, alerts, encoders, heartbeat):
+    for component in (Connection(redis), publisher, log, shards, edges, rollouts, alerts, encoders):
         worker.add(component)
+    worker.add(heartbeat)
     if dependencies.reranker is not None:
         worker.add(dependencies.reranker)
     worker.ready("model", dependencies.generations.missing)
-    mount(worker.api, SearchApi(section, engine, log, clock=clock), section, host=settings.host)
+    mount(
+        worker.api, SearchApi(section, engine, log, written=written, clock=clock), section, host=settings.host
+    )
     return worker
 
 

@@ -12,6 +12,8 @@ from schemas.search_api import (
     PROBLEM_MEDIA_TYPE,
     Problem,
     ProductResponse,
+    SearchableRequest,
+    SearchableResponse,
     SearchRequest,
     SearchResponse,
     SimilarRequest,
@@ -79,6 +81,13 @@ ROUTES = {
         "/product/{product_id:path}", "GET", ProductResponse, (401, 404, 413, 422, 429, 500, 503)
     ),
     "fields": ApiRoute("/fields", "GET", FieldsResponse, (401, 413, 422, 429, 500, 503)),
+    "searchable": ApiRoute(
+        "/written",
+        "POST",
+        SearchableResponse,
+        (400, 401, 413, 422, 429, 500, 503),
+        SearchableRequest,
+    ),
 }
 """By the name of the method of `SearchApi` that answers."""
 

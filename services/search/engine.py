@@ -23,6 +23,7 @@ from services.search.domain.route import NO_OWNER, Route, route
 from services.search.fields import check_filters, fields_of
 from services.search.generation import ServedGenerations
 from services.search.owners import Owners
+from services.search.refusals import unavailable
 from services.search.reranker import Reranker
 from services.search.scatter import scatter
 from services.search.settings import SearchSettings
@@ -142,7 +143,7 @@ class SearchEngine:
         try:
             product = await self._shards.similar(owner, query, request.product_id)
         except ShardFailure as error:
-            raise _unavailable(str(error)) from error
+            raise unavailable(str(error)) from error
         if product is None:
             raise _no_product(request.product_id)
         vector = decode_vector(product.vector)
@@ -158,7 +159,7 @@ class SearchEngine:
         try:
             product = await self._shards.product(owner, query, product_id)
         except ShardFailure as error:
-            raise _unavailable(str(error)) from error
+            raise unavailable(str(error)) from error
         if product is None:
             raise _no_product(product_id)
         return ProductResponse(**dict(product), generation=query.generation, epoch=owner.epoch)
@@ -178,7 +179,7 @@ class SearchEngine:
         try:
             return answer, await self._shards.explain(owner, query, product_id)
         except ShardFailure as error:
-            raise _unavailable(str(error)) from error
+            raise unavailable(str(error)) from error
 
     async def _query(
         self,
@@ -216,7 +217,7 @@ class SearchEngine:
         vectors = self._generations.vectors(query.generation)
         reason = self._generations.missing(query.generation)
         if vectors is None or reason is not None:
-            raise _unavailable(reason or "")
+            raise unavailable(reason or "")
         try:
             async with asyncio.timeout(query.remaining()):
                 vector = await vectors.of(text)
@@ -254,24 +255,24 @@ class SearchEngine:
             self._owners.forget(generation)
         if len(reasons) == len(answers):
             explanation = "; ".join(sorted({reason or "" for reason in reasons}))
-            raise _unavailable(explanation or f"generation {generation} has no shards")
+            raise unavailable(explanation or f"generation {generation} has no shards")
 
     async def _route(self, generation: str, fingerprint: str | None) -> Route:
         self._turn += 1
         try:
             owners = await self._owners.of(generation)
         except TransientError as error:
-            raise _unavailable(str(error)) from error
+            raise unavailable(str(error)) from error
         return route(owners, fingerprint=fingerprint, turn=self._turn)
 
     async def _owner(self, generation: str, product_id: str) -> OwnerRecord:
         """Return an owner of the shard that a product belongs to."""
         plan = await self._route(generation, None)
         if not plan.partitions:
-            raise _unavailable(f"generation {generation} has no shards")
+            raise unavailable(f"generation {generation} has no shards")
         number = partition_of(product_id.encode(), plan.partitions)
         if not plan.choices[number]:
-            raise _unavailable(plan.unserved.get(number, NO_OWNER))
+            raise unavailable(plan.unserved.get(number, NO_OWNER))
         return plan.choices[number][0]
 
 
@@ -299,16 +300,6 @@ def rank_of(ranked: Sequence[RankedCandidate], product_id: str) -> int | None:
 
 def _plain(generation: str | None) -> SimilarRequest:
     return SimilarRequest(text="-", generation=generation)
-
-
-def _unavailable(reason: str) -> Refusal:
-    return Refusal(
-        503,
-        "index.unavailable",
-        f"no shard could answer: {reason}",
-        fix="wait until the shards are ready (`/readyz` of the shards worker says how far they are)",
-        headers={"Retry-After": "1"},
-    )
 
 
 def _no_product(product_id: str) -> Refusal:

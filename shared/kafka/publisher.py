@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
@@ -21,13 +21,24 @@ from shared.kafka.connection import connection
 from shared.kafka.partitioning import partition_of
 from shared.kafka.refusals import CLOCK, is_fault, pause_of, unacknowledged
 from shared.pauses import pauses
-from shared.records import Outgoing
+from shared.records import Outgoing, Partition
 from shared.settings import Settings
 
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
 PORTION_BYTES = 512 * 1024
 SLOW = timedelta(seconds=10)
 """So long an acknowledgement may take before it is said to be missing."""
+
+
+UNSAID = -1
+"""An offset that a broker did not say: it had the messages already, and forgot where."""
+
+
+class _Sent(NamedTuple):
+    """Messages on their way, and how many."""
+
+    future: "asyncio.Future[Any]"
+    messages: int
 
 
 class KafkaPublisher:
@@ -74,6 +85,14 @@ class KafkaPublisher:
         self._started = False
         await self._let_go()
 
+    async def abandon(self) -> None:
+        """Disconnect, whatever is not acknowledged yet; the next call begins with a new producer."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer._closed = True  # noqa: SLF001 no seam: `stop` waits for the broker, perhaps for ever
+            await producer._sender.close()  # noqa: SLF001 as above
+            await producer.client.close()
+
     async def _let_go(self) -> None:
         producer, self._producer = self._producer, None
         if producer is not None:
@@ -81,22 +100,30 @@ class KafkaPublisher:
 
     async def publish(self, messages: Sequence[Outgoing]) -> None:
         """Write in order; returns when all are acknowledged (see `shared.ports.Publisher`)."""
+        await self.write(messages)
+
+    async def write(self, messages: Sequence[Outgoing]) -> dict[Partition, int]:
+        """Publish, and return the offset behind what was written to each partition (or `UNSAID`)."""
         if not self._started:
             raise FatalError("publish() before start()")
+        ends: dict[Partition, int] = {}
         async with self._turn:
             for portion in _portions(messages):
-                await self._publish(portion)
+                await self._publish(portion, ends)
+        return ends
 
-    async def _publish(self, portion: Sequence[Outgoing]) -> None:
+    async def _publish(self, portion: Sequence[Outgoing], ends: dict[Partition, int]) -> None:
         if self._producer is None:
             self._producer = await self._connected()
         producer = self._producer
         try:
-            futures = [future async for future in self._sent(producer, portion)]
-            await self._acknowledged(futures)
+            sent = [one async for one in self._sent(producer, portion)]
+            await self._acknowledged([one.future for one in sent])
+            for future, count in sent:
+                self._note(future.result(), count, ends)
         except (MessageSizeTooLargeError, InvalidTimestampError) as error:
             await self._let_go()  # as below
-            await self._separate(portion, error)
+            await self._separate(portion, error, ends)
         except KafkaError as error:
             if is_fault(error):
                 raise FatalError(f"the broker refused a message: {error!r}") from error
@@ -106,7 +133,14 @@ class KafkaPublisher:
                 await self._let_go()
             raise pause_of(error, self._settings.kafka, "publish") from error
 
-    async def _separate(self, portion: Sequence[Outgoing], error: KafkaError) -> None:
+    def _note(self, metadata: Any, count: int, ends: dict[Partition, int]) -> None:  # Any: aiokafka's own
+        at = Partition(metadata.topic.removeprefix(self._settings.topic_prefix), metadata.partition)
+        known = metadata.offset >= 0 and ends.get(at, 0) != UNSAID
+        ends[at] = max(ends.get(at, 0), metadata.offset + count) if known else UNSAID
+
+    async def _separate(
+        self, portion: Sequence[Outgoing], error: KafkaError, ends: dict[Partition, int]
+    ) -> None:
         """Write the messages of a portion that is refused for one of them one by one; of one, say so."""
         if len(portion) == 1:
             [message] = portion
@@ -121,7 +155,7 @@ class KafkaPublisher:
                 f"which {message.topic} does not take as it is configured: {error}",
             ) from error
         for message in portion:
-            await self._publish([message])
+            await self._publish([message], ends)
 
     async def _acknowledged(self, futures: Sequence["asyncio.Future[Any]"]) -> None:
         """Return when all are; an idempotent producer asks again without end, which is said meanwhile."""
@@ -135,9 +169,7 @@ class KafkaPublisher:
         for future in futures:
             future.result()
 
-    async def _sent(
-        self, producer: AIOKafkaProducer, portion: Sequence[Outgoing]
-    ) -> AsyncIterator["asyncio.Future[Any]"]:
+    async def _sent(self, producer: AIOKafkaProducer, portion: Sequence[Outgoing]) -> AsyncIterator[_Sent]:
         """Send a portion; a future each batch of a partition, and each message that belongs to none.
 
         A future a message would cost more than all else that is done for it.
@@ -148,21 +180,22 @@ class KafkaPublisher:
             if partition is not None:
                 waiting.setdefault((message.topic, partition), []).append(message)
                 continue
-            async for future in self._sent_in_batches(producer, waiting):  # it may be of one of those
-                yield future
+            async for sent in self._sent_in_batches(producer, waiting):  # it may be of one of those
+                yield sent
             waiting.clear()
-            yield await self._send(producer, message)
-        async for future in self._sent_in_batches(producer, waiting):
-            yield future
+            yield _Sent(await self._send(producer, message), 1)
+        async for sent in self._sent_in_batches(producer, waiting):
+            yield sent
 
     async def _sent_in_batches(
         self, producer: AIOKafkaProducer, waiting: Mapping[tuple[str, int], Sequence[Outgoing]]
-    ) -> AsyncIterator["asyncio.Future[Any]"]:
+    ) -> AsyncIterator[_Sent]:
         for (topic, partition), messages in waiting.items():
             name = self._settings.topic_prefix + topic
             await self._check_partition(producer, name, partition)
             for batch in _batches(producer, messages):
-                yield await producer.send_batch(batch, name, partition=partition)
+                count = batch.record_count()
+                yield _Sent(await producer.send_batch(batch, name, partition=partition), count)
 
     async def _check_partition(self, producer: AIOKafkaProducer, topic: str, partition: int) -> None:
         if partition not in await producer.partitions_for(topic):

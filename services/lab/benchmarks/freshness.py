@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from uuid import uuid4
 
-from headrace.client import AsyncSearchClient, SearchUnavailableError
+from headrace.search_api import AsyncSearchClient, SearchUnavailableError
 from schemas.base import FieldValue
 from schemas.catalogue import ProductChange
 from services.lab.benchmarks.loading import quantile

@@ -9,7 +9,7 @@ from itertools import cycle, islice
 
 from rich.progress import Progress, TaskID
 
-from headrace.client import SearchClient
+from headrace.search_api import SearchClient
 from schemas.catalogue import ProductChange
 from services.embedder.settings import Settings as EmbedderSettings
 from services.lab.arrival import last_of_each_partition

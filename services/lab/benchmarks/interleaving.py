@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from rich.progress import Progress
 
-from headrace.client import SearchClient, SearchUnavailableError
+from headrace.search_api import SearchClient, SearchUnavailableError
 from schemas.control import Rollout, TrialTerms
 from schemas.search_api import SearchResponse
 from services.lab.benchmarks.harness import READY, write

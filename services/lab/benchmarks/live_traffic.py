@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import count
 from typing import NamedTuple, Self
 
-from headrace.client import AsyncSearchClient
+from headrace.search_api import AsyncSearchClient
 from schemas.catalogue import ProductChange
 from schemas.index import AttributeRecord, read_record
 from schemas.topics import index_records

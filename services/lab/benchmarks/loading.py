@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from rich.progress import Progress
 
-from headrace.client import SearchClient
+from headrace.search_api import SearchClient
 from schemas.catalogue import ProductChange
 from schemas.search_api import ProductResponse
 from services.lab.arrival import is_written, last_of_each_partition

@@ -10,7 +10,7 @@ from typing import Self, TypeVar
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from headrace.client import AsyncSearchClient
+from headrace.search_api import AsyncSearchClient
 from schemas.alerts import Alert
 from schemas.base import Message
 from schemas.judgements import Judgement

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
 
-from headrace.client import AsyncSearchClient, SearchUnavailableError
+from headrace.search_api import AsyncSearchClient, SearchUnavailableError
 from services.lab.simulation.traffic import APPLICATION, Arrival, Backlog, Simulation, Visit, VisitResults
 from shared.ports import Clock, Publisher, outgoing
 

@@ -13,8 +13,8 @@ import pytest
 from redis import Redis
 from typer.testing import CliRunner
 
-from headrace.client import SearchClient
 from headrace.errors import SearchRefusedError, SearchUnavailableError
+from headrace.search_api import SearchClient
 from schemas.base import Message
 from schemas.control import Rollout, TrialTerms
 from schemas.judgements import Outcome

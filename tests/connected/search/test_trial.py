@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from headrace.client import SearchClient
+from headrace.search_api import SearchClient
 from schemas.base import Message
 from schemas.control import Rollout, TrialTerms
 from schemas.search import SearchQuery

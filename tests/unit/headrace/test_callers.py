@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from headrace.client import AsyncSearchClient, SearchRefusedError, SearchUnavailableError
+from headrace.search_api import AsyncSearchClient, SearchRefusedError, SearchUnavailableError
 from schemas.golden import golden
 from schemas.judgements import Canary
 from services.lab.simulation.delivery import ShopFrontEnd

@@ -8,7 +8,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from headrace.client import (
+from headrace.search_api import (
     AsyncSearchClient,
     SearchClient,
     SearchOptions,
@@ -223,13 +223,45 @@ def test_the_options_are_those_of_the_requests():
     assert SearchOptions.__annotations__.keys() == SearchRequest.model_fields.keys() - {"text"}
 
 
+HEAVY = {
+    "faiss", "fastapi", "faust", "numpy", "prometheus_client", "pyarrow", "redis", "scipy", "sklearn",
+    "tantivy", "torch", "transformers", "uvicorn",
+}  # fmt: skip
+
+
+def loaded_by(script):
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{script}\nprint(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.split())
+
+
 def test_importing_it_loads_nothing_heavy():
-    heavy = {
-        "aiokafka", "faiss", "fastapi", "faust", "numpy", "prometheus_client", "pydantic_settings", "redis",
-        "structlog", "tantivy", "torch", "uvicorn",
+    modules = loaded_by("import headrace.search_api")
+    assert (HEAVY | {"aiokafka", "pydantic_settings", "structlog"}).isdisjoint(modules)
+    assert {name for name in modules if name.split(".")[0] == "shared"} == {
+        "shared", "shared.errors", "shared.patience",
     }  # fmt: skip
-    script = "import sys, headrace.client; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    modules = loaded.stdout.split()
-    assert heavy.isdisjoint(modules)
-    assert {name for name in modules if name.split(".")[0] == "shared"} == {"shared", "shared.errors"}
+    assert "pydantic" not in loaded_by("import headrace")
+    assert (HEAVY | {"aiokafka"}).isdisjoint(loaded_by("from headrace import AsyncClient, Client"))
+
+
+def test_using_it_loads_nothing_heavy_and_says_within_seconds_that_nobody_is_there():
+    script = """
+from headrace import Client
+from shared.errors import TransientError
+with Client("127.0.0.1:9", "http://127.0.0.1:9") as shop:
+    for work in (lambda: shop.search("shoe"), lambda: shop.delete("p1"), lambda: next(iter(shop.alerts()))):
+        try:
+            work()
+        except TransientError as error:
+            assert "headrace up" in str(error), error
+        else:
+            raise SystemExit("nobody is there")
+"""
+    modules = loaded_by(script)
+    assert "aiokafka" in modules
+    assert HEAVY.isdisjoint(modules)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from headrace.client import AsyncSearchClient
+from headrace.search_api import AsyncSearchClient
 from services.negatives.domain.evidence import RelevanceEvidence
 from services.negatives.domain.mine import mine
 from services.negatives.domain.plan import MiningPlan, plan_mining

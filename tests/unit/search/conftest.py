@@ -19,6 +19,7 @@ from services.search.engine import SearchDependencies, SearchEngine
 from services.search.log import QueryLog
 from services.search.settings import SearchSettings
 from services.search.shards import ShardClient
+from services.search.written import WrittenChanges
 from services.shards.api import ShardQueryService, router
 from services.shards.domain.manifest import RecoveryCriteria
 from services.shards.files import Files
@@ -132,6 +133,8 @@ class Shop:
         self.log = None
         self.broken = False
         self.host = "127.0.0.1"
+        self.embedded = {}
+        """Of homes, the first change that is not in the index."""
         self.app = None
         self.api = None
         """The API once it is open, and the way to it."""
@@ -194,6 +197,12 @@ class Shop:
 
     def forget(self, generation):
         """Owners are always fresh here."""
+
+    async def applied(self, generation, home):
+        return self.embedded.get(home)
+
+    async def end(self, generation, home):
+        return self.served["a"][home].next_offset
 
     def choose(self, requested):
         return requested or "g1"
@@ -304,7 +313,9 @@ async def open_api(shop):
         )
         shop.log = QueryLog(shop.published, capacity=section.log_capacity)
         api = FastAPI(docs_url=None)
-        routes = SearchApi(section, SearchEngine(section, dependencies), shop.log, clock=shop)
+        written = WrittenChanges(dependencies, shop, timeout=section.timeout)
+        engine = SearchEngine(section, dependencies)
+        routes = SearchApi(section, engine, shop.log, written=written, clock=shop)
         mount(api, routes, section, host=shop.host)
         shop.app = api
         shop.api = httpx.ASGITransport(api, raise_app_exceptions=False)

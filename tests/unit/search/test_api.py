@@ -311,7 +311,9 @@ async def test_tokens_guard_the_search_and_not_its_description(open_api):
 
 async def test_the_description_is_complete_and_the_page_needs_no_network(client):
     document = (await client.get("/openapi.json")).json()
-    assert set(document["paths"]) == {"/search", "/similar", "/why", "/product/{product_id}", "/fields"}
+    assert set(document["paths"]) == {
+        "/search", "/similar", "/why", "/product/{product_id}", "/fields", "/written",
+    }  # fmt: skip
     for route in ROUTES.values():
         [operation] = document["paths"][route.path.replace(":path", "")].values()
         [(media, content)] = operation["responses"]["200"]["content"].items()

@@ -6,7 +6,7 @@ import httpx
 import orjson
 import pytest
 
-from headrace.client import AsyncSearchClient
+from headrace.search_api import AsyncSearchClient
 from schemas.catalogue import ProductChange
 from schemas.search_api import Problem
 from services.lab.benchmarks import freshness

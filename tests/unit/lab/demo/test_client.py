@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from headrace.client import AsyncSearchClient, SearchUnavailableError
+from headrace.search_api import AsyncSearchClient, SearchUnavailableError
 from schemas.alerts import Alert
 from schemas.judgements import Judgement
 from services.lab.demo.client import Addresses, DemoClient

@@ -6,7 +6,7 @@ import httpx
 import orjson
 import pytest
 
-from headrace.client import AsyncSearchClient, SearchRefusedError, SearchUnavailableError
+from headrace.search_api import AsyncSearchClient, SearchRefusedError, SearchUnavailableError
 from schemas.search_api import Problem
 from services.lab.simulation import delivery, shop
 from services.lab.simulation.delivery import PAUSES, ShopFrontEnd
