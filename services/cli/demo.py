@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from services.cli.log_view import show_own_events
+from services.cli.options import HIGHEST_GRADE
 from services.lab.addresses import urls
 from services.lab.demo.client import Addresses
 from services.lab.demo.console import DemoConsole
@@ -31,6 +32,7 @@ def demo(
         Path | None,
         typer.Option(help="Directory with docs.jsonl.gz, queries.tsv, qrels.tsv; absent: the sample shop."),
     ] = None,
+    highest_grade: Annotated[float | None, HIGHEST_GRADE] = None,
     external: Annotated[
         bool, typer.Option("--external", help="Play on what already runs (settings, or `headrace up`).")
     ] = False,
@@ -48,7 +50,7 @@ def demo(
     """See the whole loop at work: catalogue, search, shoppers, judgements, canaries, alerts."""
     if learn:
         require("`headrace demo --learn`", *TORCH)
-    catalogue = load(data) if data else shop.sample(size=products)
+    catalogue = load(data, highest_grade) if data else shop.sample(size=products)
     console = DemoConsole(Terminal(highlight=False))
     run = DemoRun(catalogue, console, learn=learn, sessions=sessions, trial_sessions=trial_sessions)
     signal.signal(signal.SIGTERM, _interrupt)

@@ -11,14 +11,17 @@ from typing import Annotated
 
 import typer
 
+from services.cli.options import HIGHEST_GRADE
 from services.cli.progress import bars
 from services.lab.installation import running_or_started
 from services.lab.report import BenchReport, ReportRow
 from services.lab.simulation.catalogue import GradedCatalogue, load
+from services.lab.simulation.grading import read_gains
 from services.lab.terminal import Terminal
 from shared.encoder.directory import model_directory
 from shared.errors import ConfigurationError
 from shared.infrastructure.ladder import Rung
+from shared.retrieval.quality import GAINS
 
 app = typer.Typer(add_completion=False)
 
@@ -45,9 +48,17 @@ DataOption = Annotated[
     ),
 ]
 ChangesOption = Annotated[int, typer.Option(help="Live changes whose freshness is measured; 0: none.", min=0)]
+ModelOption = Annotated[Path | None, typer.Option(help="Judge this model directory alone, without a broker.")]
 AgainstOption = Annotated[Path | None, typer.Option(help="Hold it against this one, with paired intervals.")]
+PlotOption = Annotated[Path | None, typer.Option(help="PNG with quality beside bytes a document.")]
 PrecisionOption = Annotated[
     ModelPrecision, typer.Option(help="Of --model: what it computes in; --against is as configured.")
+]
+GainsOption = Annotated[
+    str,
+    typer.Option(
+        metavar="GAINS", help="Of nDCG: esci, exp2, linear, or those of grades 1, 2 and 3 such as 1,3,7."
+    ),
 ]
 RuntimeOption = Annotated[
     ModelRuntime, typer.Option(help="Of --model: what runs it; --against is as configured.")
@@ -67,13 +78,13 @@ def evaluate(
         Path | None, typer.Option(help="Where to keep what is started; absent: `evaluate` in the usual one.")
     ] = None,
     changes: ChangesOption = 20,
-    model: Annotated[
-        Path | None, typer.Option(help="Judge this model directory alone, without a broker.")
-    ] = None,
+    highest_grade: Annotated[float | None, HIGHEST_GRADE] = None,
+    gains: GainsOption = "esci",
+    model: ModelOption = None,
     against: AgainstOption = None,
     precision: PrecisionOption = ModelPrecision.AUTO,
     runtime: RuntimeOption = ModelRuntime.AUTO,
-    plot: Annotated[Path | None, typer.Option(help="PNG with quality beside bytes a document.")] = None,
+    plot: PlotOption = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure nDCG, recall, reciprocal rank and freshness; starts what is not running.
@@ -85,17 +96,30 @@ def evaluate(
     computed = _computed(precision, runtime)
     if computed and (model is None or data is None):
         raise ConfigurationError("--precision and --runtime go with --data and --model")
+    weights = _gains(gains, of_search=data is not None and model is None)
+    if data is None and highest_grade is not None:
+        raise ConfigurationError("--highest-grade goes with --data")
     if data is None:
         report = _of_judgements(dataset, model, against, plot=plot, costs=json)
     elif dataset:
         raise ConfigurationError("--data are grades of people, --dataset are this shop's own: give one")
-    elif model is not None:
-        report = BenchReport(
-            "evaluate", _of_model(load(data), model, against, computed, plot=plot, costs=json)
-        )
     else:
-        report = BenchReport("evaluate", _of_search(load(data), data_dir, broker, changes=changes))
+        catalogue = load(data, highest_grade)
+        rows = (
+            _of_search(catalogue, data_dir, broker, changes=changes, gains=weights)
+            if model is None
+            else _of_model(catalogue, model, against, computed, plot=plot, costs=json)
+        )
+        report = BenchReport("evaluate", rows)
     report.show(as_json=json)
+
+
+def _gains(text: str, *, of_search: bool) -> Mapping[int, int]:
+    """Return what grades gain; models are judged by those of the house alone."""
+    gains = read_gains(text)
+    if gains != GAINS and not of_search:
+        raise ConfigurationError("--gains goes with --data, without --model: models are judged by gains esci")
+    return gains
 
 
 def _computed(precision: ModelPrecision, runtime: ModelRuntime) -> dict[str, str]:
@@ -153,7 +177,12 @@ def _of_model(
 
 
 def _of_search(
-    catalogue: GradedCatalogue, data_dir: Path | None, broker: Rung | None, *, changes: int
+    catalogue: GradedCatalogue,
+    data_dir: Path | None,
+    broker: Rung | None,
+    *,
+    changes: int,
+    gains: Mapping[int, int],
 ) -> list[ReportRow]:
     from services.lab.benchmarks import search_quality  # noqa: PLC0415 - for this path alone
     from services.lab.search_client import client_of  # noqa: PLC0415 - likewise
@@ -164,7 +193,9 @@ def _of_search(
         client_of(settings) as client,
         bars(console) as progress,
     ):
-        rows, others = search_quality.measure(settings, client, catalogue, changes=changes, progress=progress)
+        rows, others = search_quality.measure(
+            settings, client, catalogue, changes=changes, progress=progress, gains=gains
+        )
     if others:
         console.print(f"{others:,} other products are in the index: figures are lower bounds")
     return rows

@@ -27,6 +27,12 @@ class ReportRow:
     bound: float | None = None
     note: str = ""
     interval: tuple[float, float] | None = None
+    half_width: float | None = None
+    """Of a mean, its 95 % half-width."""
+    queries: int | None = None
+    """How many it is of."""
+    left_out: int | None = None
+    """How many there are besides that it says nothing of."""
 
     @property
     def ratio(self) -> float | None:
@@ -37,7 +43,11 @@ class ReportRow:
         """Return the row; bound and ratio only where there is a bound."""
         held = {} if self.bound is None else {"bound": self.bound, "ratio": self.ratio}
         between = {} if self.interval is None else dict(zip(("low", "high"), self.interval, strict=True))
-        return {"name": self.name, "value": self.value, "unit": self.unit, **held, **between}
+        if self.interval is not None and self.bound is not None:
+            between["difference"] = self.value - self.bound
+        known = {name: getattr(self, name) for name in ("half_width", "queries", "left_out")}
+        counted = {name: value for name, value in known.items() if value is not None}
+        return {"name": self.name, "value": self.value, "unit": self.unit, **held, **between, **counted}
 
 
 def this_machine() -> str:

@@ -6,7 +6,7 @@ takes what is not graded as wrong: `fair_values` leaves that out instead.
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ir_measures
 from ir_measures import AP, RR, Bpref, Judged, Measure, R, nDCG
@@ -14,6 +14,7 @@ from ir_measures import AP, RR, Bpref, Judged, Measure, R, nDCG
 GAINS = {1: 1, 2: 10, 3: 100}
 """Gains .01, .1, 1 of complement, substitute, exact (Reddy et al. 2022), times 100: ir-measures wants whole
 numbers, and nDCG does not depend on the unit."""
+BEST_GRADE = max(GAINS)
 RELEVANT = 2
 """Grade from which on recall, precision and reciprocal rank count a product: substitute or better."""
 DEPTH = 50
@@ -29,14 +30,16 @@ Rankings = Mapping[str, Sequence[str]]
 Values = dict[str, dict[str, float]]
 """Of each measure, the value of each query."""
 
+JUDGED = "judged@10"
+GAIN_MEASURES = {"nDCG@10": 10, "nDCG@50": 50}
+"""Measures that weigh grades by gains, and how deep they look."""
 MEASURES = {
-    "nDCG@10": nDCG(gains=GAINS) @ 10,
-    "nDCG@50": nDCG(gains=GAINS) @ 50,
+    **{name: nDCG(gains=GAINS) @ depth for name, depth in GAIN_MEASURES.items()},
     "R@10": R(rel=RELEVANT) @ 10,
     "R@50": R(rel=RELEVANT) @ 50,
     "RR@10": RR(rel=RELEVANT) @ 10,
     "AP@50": AP(rel=RELEVANT) @ 50,
-    "judged@10": Judged @ 10,
+    JUDGED: Judged @ 10,
 }
 CONDENSED, BPREF = "condensed nDCG@10", "bpref"
 """nDCG@10 of the list without what is not graded (Sakai, "Alternatives to bpref", SIGIR 2007); and how
@@ -54,6 +57,8 @@ class Figure:
     mean: float
     half_width: float
     count: int
+    left_out: int = 0
+    """Queries without a relevant product, of which it says nothing: they are no part of the mean."""
 
 
 def whole_grade(grade: float) -> int:
@@ -120,9 +125,30 @@ def _values(grades: Grades, ranked: Rankings, measures: Mapping[str, Measure]) -
     return by_measure
 
 
-def figures(grades: Grades, ranked: Rankings, names: Sequence[str] = tuple(MEASURES)) -> dict[str, Figure]:
-    """Return the mean of each measure over all graded queries."""
-    return {name: figure(tuple(row.values())) for name, row in values(grades, ranked, names).items()}
+def figures(
+    grades: Grades,
+    ranked: Rankings,
+    names: Sequence[str] = tuple(MEASURES),
+    *,
+    gains: Mapping[int, int] = GAINS,
+) -> dict[str, Figure]:
+    """Return the mean of each measure over the graded queries that have a product that is relevant to it."""
+    measures = {
+        name: nDCG(gains=gains) @ GAIN_MEASURES[name] if name in GAIN_MEASURES else MEASURES[name]
+        for name in names
+    }
+    means = {}
+    for name, row in _values(grades, ranked, measures).items():
+        telling = [value for query, value in row.items() if _tells(name, grades[query].values(), gains)]
+        means[name] = replace(figure(telling), left_out=len(row) - len(telling))
+    return means
+
+
+def _tells(name: str, grades: Collection[int], gains: Mapping[int, int]) -> bool:
+    """Say whether an order of products of these grades may be better than another one, by that measure."""
+    if name in GAIN_MEASURES:
+        return any(gains.get(grade, 0) > 0 for grade in grades)
+    return name == JUDGED or any(grade >= RELEVANT for grade in grades)
 
 
 def figure(samples: Sequence[float]) -> Figure:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from schemas.control import ModelKind
 from services.lab.report import ReportRow
-from services.lab.simulation.catalogue import GradedCatalogue
+from services.lab.simulation.catalogue import GradedCatalogue, relevant_to
 from services.trainer.dataset.domain.dataset import Dataset, ProductText
 from services.trainer.dataset.domain.entry import texts_of
 from services.trainer.evaluation.assessment import CandidateAssessment, CandidateEvaluator
@@ -16,6 +16,7 @@ from services.trainer.evaluation.settings import ShopSearch
 from services.trainer.jobs.settings import Settings
 from services.trainer.learning.domain.recipe import Recipe
 from shared.encoder.pipeline import model_type
+from shared.errors import ConfigurationError
 from shared.settings import ModelSettings
 
 GRADES = "grades"
@@ -31,7 +32,10 @@ def evaluated(
 ) -> Evaluated:
     """Judge a model, beside another or alone; raises `ConfigurationError` when a directory is refused."""
     texts = {query.id: query.text for query in catalogue.queries}
-    grades = {texts[query]: row for query, row in catalogue.grades.items() if row}
+    relevant = relevant_to(catalogue)
+    grades = {texts[query]: row for query, row in catalogue.grades.items() if query in relevant}
+    if not grades:
+        raise ConfigurationError("no query has a relevant product: there is nothing to tell models apart by")
     products = [
         ProductText(product_id=product.id, text=product.title, fields=texts_of(product.fields()))
         for product in catalogue.products
@@ -104,7 +108,8 @@ def _shown(name: str, comparison: MetricComparison, *, alone: bool) -> ReportRow
 
 def _row(name: str, comparison: MetricComparison, *, alone: bool) -> ReportRow:
     if alone:
-        return ReportRow(name, comparison.candidate, note=f"{comparison.queries} queries")
+        note = f"{comparison.queries} queries"
+        return ReportRow(name, comparison.candidate, note=note, queries=comparison.queries)
     interval = f"{comparison.difference:+.4f} [{comparison.low:+.4f}, {comparison.high:+.4f}]"
     note = f"{interval}, {comparison.queries} queries"
     return ReportRow(
@@ -113,6 +118,7 @@ def _row(name: str, comparison: MetricComparison, *, alone: bool) -> ReportRow:
         bound=comparison.live,
         note=note,
         interval=(comparison.low, comparison.high),
+        queries=comparison.queries,
     )
 
 

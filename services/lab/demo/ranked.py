@@ -8,7 +8,7 @@ from statistics import fmean
 
 from schemas.search_api import SearchResponse
 from services.lab.demo.client import DemoClient, until
-from services.lab.simulation.catalogue import GradedCatalogue
+from services.lab.simulation.catalogue import GradedCatalogue, relevant_to
 from services.trainer.evaluation.domain.statistics import PairedDifference, paired
 from shared.errors import TransientError
 from shared.retrieval import quality
@@ -45,7 +45,7 @@ async def ask_all(client: DemoClient, catalogue: GradedCatalogue, done: Callable
             raise TransientError(f"no complete answer to “{query.text}” within {PATIENCE}")
         answers[query.id] = [hit.product_id for hit in answer.hits]
         done()
-    grades = {query.id: catalogue.grades[query.id] for query in catalogue.queries}
+    grades = {query: catalogue.grades[query] for query in relevant_to(catalogue)}
     return RankedAnswers(quality.values(grades, answers, (MEASURE,))[MEASURE], answers)
 
 

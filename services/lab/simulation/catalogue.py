@@ -9,13 +9,28 @@ from pathlib import Path
 from typing import Annotated
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from schemas.base import FieldValue, ProductId
 from schemas.catalogue import ProductChange
+from services.lab.simulation.grading import read_grade
+from services.loader.domain.money import NumberError, read_number
 from shared.errors import ConfigurationError
 
 EXACT, SUBSTITUTE, COMPLEMENT, IRRELEVANT = 3, 2, 1, 0
+
+
+def _number(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return read_number(value, ".")
+    except NumberError as error:
+        raise ValueError(error.fix) from error
+
+
+AnyNumber = BeforeValidator(_number)
+"""A number that may also be a text, in any usual form; with one separator alone it is the decimal one."""
 
 
 class ShopProduct(BaseModel):
@@ -30,10 +45,10 @@ class ShopProduct(BaseModel):
     brand: str = ""
     color: str = ""
     category: tuple[str, ...] = ()
-    price: Annotated[float, Field(ge=0)] | None = None
-    rating: float | None = None
-    rating_count: int | None = None
-    stock: int | None = None
+    price: Annotated[float, Field(ge=0), AnyNumber] | None = None
+    rating: Annotated[float, AnyNumber] | None = None
+    rating_count: Annotated[int, AnyNumber] | None = None
+    stock: Annotated[int, AnyNumber] | None = None
 
     def fields(self) -> dict[str, FieldValue]:
         """Return the product's attributes; those that are empty are absent."""
@@ -80,7 +95,8 @@ def queries_beyond_words(catalogue: GradedCatalogue, count: int) -> list[ShopQue
     }
 
     def has_all_words(product_id: str, query: ShopQuery) -> bool:
-        return all(word in titles[product_id] for word in query.text.lower().split())
+        title = titles.get(product_id, "")  # graded, and not in the catalogue
+        return all(word in title for word in query.text.lower().split())
 
     missed_by_words = [
         query
@@ -91,17 +107,28 @@ def queries_beyond_words(catalogue: GradedCatalogue, count: int) -> list[ShopQue
     return (most_answers or list(catalogue.queries))[:count]
 
 
-def load(directory: Path) -> GradedCatalogue:
+def relevant_to(catalogue: GradedCatalogue) -> frozenset[str]:
+    """Return the queries that some product is relevant to: of the others no order is better than another."""
+    return frozenset(
+        query.id for query in catalogue.queries if any(catalogue.grades.get(query.id, {}).values())
+    )
+
+
+def load(directory: Path, highest_grade: float | None = None) -> GradedCatalogue:
     """Read `docs.jsonl.gz` (or `docs.jsonl`), `queries.tsv` and `qrels.tsv`, the form of the ESCI sample.
 
+    Grades are read as `grading.read_grade` has it. What is graded and not there counts for nothing.
     Raises `ConfigurationError` that names the file and the line that cannot be used.
     """
     queries = tuple(ShopQuery(*row) for row in _rows(directory / "queries.tsv", columns=2))
     grades: dict[str, dict[str, int]] = {query.id: {} for query in queries}
-    for query_id, product_id, grade in _rows(directory / "qrels.tsv", columns=3):
-        if not grade.isdigit():
-            raise ConfigurationError(f"{directory / 'qrels.tsv'}: a grade is a number, not {grade!r}")
-        grades.setdefault(query_id, {})[product_id] = int(grade)
+    file = directory / "qrels.tsv"
+    for number, (query_id, product_id, grade) in enumerate(_rows(file, columns=3), start=1):
+        try:
+            whole = read_grade(grade, highest_grade)
+        except ValueError as error:
+            raise ConfigurationError(f"{file}, line {number}: {error}") from error
+        grades.setdefault(query_id, {})[product_id] = whole
     return GradedCatalogue(tuple(_products(directory)), queries, grades)
 
 

@@ -147,3 +147,23 @@ def test_a_demo_in_an_unreadable_shop_is_refused(headrace, data) -> None:
     done = headrace("demo", "--data", str(data))
     assert done.code == 2
     assert "docs.jsonl, line 1: title" in done.error
+
+
+@pytest.mark.parametrize("command", ["evaluate", "simulate", "demo"])
+def test_a_grade_beyond_the_best_is_refused_with_its_line_before_anything_is_started(
+    headrace, data, command
+) -> None:
+    lines = (data / "qrels.tsv").read_text().splitlines()
+    (data / "qrels.tsv").write_text("\n".join([*lines, "q1\tP1\t5"]) + "\n")
+    done = headrace(command, "--data", str(data))
+    assert done.code == 2
+    assert f"qrels.tsv, line {len(lines) + 1}: a grade is 0 to 3, not 5" in done.error
+    assert "--highest-grade 5" in done.error
+    assert "a grade is 0 to 4, not 5" in headrace(command, "--data", str(data), "--highest-grade", "4").error
+
+
+def test_gains_and_scales_are_refused_where_they_say_nothing(headrace, data) -> None:
+    given = ("evaluate", "--data", str(data))
+    assert "are no gains" in headrace(*given, "--gains", "exp").error
+    assert "--gains goes with --data" in headrace(*given, "--gains", "exp2", "--model", "x").error
+    assert headrace("evaluate", "--highest-grade", "5").error == "--highest-grade goes with --data"

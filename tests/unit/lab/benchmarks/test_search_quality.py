@@ -9,6 +9,7 @@ from rich.progress import Progress
 from services.lab.benchmarks import search_quality
 from services.lab.benchmarks.search_quality import GOAL, MEASURES, MODES, judge, rows
 from services.lab.simulation.catalogue import GradedCatalogue, ShopProduct, ShopQuery
+from services.lab.simulation.grading import read_gains
 from shared.errors import TransientError
 from tests.unit.lab.answers import search_answer
 
@@ -92,3 +93,39 @@ def test_an_incomplete_answer_is_asked_for_again() -> None:
 def test_an_index_that_never_answers_in_full_is_an_error_with_the_shard_s_reason() -> None:
     with pytest.raises(TransientError, match="does not answer in full: it is being moved"):
         judge(Search(partial=99), SHOP, "dense", Progress(disable=True))  # type: ignore[arg-type]
+
+
+def test_a_query_without_a_relevant_product_is_left_out_and_counted() -> None:
+    shop = GradedCatalogue(
+        SHOP.products,
+        (*SHOP.queries, ShopQuery("q3", "bed"), ShopQuery("q4", "sink")),
+        {**SHOP.grades, "q3": {"d": 0}, "q4": {"d": 1}},
+    )
+    table = {row.name: row for row in rows(shop, "dense", {**PERFECT, "q4": ["d"]}, [0.01])}
+    ndcg, recall, judged = (table[f"dense {name}"] for name in ("nDCG@10", "R@10", "judged@10"))
+    assert (ndcg.value, ndcg.queries, ndcg.left_out) == (pytest.approx(1), 3, 1)
+    assert (recall.value, recall.queries, recall.left_out) == (pytest.approx(1), 2, 2)
+    assert (judged.queries, judged.left_out) == (4, 0)
+    assert "1 without a relevant product left out" in ndcg.note
+
+
+def test_json_has_what_the_table_says() -> None:
+    row = by_name(PERFECT)["hybrid nDCG@10"]
+    assert row.json() == {
+        "name": "hybrid nDCG@10",
+        "value": row.value,
+        "unit": "",
+        "half_width": 0,
+        "queries": 2,
+        "left_out": 0,
+    }
+
+
+def test_gains_decide_what_a_substitute_is_worth() -> None:
+    ranked = {"q1": ["b", "a"], "q2": ["c"]}
+    values = {}
+    for name in ("esci", "exp2", "linear"):
+        table = {row.name: row for row in rows(SHOP, "hybrid", ranked, [0.01], gains=read_gains(name))}
+        values[name] = table["hybrid nDCG@10"].value
+        assert ("nDCG@10" in table) is (name == "esci")  # the goal is one of these gains
+    assert values["esci"] < values["exp2"] < values["linear"] < 1
