@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from headrace.answers import Answer, AsyncAnswer
     from headrace.asynchronous import AsyncClient
-    from headrace.changes import Receipt
+    from headrace.changes import WriteReceipt
     from headrace.client import Client
     from headrace.entries import Entry
 
-__all__ = ["Answer", "AsyncAnswer", "AsyncClient", "Client", "Entry", "Receipt"]
+__all__ = ["Answer", "AsyncAnswer", "AsyncClient", "Client", "Entry", "WriteReceipt"]
 _HOMES = {
     "Answer": "headrace.answers",
     "AsyncAnswer": "headrace.answers",
     "AsyncClient": "headrace.asynchronous",
     "Client": "headrace.client",
     "Entry": "headrace.entries",
-    "Receipt": "headrace.changes",
+    "WriteReceipt": "headrace.changes",
 }
 
 

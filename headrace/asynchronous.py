@@ -10,7 +10,7 @@ from weakref import WeakSet
 from headrace import installation
 from headrace.answers import IDS, AsyncAnswer
 from headrace.calls import SearchOptions, SimilarOptions
-from headrace.changes import Change, ChangePortion, Receipt, portions
+from headrace.changes import Change, ChangePortion, WriteReceipt, portions
 from headrace.errors import ChangeRefusedError, NotSearchableError, NotWrittenError, SearchUnavailableError
 from headrace.events import EventOptions, event, message
 from headrace.search_api import AsyncSearchClient
@@ -93,7 +93,7 @@ class AsyncClient:
         version: int | None = None,
         event_time: datetime | None = None,
         kept: Sequence[str] = (),
-    ) -> Receipt:
+    ) -> WriteReceipt:
         """Write a product whole; of its versions the highest counts, without one what is written last.
 
         `kept` names attributes that stay as they are. Raises as `publish`.
@@ -108,21 +108,21 @@ class AsyncClient:
         *,
         version: int | None = None,
         event_time: datetime | None = None,
-    ) -> Receipt:
+    ) -> WriteReceipt:
         """Write some attributes of a product; None takes one away. Raises as `publish`."""
         change = {"product_id": product_id, "op": "patch", "version": version, "event_time": event_time}
         return await self.publish([{**change, "fields": fields}])
 
     async def delete(
         self, product_id: str, *, version: int | None = None, event_time: datetime | None = None
-    ) -> Receipt:
+    ) -> WriteReceipt:
         """Take a product out of the catalogue; raises as `publish`."""
         change = {"product_id": product_id, "op": "delete", "version": version, "event_time": event_time}
         return await self.publish([change])
 
     async def publish(
         self, changes: Iterable[Change] | AsyncIterable[Change], *, timeout: timedelta = WRITTEN_WITHIN
-    ) -> Receipt:
+    ) -> WriteReceipt:
         """Write changes in order; returns when all replicas have them. A few are in memory at a time.
 
         Each is checked as the embedder will read it, those of a list or tuple before the first is sent.
@@ -130,7 +130,7 @@ class AsyncClient:
         broker, and `NotWrittenError` when one acknowledges nothing for `timeout`; the errors say how many
         changes before are written. Written again, they change nothing.
         """
-        receipt = Receipt()
+        receipt = WriteReceipt()
         try:
             async for portion in _portions(changes):
                 receipt = receipt | await self.write_portion(portion, timeout=timeout)
@@ -139,17 +139,17 @@ class AsyncClient:
             raise
         return receipt
 
-    async def write_portion(self, portion: Sequence[Outgoing], *, timeout: timedelta) -> Receipt:
+    async def write_portion(self, portion: Sequence[Outgoing], *, timeout: timedelta) -> WriteReceipt:
         """Write changes that are checked; raises as `publish`."""
         bus = self._writer()
         ends = await bus.write(portion, timeout=timeout)
-        return Receipt(ends, len(portion), bus.partitions[portion[0].topic])
+        return WriteReceipt(ends, len(portion), bus.partitions[portion[0].topic])
 
-    async def wait_searchable(self, receipt: Receipt, *, timeout: timedelta = SEARCHABLE_WITHIN) -> None:
+    async def wait_searchable(self, receipt: WriteReceipt, *, timeout: timedelta = SEARCHABLE_WITHIN) -> None:
         """Return when every search finds what was written; raises `NotSearchableError` after `timeout`."""
         await self._until_searchable(receipt, timeout)
 
-    async def _until_searchable(self, receipt: Receipt, timeout: timedelta) -> Mapping[int, int]:
+    async def _until_searchable(self, receipt: WriteReceipt, timeout: timedelta) -> Mapping[int, int]:
         """Return where in the index it is: a search that must have seen that finds it at every replica."""
         if not receipt.offsets:
             return {}
@@ -174,7 +174,7 @@ class AsyncClient:
         )
 
     async def search(
-        self, text: str, *, after: Receipt | None = None, **options: Unpack[SearchOptions]
+        self, text: str, *, after: WriteReceipt | None = None, **options: Unpack[SearchOptions]
     ) -> AsyncAnswer:
         """Search by text, `after` what was written is searchable.
 
@@ -274,7 +274,7 @@ class AsyncShopper:
         self._ids = ids
 
     async def search(
-        self, text: str, *, after: Receipt | None = None, **options: Unpack[SearchOptions]
+        self, text: str, *, after: WriteReceipt | None = None, **options: Unpack[SearchOptions]
     ) -> AsyncAnswer:
         """Search as this shopper; see `AsyncClient.search`."""
         named: SearchOptions = {**self._ids, **options}  # type: ignore[typeddict-unknown-key]  # none: both have them
@@ -286,7 +286,7 @@ class AsyncShopper:
         return await self._client.event(action, **named)
 
 
-def _check_partitions(receipt: Receipt, answer: SearchableResponse) -> None:
+def _check_partitions(receipt: WriteReceipt, answer: SearchableResponse) -> None:
     """Refuse an answer that does not speak for what was written: its product is at home elsewhere."""
     if receipt.partitions not in {0, answer.partitions}:
         raise ConfigurationError(

@@ -22,10 +22,10 @@ NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class WriteReceipt:
     """Where what was written ends: it lies below these offsets of the catalogue's changes, by partition.
 
-    `str()` and `Receipt.parse` make a text of it and back, to hand it to another process.
+    `str()` and `WriteReceipt.parse` make a text of it and back, to hand it to another process.
     """
 
     offsets: Mapping[int, int] = field(default_factory=dict)
@@ -34,22 +34,22 @@ class Receipt:
     partitions: int = 0
     """How many the topic has."""
 
-    def __or__(self, other: "Receipt") -> "Receipt":
+    def __or__(self, other: "WriteReceipt") -> "WriteReceipt":
         """Return the receipt of both."""
         ends = dict(self.offsets)
         for number, offset in other.offsets.items():
             ends[number] = max(offset, ends.get(number, 0))
-        return Receipt(ends, self.changes + other.changes, max(self.partitions, other.partitions))
+        return WriteReceipt(ends, self.changes + other.changes, max(self.partitions, other.partitions))
 
     def __str__(self) -> str:
         ends = {str(number): self.offsets[number] for number in sorted(self.offsets)}
         return json.dumps({"offsets": ends, "changes": self.changes, "partitions": self.partitions})
 
     @classmethod
-    def parse(cls, text: str) -> "Receipt":
+    def parse(cls, text: str) -> "WriteReceipt":
         """Return the receipt that a text states; raises `ValueError` when it states none.
 
-        >>> Receipt.parse('{"offsets": {"2": 40718}, "changes": 3, "partitions": 4}').offsets
+        >>> WriteReceipt.parse('{"offsets": {"2": 40718}, "changes": 3, "partitions": 4}').offsets
         {2: 40718}
         """
         stated = json.loads(text)

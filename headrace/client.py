@@ -13,7 +13,7 @@ from weakref import ref
 from headrace.answers import Answer
 from headrace.asynchronous import SEARCHABLE_WITHIN, TIMEOUT, WRITTEN_WITHIN, AsyncClient
 from headrace.calls import SearchOptions, SimilarOptions
-from headrace.changes import Change, Receipt, portions
+from headrace.changes import Change, WriteReceipt, portions
 from headrace.errors import ChangeRefusedError, NotWrittenError
 from headrace.events import EventOptions
 from headrace.loop_thread import LoopThread, Stream
@@ -86,7 +86,7 @@ class Client:
         version: int | None = None,
         event_time: datetime | None = None,
         kept: Sequence[str] = (),
-    ) -> Receipt:
+    ) -> WriteReceipt:
         """Write a product whole; see `AsyncClient.upsert`.
 
         >>> with Client() as shop:
@@ -104,7 +104,7 @@ class Client:
         *,
         version: int | None = None,
         event_time: datetime | None = None,
-    ) -> Receipt:
+    ) -> WriteReceipt:
         """Write some attributes of a product; see `AsyncClient.patch`.
 
         >>> with Client() as shop:
@@ -119,7 +119,7 @@ class Client:
 
     def delete(
         self, product_id: str, *, version: int | None = None, event_time: datetime | None = None
-    ) -> Receipt:
+    ) -> WriteReceipt:
         """Take a product out of the catalogue; see `AsyncClient.delete`.
 
         >>> with Client() as shop:
@@ -129,7 +129,7 @@ class Client:
         """
         return self._thread.run(self._client.delete(product_id, version=version, event_time=event_time))
 
-    def publish(self, changes: Iterable[Change], *, timeout: timedelta = WRITTEN_WITHIN) -> Receipt:
+    def publish(self, changes: Iterable[Change], *, timeout: timedelta = WRITTEN_WITHIN) -> WriteReceipt:
         """Write changes as they come, in order, all acknowledged; see `AsyncClient.publish`.
 
         >>> def changes():
@@ -144,7 +144,7 @@ class Client:
         Traceback (most recent call last):
         headrace.errors.ChangeRefusedError: change 0 (PLATE-0): op.unknown: ...
         """
-        receipt = Receipt()
+        receipt = WriteReceipt()
         try:
             for portion in portions(changes):  # in the caller's thread, to which a cursor may belong
                 receipt = receipt | self._thread.run(self._client.write_portion(portion, timeout=timeout))
@@ -153,7 +153,7 @@ class Client:
             raise
         return receipt
 
-    def wait_searchable(self, receipt: Receipt, *, timeout: timedelta = SEARCHABLE_WITHIN) -> None:
+    def wait_searchable(self, receipt: WriteReceipt, *, timeout: timedelta = SEARCHABLE_WITHIN) -> None:
         """Return when every search finds what was written; see `AsyncClient.wait_searchable`.
 
         >>> with Client() as shop:
@@ -163,7 +163,9 @@ class Client:
         """
         self._thread.run(self._client.wait_searchable(receipt, timeout=timeout))
 
-    def search(self, text: str, *, after: Receipt | None = None, **options: Unpack[SearchOptions]) -> Answer:
+    def search(
+        self, text: str, *, after: WriteReceipt | None = None, **options: Unpack[SearchOptions]
+    ) -> Answer:
         """Search by text, `after` what was written is searchable; see `AsyncClient.search`.
 
         >>> with Client() as shop:
@@ -276,7 +278,9 @@ class Shopper:
         self._client = client
         self._ids = ids
 
-    def search(self, text: str, *, after: Receipt | None = None, **options: Unpack[SearchOptions]) -> Answer:
+    def search(
+        self, text: str, *, after: WriteReceipt | None = None, **options: Unpack[SearchOptions]
+    ) -> Answer:
         """Search as this shopper; see `Client.search`."""
         named: SearchOptions = {**self._ids, **options}  # type: ignore[typeddict-unknown-key]  # none: both have them
         return self._client.search(text, after=after, **named)

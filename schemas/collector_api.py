@@ -8,7 +8,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from schemas.search_api import AnswerPart, Count
+from schemas.api_parts import AnswerPart
+from schemas.search_api import Count
 
 MAX_BATCH = 1000
 """Messages of one request."""

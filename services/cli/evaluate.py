@@ -93,9 +93,7 @@ def evaluate(
     """
     if model is None and (against or plot or dataset):
         raise ConfigurationError("--against, --plot and --dataset go with --model")
-    computed = _computed(precision, runtime)
-    if computed and (model is None or data is None):
-        raise ConfigurationError("--precision and --runtime go with --data and --model")
+    computed = _computed(precision, runtime, graded=model is not None and data is not None)
     weights = _gains(gains, of_search=data is not None and model is None)
     if data is None and highest_grade is not None:
         raise ConfigurationError("--highest-grade goes with --data")
@@ -122,10 +120,13 @@ def _gains(text: str, *, of_search: bool) -> Mapping[int, int]:
     return gains
 
 
-def _computed(precision: ModelPrecision, runtime: ModelRuntime) -> dict[str, str]:
-    """Return the settings of a model that are asked for."""
+def _computed(precision: ModelPrecision, runtime: ModelRuntime, *, graded: bool) -> dict[str, str]:
+    """Return the settings of a model that are asked for; only one that is held against grades has them."""
     asked = {"precision": precision.value, "runtime": runtime.value}
-    return {name: value for name, value in asked.items() if value != "auto"}
+    computed = {name: value for name, value in asked.items() if value != "auto"}
+    if computed and not graded:
+        raise ConfigurationError("--precision and --runtime go with --data and --model")
+    return computed
 
 
 def _of_judgements(

@@ -1,6 +1,7 @@
 """What the data scientist's page says to type works as it is written, in its order (`make pages`)."""
 
 import json
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -53,6 +54,11 @@ def test_judgements_become_a_model_that_is_served(newcomer: Newcomer) -> None:
     [loop] = typed(PAGE, "")
     newcomer.types(loop)
     assert json.loads(newcomer.types("headrace rollout status --json"))["live"] == "g2"
+
+
+def test_judgements_are_read_from_python(newcomer: Newcomer) -> None:
+    [program] = typed(PAGE, "Judgements")
+    assert newcomer.types(program, program=sys.executable) == "True\n"
 
 
 def test_a_model_from_elsewhere_is_checked_imported_and_built_also_in_int8(newcomer: Newcomer) -> None:

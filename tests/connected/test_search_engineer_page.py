@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,3 +82,8 @@ def test_a_generation_is_built_promoted_taken_back_and_tried(
     [trial] = typed(PAGE, "Trials of a generation")
     assert "2,000" in newcomer.types(trial)
     assert ids(newcomer.types("headrace search 'running shoe' --json")) == SHOES, "the live one answers"
+
+
+def test_python_writes_searches_and_tells_what_a_shopper_did(newcomer: Newcomer, loaded: list[str]) -> None:
+    [program] = typed(PAGE, "From Python")
+    assert newcomer.types(program, program=sys.executable).split() == ["LAMP-1", "16"]

@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from headrace import AsyncClient, Client, Receipt
+from headrace import AsyncClient, Client, WriteReceipt
 from headrace.errors import ChangeRefusedError, NotSearchableError, SearchRefusedError
 from schemas.judgements import Judgement
 from shared.infrastructure.stack import Stack
@@ -48,7 +48,7 @@ def test_ten_thousand_changes_are_waited_for(shop: Client) -> None:
     fields = {"title": "the same small thing"}
     receipt = shop.publish({"product_id": one, "op": "upsert", "fields": fields} for one in ids)
     assert (receipt.changes, len(receipt.offsets), receipt.partitions) == (10_000, 2, 2)
-    shop.wait_searchable(Receipt.parse(str(receipt)), timeout=timedelta(minutes=3))
+    shop.wait_searchable(WriteReceipt.parse(str(receipt)), timeout=timedelta(minutes=3))
     assert all(shop.product(one) is not None for one in (ids[0], ids[4_999], ids[-1]))
 
 
@@ -77,19 +77,19 @@ def test_of_a_refused_list_nothing_is_sent_and_of_a_generator_what_was_before(sh
         shop.publish(change for change in [*[good] * 1000, bad])
     assert (later.value.index, later.value.written) == (1000, 1000)
     assert "the 1,000 changes before it are written" in str(later.value)
-    shop.wait_searchable(Receipt(later.value.offsets))
+    shop.wait_searchable(WriteReceipt(later.value.offsets))
     assert shop.product(product) is not None
 
 
 def test_what_never_comes_is_not_waited_for_without_end(shop: Client) -> None:
     with pytest.raises(NotSearchableError, match=r"not searchable after 0\.3 s: the embedder is at"):
-        shop.wait_searchable(Receipt({0: 10**9}), timeout=timedelta(seconds=0.3))
+        shop.wait_searchable(WriteReceipt({0: 10**9}), timeout=timedelta(seconds=0.3))
     with pytest.raises(SearchRefusedError, match="among 2"):
-        shop.wait_searchable(Receipt({5: 1}))
+        shop.wait_searchable(WriteReceipt({5: 1}))
 
 
 def test_many_threads_share_a_client(shop: Client) -> None:
-    receipts: dict[str, Receipt] = {}
+    receipts: dict[str, WriteReceipt] = {}
 
     def write(product: str) -> None:
         for version in range(5):

@@ -8,7 +8,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from headrace.changes import AT_ONCE, Receipt, outgoing, portions
+from headrace.changes import AT_ONCE, WriteReceipt, outgoing, portions
 from headrace.errors import ChangeRefusedError
 from schemas.catalogue import ProductChange
 
@@ -115,9 +115,9 @@ def test_large_changes_are_fewer_at_a_time() -> None:
 
 
 def test_receipts_add_up_and_are_texts() -> None:
-    both = Receipt({0: 5, 1: 7}, 3, 2) | Receipt({1: 6, 2: 1}, 2, 4)
-    assert both == Receipt({0: 5, 1: 7, 2: 1}, 5, 4)
-    assert Receipt.parse(str(both)) == both
+    both = WriteReceipt({0: 5, 1: 7}, 3, 2) | WriteReceipt({1: 6, 2: 1}, 2, 4)
+    assert both == WriteReceipt({0: 5, 1: 7, 2: 1}, 5, 4)
+    assert WriteReceipt.parse(str(both)) == both
     for text in ("[]", "{}", '{"offsets": 1}', "x"):
         with pytest.raises(ValueError, match=r"receipt|Expecting"):
-            Receipt.parse(text)
+            WriteReceipt.parse(text)
