@@ -9,7 +9,7 @@ SUM := $(shell cat requirements.lock requirements.torch pyproject.toml | cksum |
 STAMP := $(VENV)/.installed-$(SUM)
 SMALL := $(VENV)/.small-$(SUM)
 
-.PHONY: demo test unit faults databases pages coverage docs check install lock clean
+.PHONY: demo test venv unit faults databases pages coverage docs check install lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -48,7 +48,9 @@ check: install ## everything that must hold: format, lint, types, imports, tests
 	$(BIN)/lint-imports
 	$(MAKE) test
 
-install: $(STAMP) ## make .venv from the pinned lock, with all of it (TORCH_ARGS are pip's, for torch alone)
+venv: $(or $(wildcard $(STAMP)),$(SMALL)) ## make .venv from the pinned lock, with what ingesting and searching need
+
+install: $(STAMP) ## the same with all of it, torch too (TORCH_ARGS are pip's, for torch alone)
 
 $(STAMP): $(if $(wildcard $(STAMP)),,$(SMALL))
 	@echo "Installing what tests and training need: torch, and as many more; some minutes."

@@ -48,6 +48,14 @@ def weighted(
     return [weight * first + (1 - weight) * second for first, second in scaled]
 
 
+class Candidates(NamedTuple):
+    """Two scores of each candidate (None: none) and the shard it is of, in the order of their ids."""
+
+    one: Sequence[float | None]
+    other: Sequence[float | None]
+    shards: Sequence[int]
+
+
 class Tiers(NamedTuple):
     """How deep the first tier is, and how deep the last: `first`, 2 `first`, 4 `first` and so on."""
 
@@ -62,10 +70,10 @@ class Tiers(NamedTuple):
             last *= 2
         return cls(depth, last)
 
-    def members(self, one: Sequence[float | None], other: Sequence[float | None]) -> Iterator[list[int]]:
-        """Yield the places of each tier: of the best by either score, those that no tier before has."""
-        orders, taken = [_order(one), _order(other)], set[int]()
-        depth = self.first
+    def members(self, candidates: Candidates) -> Iterator[list[int]]:
+        """Yield the places of each tier: of each shard's best by either score, those that none before has."""
+        orders = [*_orders(candidates.one, candidates.shards), *_orders(candidates.other, candidates.shards)]
+        taken, depth = set[int](), self.first
         while depth <= self.last:
             fresh = sorted({place for order in orders for place in order[:depth]} - taken)
             taken.update(fresh)
@@ -73,17 +81,16 @@ class Tiers(NamedTuple):
             depth *= 2
 
 
-def tiered(
-    one: Sequence[float | None], other: Sequence[float | None], weight: float, *, scale: Scale, tiers: Tiers
-) -> list[tuple[int, float]]:
-    """Return (place, score), best first, of all that are in a tier.
+def tiered(candidates: Candidates, weight: float, *, scale: Scale, tiers: Tiers) -> list[tuple[int, float]]:
+    """Return (place, score), best first, of all that are in a tier; `weight` is of the one score.
 
     A tier is scaled over itself and those before it. What comes behind has no higher score than what is
     before; equal scores stand in the order of their places.
     """
+    one, other, _ = candidates
     ranked: list[tuple[int, float]] = []
     seen: list[int] = []
-    for places in tiers.members(one, other):
+    for places in tiers.members(candidates):
         seen += places
         scores = weighted([one[n] for n in seen], [other[n] for n in seen], weight, scale=scale)
         highest = ranked[-1][1] if ranked else float("inf")
@@ -92,9 +99,12 @@ def tiered(
     return ranked
 
 
-def _order(scores: Sequence[float | None]) -> list[int]:
-    present = [(place, score) for place, score in enumerate(scores) if score is not None]
-    return [place for place, _ in sorted(present, key=_best_first)]
+def _orders(scores: Sequence[float | None], shards: Sequence[int]) -> list[list[int]]:
+    by_shard: dict[int, list[tuple[int, float]]] = {}
+    for place, score in enumerate(scores):
+        if score is not None:
+            by_shard.setdefault(shards[place], []).append((place, score))
+    return [[place for place, _ in sorted(scored, key=_best_first)] for scored in by_shard.values()]
 
 
 def _best_first(scored: tuple[int, float]) -> tuple[float, int]:

@@ -26,5 +26,5 @@ class FusionSettings(Section):
     fusion: Fusion = Fusion()
     """How hybrid searches are fused when the request does not say."""
     depth: Annotated[int, Field(ge=1, le=1000)] = 25
-    """Candidates by vector and by words that are held against each other for the first page; of a longer list
-    twice as many stand behind these, and so on, so that it begins as a shorter one does."""
+    """Candidates of each shard, by vector and by words, that are held against each other for the first page;
+    of a longer list twice as many stand behind these, and so on: it begins as a shorter one does."""

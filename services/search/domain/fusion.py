@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from schemas.search_api import Fusion, Mode
 from services.search.domain.candidate import Candidate
-from shared.retrieval.fusion import SCALES, Tiers, tiered
+from shared.retrieval.fusion import SCALES, Candidates, Tiers, tiered
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,12 @@ def best_first(ranked: RankedCandidate) -> tuple[float, str]:
 
 def _fused(candidates: Sequence[Candidate], fusion: Fusion, tiers: Tiers) -> list[tuple[int, float]]:
     """Return places and scores: in 0 .. 1 (`weighted`), or weighted reciprocal ranks (`rrf`)."""
-    dense = [_dense(candidate) for candidate in candidates]
-    lexical = [_matching(candidate) for candidate in candidates]
-    return tiered(dense, lexical, fusion.dense_weight, scale=SCALES[fusion.method], tiers=tiers)
+    scores = Candidates(
+        [_dense(candidate) for candidate in candidates],
+        [_matching(candidate) for candidate in candidates],
+        [candidate.partition for candidate in candidates],
+    )
+    return tiered(scores, fusion.dense_weight, scale=SCALES[fusion.method], tiers=tiers)
 
 
 def _id(candidate: Candidate) -> str:

@@ -12,7 +12,7 @@ from services.trainer.evaluation.sets import FARTHEST, Answers, EmbeddedCorpus, 
 from services.trainer.evaluation.settings import SearchMode, ShopSearch
 from services.trainer.evaluation.words import Words
 from shared.retrieval import quality
-from shared.retrieval.fusion import SCALES, Tiers, tiered
+from shared.retrieval.fusion import SCALES, Candidates, Tiers, tiered
 
 FIT_LEAST = 20
 """Queries without which neither threshold nor weight is fitted: search keeps its own."""
@@ -34,6 +34,7 @@ class _Candidates(NamedTuple):
     ids: Sequence[str]
     dense: Sequence[float | None]
     lexical: Sequence[float]
+    shards: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -101,19 +102,21 @@ class HybridSearch:
     def _candidates(self, query: str, depth: int) -> _Candidates:
         dense = self.embedded.nearness(query)
         lexical = self.words.scores(query)
-        chosen: set[int] = set()
-        for of_shard in self.words.shards:
-            chosen.update(_best(dense, of_shard[dense[of_shard] > FARTHEST], depth))
-            chosen.update(_best(lexical, of_shard[lexical[of_shard] > 0], depth))
+        chosen: dict[int, int] = {}
+        for number, of_shard in enumerate(self.words.shards):
+            by_vector = _best(dense, of_shard[dense[of_shard] > FARTHEST], depth)
+            by_words = _best(lexical, of_shard[lexical[of_shard] > 0], depth)
+            chosen.update(dict.fromkeys([*by_vector, *by_words], number))
         places = sorted(chosen)
         ids = [self.words.ids[place] for place in places]
         cosines = [cosine if cosine > FARTHEST else None for cosine in dense[places].tolist()]
-        return _Candidates(ids, cosines, lexical[places].tolist())
+        return _Candidates(ids, cosines, lexical[places].tolist(), [chosen[place] for place in places])
 
     def _fused(self, candidates: _Candidates, weight: float, tiers: Tiers) -> list[ScoredProduct]:
         matching = [score or None for score in candidates.lexical]
         scale = SCALES[self.shop.pages.fusion.method]
-        fused = tiered(candidates.dense, matching, weight, scale=scale, tiers=tiers)
+        scores = Candidates(candidates.dense, matching, candidates.shards)
+        fused = tiered(scores, weight, scale=scale, tiers=tiers)
         return [ScoredProduct(candidates.ids[place], score) for place, score in fused]
 
 

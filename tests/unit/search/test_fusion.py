@@ -99,18 +99,6 @@ def test_a_longer_list_begins_with_the_shorter_one(found, mode, fusion, k, depth
     assert len(answer(k)) == min(k, len(whole))
 
 
-@given(found=distinct, fusion=fusions, k=st.integers(1, 9), shards=st.integers(1, 4), data=st.data())
-def test_a_list_does_not_depend_on_how_products_are_spread_over_shards(found, fusion, k, shards, data):
-    depth = data.draw(st.integers(1, 6))
-    spread = [one._replace(partition=number % shards) for number, one in enumerate(found)]
-
-    def answer(products):
-        ranked = rank(proposed(products, k, depth), k, mode="hybrid", fusion=fusion, depth=depth)
-        return [(each.candidate.product_id, each.score) for each in ranked]
-
-    assert answer(found) == answer(spread)
-
-
 @given(found=distinct, fusion=fusions)
 def test_a_fused_score_lies_between_nothing_and_one(found, fusion):
     whole = rank(found, len(found), mode="hybrid", fusion=fusion)

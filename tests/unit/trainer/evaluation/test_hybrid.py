@@ -90,12 +90,12 @@ def test_words_and_vectors_must_be_of_the_same_products():
         search(a=0.1, b=0.9)
 
 
-def test_so_many_are_proposed_by_vector_and_by_words_and_more_where_more_are_wanted():
+def test_every_shard_proposes_so_many_by_vector_and_by_words_and_more_where_more_are_wanted():
     titles = {f"p{number:02}": "shoe" if number > 36 else "sock" for number in range(40)}
     cosines = {name: 1 - number / 40 for number, name in enumerate(titles)}
     narrow = ShopSearch(pages=FusionSettings(depth=2))
     assert len(search(shop=narrow, titles=titles, **cosines).answer("running shoes", 1)) == 4
-    assert len(search(shop=narrow, titles=titles, shards=3, **cosines).answer("running shoes", 1)) == 4
+    assert len(search(shop=narrow, titles=titles, shards=3, **cosines).answer("running shoes", 1)) > 6
     assert len(search(shop=narrow, titles=titles, **cosines).page("running shoes", 30)) == 30
 
 
