@@ -2,17 +2,16 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from schemas.alerts import Alert
 from schemas.base import Message
 from shared.records import Applied, Batch, Log, Outgoing, Partition, Record
 
+if TYPE_CHECKING:
+    from shared.arrays import Vectors
+
 M = TypeVar("M")
-Vectors = NDArray[np.float32]
 
 
 class Clock(Protocol):
@@ -88,11 +87,11 @@ class Encoder(Protocol):
         """Return how many tokens each text has, all of them, without the model's own marks (blocking)."""
         ...
 
-    def encode_documents(self, texts: Sequence[str]) -> Vectors:
+    def encode_documents(self, texts: Sequence[str]) -> "Vectors":
         """Return one unit float32 row a text, in order (blocking: call it off the event loop)."""
         ...
 
-    def encode_queries(self, texts: Sequence[str]) -> Vectors:
+    def encode_queries(self, texts: Sequence[str]) -> "Vectors":
         """Do the same with the model's query prompt."""
         ...
 

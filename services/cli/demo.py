@@ -1,26 +1,11 @@
 """`headrace demo`: the whole loop at work on a sample shop; then it is yours to try, until Ctrl-C."""
 
-import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from services.cli.log_view import show_own_events
 from services.cli.options import HIGHEST_GRADE
-from services.lab.addresses import urls
-from services.lab.demo.client import Addresses
-from services.lab.demo.console import DemoConsole
-from services.lab.demo.run import DemoRun, announce, fresh_directory, watch
-from services.lab.installation import local_stack
-from services.lab.simulation import shop
-from services.lab.simulation.catalogue import load
-from services.lab.terminal import Terminal
-from shared.extras import TORCH, require
-from shared.infrastructure import running
-from shared.settings import Settings
 
 app = typer.Typer(add_completion=False)
 
@@ -48,65 +33,21 @@ def demo(
     ] = 20_000,
 ) -> None:
     """See the whole loop at work: catalogue, search, shoppers, judgements, canaries, alerts."""
+    from shared.extras import TORCH, require  # noqa: PLC0415 - `--help` does without it
+
     if learn:
         require("`headrace demo --learn`", *TORCH)
-    catalogue = load(data, highest_grade) if data else shop.sample(size=products)
-    console = DemoConsole(Terminal(highlight=False))
-    run = DemoRun(catalogue, console, learn=learn, sessions=sessions, trial_sessions=trial_sessions)
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        if external:
-            run.play(_addresses())
-        else:
-            _play_here(run, stay=not exit_)
-    except KeyboardInterrupt:
-        console.say("stopped")
-    if console.failures:
-        raise typer.Exit(1)
+    from services.cli.demo_play import play  # noqa: PLC0415 - as above
 
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
-def _addresses() -> Addresses:
-    """Return what the settings point at, or else what `headrace up` runs here."""
-    settings = running.discover(Settings.load())
-    return Addresses(settings, urls(settings))
-
-
-def _play_here(run: DemoRun, *, stay: bool) -> None:
-    """Start an installation, play on it, and leave it running for the audience."""
-    console, settings = run.console, Settings.load()
-    directory = fresh_directory(settings)
-    show_own_events(_to_file(directory / "logs" / "demo.log"))
-    stack = local_stack(settings.model_copy(update={"data_dir": directory}), run.workers)
-    console.scene(
-        "Start", f"A broker, Redis, the topics and {len(run.workers)} workers, each a process of its own."
+    held = play(
+        data,
+        products,
+        highest_grade=highest_grade,
+        external=external,
+        stay=not exit_,
+        learn=learn,
+        sessions=sessions,
+        trial_sessions=trial_sessions,
     )
-    began = time.monotonic()
-    try:
-        with console.rich.status("starting broker, Redis, topics, workers"):
-            stack.start()
-        announce(directory, settings.data_dir)
-        seconds = time.monotonic() - began
-        console.claim(f"broker, Redis and topics are there after {seconds:.1f} s", holds=True)
-        run.play(Addresses(stack.settings, {name: stack.url(name) for name in stack.ports}), stack)
-        if stay:
-            console.say(f"logs: {stack.logs()}")
-            console.rich.rule("running until Ctrl-C")
-            watch(stack)
-    finally:
-        console.say("stopping")
-        running.forget(settings.data_dir)
-        stack.stop()
-
-
-def _to_file(file: Path) -> Callable[[str], None]:
-    file.parent.mkdir(parents=True, exist_ok=True)
-
-    def write(line: str) -> None:
-        with file.open("a", encoding="utf-8") as log:
-            log.write(line + "\n")
-
-    return write
+    if not held:
+        raise typer.Exit(1)

@@ -1,5 +1,6 @@
 """The `headrace` command. A command's module is imported when the command is invoked, not before."""
 
+import gc
 import importlib
 import logging
 import os
@@ -99,12 +100,15 @@ def load(name: str) -> "Command":
     from shared.extras import missing  # noqa: PLC0415  likewise
 
     module, _, attribute = COMMANDS[name].target.partition(":")
+    gc.disable()  # a fifth of the time: nothing that is imported is garbage
     try:
         loaded: typer.Typer | Callable[..., object] = getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:
         if error.name == module:
             raise ConfigurationError(f"`headrace {name}` is not part of this installation") from error
         raise ConfigurationError(missing(f"`headrace {name}`", error.name or "")) from error
+    finally:
+        gc.enable()
     if not isinstance(loaded, typer.Typer):
         function, loaded = loaded, typer.Typer(add_completion=False)
         loaded.command()(function)

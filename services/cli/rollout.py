@@ -15,17 +15,15 @@ from services.cli.progress import bars
 from services.cli.trial_view import advice, power_table, share_of, trial_lines, trial_row
 from services.lab.terminal import Terminal
 from services.rollout.domain.readiness import GenerationEvidence, waiting_for
-from services.rollout.domain.trials.plan import planned_sessions
 from services.rollout.evidence import EvidenceCollector
 from services.rollout.models import CandidateModels
 from services.rollout.requests import ask, new_request
 from services.rollout.settings import Settings
-from services.rollout.trials.conductor import next_error
-from services.rollout.trials.scorer import read_standing
 from shared.clock import SystemClock
 from shared.errors import ConfigurationError
 from shared.generations.rollout_log import RolloutLog, read_rollouts
 from shared.generations.state import Generation, Generations
+from shared.generations.trial import Trial
 from shared.infrastructure import running
 from shared.process.installation import enter
 from shared.state.redis import connect
@@ -51,7 +49,7 @@ def status(json_: Json = False) -> None:
     ]
     refused = refused_builds(log)
     trial_ = log.generations.trial
-    tried = None if trial_ is None else trial_row(trial_, asyncio.run(read_standing(settings, trial_)))
+    tried = None if trial_ is None else _trial_row(settings, trial_)
     if json_:
         state = log.generations
         shown = {"live": state.live, "previous": state.previous, "generations": rows, "trial": tried}
@@ -102,6 +100,9 @@ def trial(
     json_: Json = False,
 ) -> None:
     """Let shoppers decide between a generation that is ready and the live one; returns when it has begun."""
+    from services.rollout.domain.trials.plan import planned_sessions  # noqa: PLC0415 - heavy, and for this path alone
+    from services.rollout.trials.conductor import next_error  # noqa: PLC0415 - likewise
+
     settings = _settings()
     state, chosen = asyncio.run(read_rollouts(settings)).generations, settings.rollout.trials
     model = asyncio.run(_model_of(settings, state, generation))
@@ -193,6 +194,12 @@ def _report(answer: Rollout, *, json_: bool) -> None:
         Terminal().print(Text(f"{words}, {answer.reason}" if answer.reason else words))
     if answer.status == "refused":
         raise typer.Exit(1)
+
+
+def _trial_row(settings: Settings, trial_: Trial) -> dict[str, Any]:  # Any: JSON
+    from services.rollout.trials.scorer import read_standing  # noqa: PLC0415 - heavy, and for this path alone
+
+    return trial_row(trial_, asyncio.run(read_standing(settings, trial_)))
 
 
 async def _model_of(settings: Settings, state: Generations, generation: str) -> Model | None:

@@ -20,10 +20,11 @@ from services.embedder.domain.state import NOTHING, Embedding, StoredProduct
 from services.embedder.home import HomeState, Write
 from services.embedder.store import DocumentStore
 from services.embedder.texts import TextIndex
+from shared.arrays import Vectors
 from shared.encoder.batcher import CoalescingEncoder
 from shared.generations.replay import REPLAYED
 from shared.metrics import stage
-from shared.ports import Publisher, Vectors, outgoing
+from shared.ports import Publisher, outgoing
 from shared.records import Headers, Outgoing
 
 

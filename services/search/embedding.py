@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import structlog
 
+from shared.arrays import Vectors
 from shared.catalogue.plain_text import normal_form
 from shared.encoder.batcher import CoalescingEncoder
 from shared.errors import FatalError
-from shared.ports import Encoder, Vectors
+from shared.ports import Encoder
 
 log = structlog.get_logger()
 

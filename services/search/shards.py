@@ -25,8 +25,8 @@ from schemas.shard_api import (
     VectorRequest,
 )
 from services.search.domain.candidate import Candidate, ShardAnswer
+from shared.arrays import Vectors
 from shared.cluster.members import OwnerRecord
-from shared.ports import Vectors
 
 failures = Counter("headrace_search_shard_failures", "Questions that an owner did not answer", ("kind",))
 

@@ -21,8 +21,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from shared.arrays import Vectors
 from shared.errors import TransientError
-from shared.ports import Encoder, Vectors
+from shared.ports import Encoder
 
 CHARACTERS_A_TOKEN = 4
 """A pass is planned in characters and packed by tokens in the encoder; a wrong guess costs little."""

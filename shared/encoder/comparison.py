@@ -5,13 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 from sentence_transformers import SentenceTransformer
 
+from shared.arrays import Vectors
 from shared.encoder.description import Encoding, Prompt
 from shared.encoder.libraries import loading, quiet
 from shared.encoder.library import limit
 from shared.encoder.runtimes.port import AGREEMENT
 from shared.encoder.tokens import SAMPLES
 from shared.errors import ConfigurationError
-from shared.ports import Encoder, Vectors
+from shared.ports import Encoder
 
 HALF_BESIDE_OTHERS = 0.99
 """In half precision, where a text alone and among others already differ more."""

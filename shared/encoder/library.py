@@ -14,6 +14,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Router, Transformer
 
+from shared.arrays import Vectors
 from shared.encoder.batcher import CHARACTERS_A_TOKEN
 from shared.encoder.description import Encoding
 from shared.encoder.packing import pack
@@ -21,7 +22,6 @@ from shared.encoder.pipeline import NO_LIMIT
 from shared.encoder.runtimes.torch_runtime import TorchRuntime
 from shared.encoder.tokens import count
 from shared.encoder.vectors import shortened, unit
-from shared.ports import Vectors
 from shared.settings import ModelSettings
 
 

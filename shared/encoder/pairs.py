@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from sentence_transformers import CrossEncoder, MultiVectorEncoder
 from torch.nn import Identity
 
+from shared.arrays import Vectors
 from shared.encoder.directory import check_directory
 from shared.encoder.libraries import loading, quiet
 from shared.encoder.pipeline import model_type
 from shared.errors import ConfigurationError
-from shared.ports import PairModel, Vectors
+from shared.ports import PairModel
 
 MAX_TOKENS = 256
 """Of a query and a product together."""

@@ -16,9 +16,9 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from schemas.control import Model, ModelProbe
+from shared.arrays import Vectors
 from shared.encoder.pipeline import json_object
 from shared.errors import ConfigurationError
-from shared.ports import Vectors
 from shared.settings import ModelSettings
 
 RECORD = "headrace.json"

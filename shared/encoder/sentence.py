@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from shared.arrays import Vectors
 from shared.encoder.description import Encoding
 from shared.encoder.packing import pack
 from shared.encoder.runtimes.port import Runtime
 from shared.encoder.tokens import IDS, Tokenizer
 from shared.encoder.vectors import shortened, unit
-from shared.ports import Vectors
 
 
 class SentenceEncoder:

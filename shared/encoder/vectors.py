@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from shared.arrays import Vectors
 from shared.errors import FatalError
-from shared.ports import Vectors
 
 UNIT_TOLERANCE = 1e-3
 

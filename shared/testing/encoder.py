@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import numpy as np
 
-from shared.ports import Vectors
+from shared.arrays import Vectors
 
 
 class FakeEncoder:

@@ -21,10 +21,10 @@ from services.lab.benchmarks.drifting_world import World, build
 from services.lab.report import ReportRow
 from services.lab.simulation.catalogue import GradedCatalogue
 from services.monitor.drift.domain.cause import InstallationChange
-from services.monitor.drift.domain.detector import DetectorRule
 from services.monitor.drift.domain.detector_group import Alarm
+from services.monitor.drift.domain.rules import DetectorRule, DriftRule
 from services.monitor.drift.domain.signals import SHOP_SIGNALS, SIGNALS
-from services.monitor.drift.domain.state_machine import DriftRule, DriftStateMachine
+from services.monitor.drift.domain.state_machine import DriftStateMachine
 from shared.encoder.loading import load_encoder
 from shared.settings import ModelSettings
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from services.lab.benchmarks.drifting_world import AS_EVER, LINE, PRODUCTS, TOPICS, QueryTable, World
 from services.monitor.drift.domain.sketches import sketch
 from services.monitor.drift.domain.tally import Example, WindowTally, kept_examples
-from shared.ports import Vectors
+from shared.arrays import Vectors
 
 WEEK = 168
 GENERATION = "g1"

@@ -15,7 +15,7 @@ from services.lab.benchmarks.spanish import translated
 from services.lab.simulation.catalogue import GradedCatalogue
 from services.monitor.drift.domain.features import transform
 from services.monitor.drift.domain.tally import SEED, words_of
-from shared.ports import Vectors
+from shared.arrays import Vectors
 
 PRODUCTS, FRAGMENTS, LINE, TOP = 1500, 1500, 100, 10
 TOPIC_AXES = 3

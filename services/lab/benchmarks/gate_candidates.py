@@ -26,11 +26,11 @@ from services.trainer.evaluation.sets import EmbeddedCorpus, embed
 from services.trainer.learning.domain.recipe import QUICK, Recipe
 from services.trainer.learning.train import load_trainable, train
 from services.trainer.progress import Progress
+from shared.arrays import Vectors
 from shared.directories import replace_file
 from shared.encoder.directory import packaged_directory
 from shared.encoder.loading import load_encoder
 from shared.encoder.pipeline import DESCRIPTION
-from shared.ports import Vectors
 from shared.settings import ModelSettings
 
 Option = tuple[str, Scalar | tuple[Scalar, ...]]

@@ -23,9 +23,10 @@ from services.shards.records import entry
 from services.shards.settings import Settings
 from services.shards.shard import Identity, Shard
 from services.shards.view import ViewQuery
+from shared.arrays import Vectors
 from shared.clock import SystemClock
 from shared.encoder.loading import load_encoder
-from shared.ports import Encoder, Vectors
+from shared.ports import Encoder
 from shared.records import Record
 
 SEED = 1

@@ -12,7 +12,8 @@ from schemas.index import IndexRecord, Passage
 from services.embedder.domain.plan import hash_content
 from services.embedder.settings import EmbedderSettings
 from services.lab.simulation.catalogue import ShopProduct
-from shared.ports import Encoder, Vectors
+from shared.arrays import Vectors
+from shared.ports import Encoder
 from shared.records import Partition, Record
 
 NOISE = 0.35

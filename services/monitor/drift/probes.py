@@ -13,9 +13,9 @@ from services.monitor.dependencies import MonitorDependencies
 from services.monitor.drift.domain.tally import WindowTally, tally_documents
 from services.monitor.drift.settings import DriftSettings
 from services.monitor.search_probe import SearchFailedError
+from shared.arrays import Vectors
 from shared.generations.canary_results import canary_results
 from shared.kafka.topic_reader import TopicReader
-from shared.ports import Vectors
 from shared.records import Partition, Record
 from shared.settings import Settings
 

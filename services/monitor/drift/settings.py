@@ -6,9 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from services.monitor.alerts.domain.state import AlertPolicy
-from services.monitor.drift.domain.detector import DetectorRule
-from services.monitor.drift.domain.season import Season
-from services.monitor.drift.domain.state_machine import DriftRule
+from services.monitor.drift.domain.rules import DetectorRule, DriftRule, Season
 from shared.section import Duration, Section
 
 

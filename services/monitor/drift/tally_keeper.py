@@ -13,11 +13,12 @@ from schemas.judgements import Outcome
 from schemas.search import SearchQuery
 from schemas.wire.errors import WireError
 from schemas.wire.messages import decode_query
-from services.monitor.drift.domain.state_machine import DriftRule
+from services.monitor.drift.domain.rules import DriftRule
 from services.monitor.drift.domain.tally import AnsweredQuery, WindowTally, tally_queries
 from services.monitor.drift.settings import DriftSettings
 from services.monitor.generations import WatchedGenerations
-from shared.ports import Clock, Vectors
+from shared.arrays import Vectors
+from shared.ports import Clock
 from shared.records import UNKNOWN_LOG, Applied, Batch, Log, Partition, Record
 from shared.state.fenced import FencedState, StateKeys
 from shared.state.hash import RedisHash

@@ -16,7 +16,7 @@ from schemas.search_api import (
 from services.search.domain.candidate import missing
 from services.search.domain.draft import Team
 from services.search.domain.fusion import RankedCandidate
-from shared.ports import Vectors
+from shared.arrays import Vectors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.ports import Vectors
+from shared.arrays import Vectors
 
 Precision = Literal["fp32", "int8", "binary"]
 BITS: dict[Precision, int] = {"fp32": 32, "int8": 8, "binary": 1}

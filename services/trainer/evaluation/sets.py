@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from services.trainer.dataset.domain.dataset import EVALUATED, Dataset, TrainingPair
 from services.trainer.evaluation.codes import Code, Coded
 from services.trainer.evaluation.domain.figures import HELD_OUT
+from shared.arrays import Vectors
 from shared.catalogue.plain_text import normal_form
 from shared.encoder.packing import pack
 from shared.encoder.passages import Cut
 from shared.generations.product_texts import cutter
-from shared.ports import Encoder, Vectors
+from shared.ports import Encoder
 from shared.retrieval import quality
 
 CHUNK = 256

@@ -15,13 +15,13 @@ from services.trainer.learning.domain.recipe import Recipe
 from services.trainer.learning.gradients import Cores, GradientPasses, backward, groups_of
 from services.trainer.learning.precision import Precision
 from services.trainer.learning.trainable import FitNotes, steady, trainable
+from shared.arrays import Vectors
 from shared.catalogue.plain_text import normal_form
 from shared.encoder.description import read_encoding
 from shared.encoder.libraries import loading, quiet
 from shared.encoder.packing import pack
 from shared.encoder.parity import probes_of
 from shared.errors import ConfigurationError
-from shared.ports import Vectors
 from shared.settings import ModelSettings
 
 PASS_TOKENS = 2048

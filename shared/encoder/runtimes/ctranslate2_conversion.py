@@ -15,9 +15,9 @@ import orjson
 from ctranslate2.converters import utils
 from ctranslate2.specs import common_spec, transformer_spec
 
+from shared.arrays import Vectors
 from shared.encoder.runtimes.port import UnsupportedModelError
 from shared.encoder.runtimes.weights import Weights, read_weights
-from shared.ports import Vectors
 
 WORDS = "embeddings.word_embeddings.weight"
 Config = Mapping[str, Any]  # Any: JSON from outside

@@ -7,10 +7,10 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from shared.arrays import Vectors
 from shared.encoder.runtimes.ctranslate2_conversion import UNPLACED
 from shared.encoder.runtimes.head import PoolingHead
 from shared.encoder.runtimes.port import Features, RuntimeName
-from shared.ports import Vectors
 
 PASS_TOKENS = {"fp32": 1024, "int8": 512}
 COMPUTE = {"fp32": "float32", "int8": "int8"}

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.arrays import Vectors
 from shared.encoder.directory import Module, read_modules
 from shared.encoder.runtimes.port import UnsupportedModelError
 from shared.encoder.runtimes.weights import read_weights
-from shared.ports import Vectors
 
 Hidden = NDArray[np.float32]
 """What a transformer gives: (texts, tokens, width)."""

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from shared.arrays import Vectors
 from shared.encoder.runtimes.head import PoolingHead
 from shared.encoder.runtimes.port import Features, RuntimeName
-from shared.ports import Vectors
 
 MODEL = "model.onnx"
 PASS_TOKENS = 512

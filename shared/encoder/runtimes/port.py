@@ -6,8 +6,8 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.arrays import Vectors
 from shared.errors import ConfigurationError
-from shared.ports import Vectors
 
 Features = Mapping[str, NDArray[np.int64]]
 """A table (texts, longest) of each kind the tokenizer gives: `input_ids`, padded behind each text, and

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from shared.arrays import Vectors
 from shared.encoder.runtimes.port import Features, Runtime
 from shared.encoder.tokens import IDS, SAMPLES, Tokenizer
-from shared.ports import Vectors
 
 LENGTHS = (1, 2, 5, 13, 34, 89, 233)
 """Tokens between those that frame a text; the longest input comes in addition."""

@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 from sentence_transformers import SentenceTransformer
 
+from shared.arrays import Vectors
 from shared.encoder.libraries import loading, quiet
 from shared.encoder.runtimes.port import Features, RuntimeName
 from shared.encoder.runtimes.processor import has_amx, processor
 from shared.errors import ConfigurationError
-from shared.ports import Vectors
 from shared.settings import ModelSettings
 
 PASS_TOKENS = {"cpu": 1024, "cuda": 16384}

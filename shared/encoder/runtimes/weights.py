@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from safetensors import deserialize
 
+from shared.arrays import Vectors
 from shared.encoder.runtimes.port import UnsupportedModelError
-from shared.ports import Vectors
 
 WHOLE, PARTS = "model.safetensors", "model.safetensors.index.json"
 TYPES = {"F32": np.float32, "F16": np.float16, "F64": np.float64, "I64": np.int64}

@@ -13,7 +13,44 @@ from services.cli.main import COMMANDS, CommandEntry, load
 from shared.errors import ConfigurationError
 from shared.extras import EXTRAS
 
-HEAVY = ("torch", "faust", "faiss", "aiokafka", "redis", "sentence_transformers", "tantivy", "pydantic")
+ENGINES = (
+    {"torch", "transformers", "sentence_transformers", "ctranslate2", "onnxruntime", "tokenizers"}
+    | {
+        "faust",
+        "faiss",
+        "tantivy",
+        "scipy",
+        "sklearn",
+        "matplotlib",
+        "ir_measures",
+        "datasketches",
+        "pyarrow",
+    }
+    | {"fastapi", "starlette", "uvicorn", "grpc", "fastavro", "charset_normalizer"}
+)
+"""No command needs any of them to be asked for; what computes, serves or reads a format imports its own."""
+CLIENTS = {"aiokafka", "redis", "httpx", "numpy", "prometheus_client", "pydantic_settings"}
+"""What a command that talks to an installation needs at once; 0.1 s each."""
+TALKS = {
+    "demo": set(),
+    "load": CLIENTS - {"redis", "httpx", "prometheus_client"},
+    "up": CLIENTS - {"numpy", "httpx", "prometheus_client"},
+    "search": {"httpx", "pydantic_settings"},
+    "fields": {"httpx", "pydantic_settings"},
+    "drift": {"httpx", "pydantic_settings"},
+    "simulate": CLIENTS - {"redis", "prometheus_client"},
+    "negatives": {"redis", "pydantic_settings"},
+    "rollout": CLIENTS,
+    "canaries": CLIENTS - {"numpy", "prometheus_client"},
+    "alerts": {"aiokafka", "pydantic_settings"},
+    "catalogue": {"aiokafka", "httpx", "pydantic_settings"},
+    "dlq": {"aiokafka", "httpx", "pydantic_settings"},
+    "train": {"aiokafka", "httpx", "pydantic_settings"},
+    "models": {"aiokafka", "numpy", "pydantic_settings"},
+    "evaluate": CLIENTS - {"numpy", "httpx", "prometheus_client"},
+    "adopt": {"aiokafka", "redis", "pydantic_settings"},
+}
+"""Which of them a command imports when it is asked for; one that is not named, none."""
 ROOT = Path(__file__).parents[3]
 GROUPS = {
     "alerts": {"tail", "resolve"},
@@ -56,6 +93,7 @@ def test_every_module_of_the_package_is_a_command_or_prints_for_one() -> None:
         "__init__",
         "main",
         "dataset_view",
+        "demo_play",
         "load_report",
         "load_view",
         "log_view",
@@ -69,27 +107,28 @@ def test_every_module_of_the_package_is_a_command_or_prints_for_one() -> None:
     }
 
 
+def imported_by(*arguments: str) -> set[str]:
+    """Return the packages that are imported to answer."""
+    program = (
+        "import sys, services.cli.main as m\n"
+        f"try: m.app({list(arguments)!r})\n"
+        "except SystemExit: pass\n"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return set(done.stderr.split())
+
+
 def test_help_imports_nothing_heavy() -> None:
-    program = (
-        "import sys, services.cli.main as m\n"
-        "try: m.app(['--help'])\n"
-        "except SystemExit: pass\n"
-        "print(*sorted(sys.modules), file=sys.stderr)"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert not {module.partition(".")[0] for module in done.stderr.split()} & set(HEAVY)
+    assert not imported_by("--help") & (ENGINES | CLIENTS | {"pydantic", "structlog"})
 
 
-@pytest.mark.parametrize("command", ["config", "verify", "topics", "schemas", "judgements", "bench"])
-def test_the_help_of_a_command_that_needs_no_model_loads_none(command: str) -> None:
-    program = (
-        "import sys, services.cli.main as m\n"
-        f"try: m.app([{command!r}, '--help'])\n"
-        "except SystemExit: pass\n"
-        "print(*sorted(sys.modules), file=sys.stderr)"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert "torch" not in done.stderr.split()
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_imports_no_engine_and_only_the_clients_that_it_needs(command: str) -> None:
+    """By what is imported, and not by a clock: engines are seconds, a client is 0.1 s."""
+    imported = imported_by(command, "--help")
+    assert imported & ENGINES == set()
+    assert imported & CLIENTS <= TALKS.get(command, set())
 
 
 def test_an_unknown_command_is_answered_with_the_nearest_one(headrace) -> None:

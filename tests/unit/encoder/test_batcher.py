@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Sequence
 import numpy as np
 import pytest
 
+from shared.arrays import Vectors
 from shared.encoder.batcher import CoalescingEncoder, EncoderThreads
 from shared.errors import FatalError, TransientError
-from shared.ports import Vectors
 from shared.testing.encoder import FakeEncoder
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from services.monitor.drift.domain.cusum import Cusum, average_run_length, threshold_for
-from services.monitor.drift.domain.detector import Detector, DetectorRule
+from services.monitor.drift.domain.detector import Detector
 from services.monitor.drift.domain.ranks import CAP, Ranks, tie_break
+from services.monitor.drift.domain.rules import DetectorRule
 from services.monitor.drift.domain.sample import SignalSample, features, quantile, rate
 from services.monitor.drift.domain.sketches import sketch
 

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.monitor.drift.domain.cause import InstallationChange, verdict
-from services.monitor.drift.domain.detector import DetectorRule
 from services.monitor.drift.domain.features import FEATURES, transform
 from services.monitor.drift.domain.findings import key_of, observations
 from services.monitor.drift.domain.lexicon import Lexicon
+from services.monitor.drift.domain.rules import DetectorRule, DriftRule
 from services.monitor.drift.domain.signals import samples
-from services.monitor.drift.domain.state_machine import SHOP, DriftRule, DriftStateMachine
+from services.monitor.drift.domain.state_machine import SHOP, DriftStateMachine
 from services.monitor.drift.domain.tally import AnsweredQuery, WindowTally, tally_documents, tally_queries
 
 HOUR = timedelta(hours=1)

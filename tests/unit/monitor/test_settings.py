@@ -6,8 +6,7 @@ from datetime import timedelta
 import pytest
 from pydantic import ValidationError
 
-from services.monitor.drift.domain.detector import DetectorRule
-from services.monitor.drift.domain.state_machine import DriftRule
+from services.monitor.drift.domain.rules import DetectorRule, DriftRule
 from services.monitor.drift.settings import DriftSettings
 from services.monitor.settings import RENAMED, MonitorSettings, Settings
 from shared.errors import ConfigurationError

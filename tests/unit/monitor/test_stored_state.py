@@ -12,9 +12,9 @@ import pytest
 from services.monitor.alerts.domain.observation import Observation
 from services.monitor.alerts.domain.state import AlertPolicy, AlertState, step
 from services.monitor.canaries.domain.verdict import Memory, Result
-from services.monitor.drift.domain.detector import DetectorRule
 from services.monitor.drift.domain.findings import observations
-from services.monitor.drift.domain.state_machine import SHOP, DriftRule, DriftStateMachine
+from services.monitor.drift.domain.rules import DetectorRule, DriftRule
+from services.monitor.drift.domain.state_machine import SHOP, DriftStateMachine
 from services.monitor.drift.domain.tally import AnsweredQuery, WindowTally, tally_queries
 from tests.unit.monitor.conftest import NOW
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from services.monitor.drift.domain.cusum import Cusum, threshold_for
 from services.monitor.drift.domain.ranks import CAP, Ranks, tie_break
+from services.monitor.drift.domain.rules import DetectorRule
 from services.monitor.drift.domain.sample import SignalSample
 from services.monitor.drift.domain.season import (
     FORGET,
     HOURS,
-    Season,
     SeasonalBaseline,
     VarianceModel,
     slot_of,
@@ -40,20 +40,6 @@ CLIP = 3.0
 """Standard deviations that one window can move the baseline by, at most."""
 SHORT_ALARM = 48
 """Windows that a false alarm may last; what is learned meanwhile is put off, not lost."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DetectorRule:
-    """What every detector of a monitor has in common."""
-
-    season: Season = "week"
-    memory: int = 8
-    """Visits of a slot that its baseline is the mean of."""
-    learn: int = 336
-    """Surprises before a detector may alarm."""
-    remember: int = 2016
-    """Surprises that a new one is ranked among."""
-    seed: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from math import sin
 from zipfile import BadZipFile
 
@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from services.monitor.drift.domain.cause import AlarmVerdict, InstallationChange, verdict
-from services.monitor.drift.domain.detector import Detector, DetectorRule, WindowDeviation
+from services.monitor.drift.domain.detector import Detector, WindowDeviation
 from services.monitor.drift.domain.population import Population, Stability
+from services.monitor.drift.domain.rules import DetectorRule, TimeWindow
 from services.monitor.drift.domain.sample import SignalSample
 from services.monitor.drift.domain.signals import Signal
 
@@ -22,20 +23,6 @@ UNREADABLE = (ValueError, KeyError, OSError, EOFError, BadZipFile)
 """What NumPy raises for a memory of another rule, of another layout, or cut short."""
 JUDGED_AGAIN = 6
 """Windows after which the cause of an open alarm is judged again."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimeWindow:
-    """One span of event time, by its number since 1970."""
-
-    number: int
-    start: datetime
-    span: timedelta
-
-    @property
-    def day(self) -> int:
-        """Return the number of its day."""
-        return self.start.toordinal()
 
 
 class Alarm(BaseModel):

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from math import inf, sqrt
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from services.monitor.drift.domain.rules import Season
 from services.monitor.drift.domain.sample import SMALLEST, SignalSample
 
-Season = Literal["week", "day", "none"]
 HOURS: dict[Season, int] = {"week": 168, "day": 24, "none": 1}
 MONDAY = datetime(2024, 1, 1, tzinfo=UTC)
 SETTLE = 24

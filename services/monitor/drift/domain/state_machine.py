@@ -2,18 +2,17 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import reduce
 from operator import add
 
 from pydantic import TypeAdapter
 
-from schemas.base import EPOCH
 from services.monitor.drift.domain.cause import InstallationChange
-from services.monitor.drift.domain.detector import DetectorRule
-from services.monitor.drift.domain.detector_group import AlarmOnset, DetectorGroup, TimeWindow, armed
+from services.monitor.drift.domain.detector_group import AlarmOnset, DetectorGroup, armed
 from services.monitor.drift.domain.evidence import evidence
 from services.monitor.drift.domain.lexicon import Lexicon, Word
+from services.monitor.drift.domain.rules import DetectorRule, DriftRule, TimeWindow
 from services.monitor.drift.domain.sample import SignalSample
 from services.monitor.drift.domain.signals import MODEL_SIGNALS, SHOP_SIGNALS, Signal, of_scope, samples
 from services.monitor.drift.domain.tally import WindowTally
@@ -25,33 +24,6 @@ CHANGES = 200
 """Changes of the installation that are remembered."""
 GROUP = "panel"
 """What the stored layout calls a detector group: a memory in Redis has this in its names."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DriftRule:
-    """How drift is watched, and how often a false alarm is acceptable."""
-
-    false_alarm_every: timedelta = timedelta(days=30)
-    """The mean time between two false alarms of all signals together."""
-    window: timedelta = timedelta(hours=1)
-    adopt_after: timedelta = timedelta(days=14)
-    """An alarm that lasts so long is the new normal."""
-    learn_words: timedelta = timedelta(days=14)
-    """So long all words are only learned: at first every one is new, which is no rate to compare with."""
-    forget_words_after: timedelta = timedelta(days=56)
-
-    @property
-    def windows(self) -> float:
-        """Return `false_alarm_every` in windows."""
-        return self.false_alarm_every / self.window
-
-    def at(self, number: int) -> TimeWindow:
-        """Return a window by its number."""
-        return TimeWindow(number=number, start=EPOCH + number * self.window, span=self.window)
-
-    def number(self, moment: datetime) -> int:
-        """Return the number of the window that a moment lies in."""
-        return (moment - EPOCH) // self.window
 
 
 @dataclass

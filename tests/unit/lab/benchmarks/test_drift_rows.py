@@ -19,8 +19,8 @@ from services.lab.benchmarks.drift import (
 from services.lab.benchmarks.drifting_shop import SCENARIOS
 from services.monitor.drift.domain.cause import AlarmVerdict
 from services.monitor.drift.domain.detector_group import Alarm
+from services.monitor.drift.domain.rules import DriftRule
 from services.monitor.drift.domain.signals import SHOP_SIGNALS, SIGNALS
-from services.monitor.drift.domain.state_machine import DriftRule
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}

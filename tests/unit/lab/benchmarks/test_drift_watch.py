@@ -15,8 +15,8 @@ from services.lab.benchmarks.drift import (
     _watched,
 )
 from services.lab.benchmarks.drifting_shop import GENERATION, SCENARIOS, WEEK, Shop
-from services.monitor.drift.domain.detector import DetectorRule
-from services.monitor.drift.domain.state_machine import DriftRule, DriftStateMachine
+from services.monitor.drift.domain.rules import DetectorRule, DriftRule
+from services.monitor.drift.domain.state_machine import DriftStateMachine
 
 RULE = DriftRule(false_alarm_every=timedelta(days=10))
 
