@@ -7,7 +7,8 @@ from pathlib import Path
 
 from shared.infrastructure.ladder import Rung, choose_broker, choose_redis
 from shared.infrastructure.server import Server
-from shared.infrastructure.stack import Stack, WorkerSpec
+from shared.infrastructure.stack import Stack
+from shared.infrastructure.workers import WorkerSpec
 from shared.settings import Settings
 
 ALL = ("shards", "embedder", "search", "judgements", "monitor")

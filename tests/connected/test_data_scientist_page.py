@@ -10,7 +10,8 @@ from services.lab.models.shapes import make
 from services.lab.simulation import shop
 from services.lab.simulation.catalogue import save
 from shared.encoder.directory import packaged_directory
-from shared.infrastructure.stack import CORE, LEARNING, Stack
+from shared.infrastructure.stack import Stack
+from shared.infrastructure.workers import CORE, LEARNING
 from tests.architecture.pages import ROOT, typed
 from tests.connected.installation import installation
 from tests.connected.killing import until, until_ready

@@ -8,8 +8,9 @@ import pytest
 from redis import Redis
 
 from shared.infrastructure.ladder import choose_broker
-from shared.infrastructure.stack import Stack, WorkerSpec
+from shared.infrastructure.stack import Stack
 from shared.infrastructure.valkey import EmbeddedValkey
+from shared.infrastructure.workers import WorkerSpec
 from shared.settings import Settings
 from tests.connected.installation import PARTITIONS, QUICK
 from tests.connected.killing import until, until_ready

@@ -12,9 +12,10 @@ import pytest
 from shared.errors import ConfigurationError, FatalError
 from shared.infrastructure import running
 from shared.infrastructure.broker import EmbeddedBroker
-from shared.infrastructure.stack import Stack, WorkerSpec
+from shared.infrastructure.stack import Stack
 from shared.infrastructure.supervision import Backoff
 from shared.infrastructure.valkey import EmbeddedValkey
+from shared.infrastructure.workers import WorkerSpec
 from shared.settings import Settings
 
 pytestmark = pytest.mark.connected

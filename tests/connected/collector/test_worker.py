@@ -18,7 +18,8 @@ from schemas.catalogue import ProductChange
 from schemas.search import SearchEvent
 from shared.infrastructure.broker import EmbeddedBroker
 from shared.infrastructure.ladder import Rung, choose_broker, choose_redis
-from shared.infrastructure.stack import Stack, WorkerSpec
+from shared.infrastructure.stack import Stack
+from shared.infrastructure.workers import WorkerSpec
 from shared.kafka.partitioning import partition_of
 from shared.kafka.topic_reader import TopicReader
 from shared.records import Record

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.infrastructure.stack import WORKERS
+from shared.infrastructure.workers import WORKERS
 
 
 def test_every_setting_has_a_value_and_a_source(headrace) -> None:

@@ -10,7 +10,7 @@ from services.cli.up import NEXT, _show
 from services.cli.worker import Name
 from services.lab.installation import local_stack
 from shared.infrastructure.ladder import Rung
-from shared.infrastructure.stack import WORKERS
+from shared.infrastructure.workers import WORKERS
 from shared.settings import Settings
 
 

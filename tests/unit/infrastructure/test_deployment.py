@@ -7,7 +7,7 @@ import pytest
 
 from services.shards.workspace import ROOM
 from shared.infrastructure.containers import KAFKA_IMAGE, VALKEY_IMAGE
-from shared.infrastructure.stack import WORKERS
+from shared.infrastructure.workers import WORKERS
 
 ROOT = Path(__file__).parents[3]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()

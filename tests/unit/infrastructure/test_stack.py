@@ -12,8 +12,9 @@ import pytest
 
 from shared.errors import ConfigurationError, FatalError, TransientError
 from shared.infrastructure.server import External
-from shared.infrastructure.stack import WORKERS, Stack, WorkerSpec
+from shared.infrastructure.stack import Stack
 from shared.infrastructure.supervision import Backoff
+from shared.infrastructure.workers import WORKERS, WorkerSpec
 from shared.settings import Settings
 
 SOON = timedelta(seconds=60)

@@ -12,7 +12,7 @@ from services.monitor.alerts.domain.observation import Observation
 from services.monitor.freshness.domain.movement import movements
 from services.monitor.freshness.domain.readers import numbers, positions, standstill
 from services.monitor.freshness.domain.work import WATCHED, ExpectedWork, expected_work, unless_left_out
-from shared.infrastructure.stack import WORKERS
+from shared.infrastructure.workers import WORKERS
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from services.search.settings import Settings as SearchSettings
 from shared.errors import ConfigurationError
-from shared.infrastructure.stack import WORKERS
+from shared.infrastructure.workers import WORKERS
 from shared.settings import WORKER_SECTIONS, Settings
 
 WORKER_KINDS = [spec.kind for spec in WORKERS]

@@ -19,7 +19,7 @@ from services.lab.demo.run import DemoRun, fresh_directory
 from services.lab.demo.script import _score
 from services.lab.simulation import shop
 from shared.errors import ConfigurationError, TransientError
-from shared.infrastructure.stack import CORE, LEARNING
+from shared.infrastructure.workers import CORE, LEARNING
 from shared.settings import Settings
 
 URLS = {"search": "http://127.0.0.1:8800", "monitor": "http://127.0.0.1:8860"}
