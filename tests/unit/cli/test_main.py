@@ -22,7 +22,6 @@ ENGINES = (
         "scipy",
         "sklearn",
         "matplotlib",
-        "ir_measures",
         "datasketches",
         "pyarrow",
     }
@@ -55,7 +54,7 @@ ROOT = Path(__file__).parents[3]
 GROUPS = {
     "alerts": {"tail", "resolve"},
     "bench": {"ingest", "judgements", "learn", "shards", "drift", "encoder", "gate", "trial"}
-    | {"backfill", "restarts"},
+    | {"backfill", "load", "restarts"},
     "canaries": {"add", "remove", "list", "import", "run"},
     "config": {"show"},
     "dataset": {"build", "show"},
