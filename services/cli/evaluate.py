@@ -15,7 +15,7 @@ from services.cli.options import HIGHEST_GRADE
 from services.cli.progress import bars
 from services.lab.installation import running_or_started
 from services.lab.report import BenchReport, ReportRow
-from services.lab.simulation.catalogue import GradedCatalogue, load
+from services.lab.simulation.catalogue import GradedCatalogue, load, relevant_to
 from services.lab.simulation.grading import read_gains
 from services.lab.terminal import Terminal
 from shared.encoder.directory import model_directory
@@ -174,7 +174,10 @@ def _of_model(
     evaluation = matrix.evaluated(catalogue, candidate, other, shop=shop)
     if plot is not None:
         matrix.plot(evaluation, plot)
-    return list(matrix.rows(evaluation, alone=against is None, costs=costs))
+    rows = list(matrix.rows(evaluation, alone=against is None, costs=costs))
+    if left_out := len(catalogue.queries) - len(relevant_to(catalogue)):
+        rows.append(ReportRow("queries left out", left_out, note="without a relevant product"))
+    return rows
 
 
 def _of_search(

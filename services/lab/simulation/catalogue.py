@@ -117,7 +117,7 @@ def relevant_to(catalogue: GradedCatalogue) -> frozenset[str]:
 def load(directory: Path, highest_grade: float | None = None) -> GradedCatalogue:
     """Read `docs.jsonl.gz` (or `docs.jsonl`), `queries.tsv` and `qrels.tsv`, the form of the ESCI sample.
 
-    Grades are read as `grading.read_grade` has it. What is graded and not there counts for nothing.
+    Grades are read as `grading.read_grade` has it. A graded product that is not there is never found.
     Raises `ConfigurationError` that names the file and the line that cannot be used.
     """
     queries = tuple(ShopQuery(*row) for row in _rows(directory / "queries.tsv", columns=2))

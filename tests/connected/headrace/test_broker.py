@@ -1,8 +1,11 @@
 """The client before a broker alone: partitions, what is unreadable, an outage, and nobody there."""
 
 import asyncio
+import os
+import signal
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -140,3 +143,22 @@ async def test_a_broker_that_stays_away_ends_the_call_and_the_client(own_broker:
         await asyncio.to_thread(own_broker.start)
         receipt = await asyncio.to_thread(shop.publish, [change(3)])
         assert receipt.changes == 1
+
+
+@pytest.mark.timeout(35)  # aiokafka itself waits 40 s for an answer
+async def test_a_broker_that_hangs_ends_the_call_in_its_time(tmp_path: Path) -> None:
+    broker = EmbeddedBroker(tmp_path / "broker")
+    broker.start()
+    await apply(Settings(kafka=broker.address, partitions=2))
+    pid = broker._process.pid
+    assert pid is not None
+    with Client(broker.address, NOBODY) as shop:
+        await asyncio.to_thread(shop.publish, [change(1)])
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(NotWrittenError, match="acknowledged none of 1 messages for 1 s"):
+                await asyncio.to_thread(shop.publish, [change(2)], timeout=timedelta(seconds=1))
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        assert (await asyncio.to_thread(shop.publish, [change(3)])).changes == 1
+    broker.stop()

@@ -82,7 +82,7 @@ def test_the_file_and_the_line_of_a_grade_are_named(tmp_path: Path) -> None:
     assert catalogue.load(tmp_path, 5).grades == {"q1": {"a": 2, "b": 3}}
 
 
-def test_a_graded_product_that_is_not_there_counts_for_nothing(tmp_path: Path) -> None:
+def test_a_graded_product_that_is_not_there_stops_nothing(tmp_path: Path) -> None:
     shop = catalogue.load(written(tmp_path, "q1\tgone\t3\nq9\ta\t1\n"))
     assert catalogue.queries_beyond_words(shop, 3) == [ShopQuery("q1", "lamp")]
     assert catalogue.relevant_to(shop) == {"q1"}
