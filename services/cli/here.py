@@ -14,7 +14,7 @@ from shared.settings import Settings
 NEXT = (
     "headrace simulate --sessions 200",
     'headrace search "waterproof jacket"',
-    "headrace judgements --help",
+    "headrace fields",
     "headrace alerts tail",
     "headrace topics diff",
 )

@@ -63,7 +63,7 @@ def up(
 
     show_own_events(lambda line: lines("up", line))
     if not worker and TRAINER not in kinds:
-        log.info("worker.left_out", worker=TRAINER, reason=missing("it", TORCH[0]))
+        log.info("worker.left_out", kind=TRAINER, reason=missing("it", TORCH[0]))
     if not load:
         run(local_stack(settings, kinds, broker=broker, redis=redis, lines=lines), console)
         return

@@ -30,7 +30,7 @@ class CatalogueLoading:
         check_files(self._request)
         self.commands = (
             f"headrace search {shlex.quote(self._words(files[0]))}",
-            "headrace judgements --help",
+            "headrace fields",
             "headrace alerts tail",
         )
 
