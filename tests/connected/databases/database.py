@@ -16,8 +16,11 @@ class Database(Protocol):
     address: Mapping[str, object]
     """What a connector's file must say otherwise than the page."""
 
+    shell: str
+    """The command that a person types at, but for the statement."""
+
     def start(self) -> None:
-        """Start it with the tables, empty."""
+        """Start it with the tables, empty unless it was set up otherwise."""
 
     def stop(self) -> None:
         """Stop it."""

@@ -95,7 +95,8 @@ class MariaDB:
     dialect = Dialect(OF_PRODUCTS, OF_PRICES, ("INSERT IGNORE INTO", ""), write, own)
     shown = shown("MariaDbConnector", "gtid")
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, setup: str = "") -> None:
+        self._setup = setup or f"{tables()}\n{self.shown.rights}"
         self._data = directory / "mariadb"
         self._port = free_port()
         self.address = {"database.port": self._port}
@@ -129,8 +130,7 @@ class MariaDB:
         )
         self._process.start(self._answers, port=self._port, within=timedelta(seconds=60))
         self._mariadb("CREATE DATABASE shop;", "mysql")
-        self.run(tables())
-        self.run(self.shown.rights)
+        self.run(self._setup)
 
     def stop(self) -> None:
         self._process.stop()
@@ -145,6 +145,11 @@ class MariaDB:
         }
         pairs = ", ".join(f"'{name}', {value}" for name, value in values.items())
         return map(json.loads, self.run(f"SELECT JSON_OBJECT({pairs}) FROM {table};"))
+
+    @property
+    def shell(self) -> str:
+        """The command that a person types at, but for the statement."""
+        return f"mariadb --no-defaults --user=root --host=127.0.0.1 --port={self._port} shop"
 
     def _mariadb(self, sql: str, database: str) -> list[str]:
         command = [

@@ -98,8 +98,9 @@ class PostgreSQL:
     dialect = Dialect(OF_PRODUCTS, OF_PRICES, ("INSERT INTO", "ON CONFLICT DO NOTHING"), write, own)
     shown = shown("PostgresConnector", "lsn")
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, setup: str = "") -> None:
         assert BIN is not None
+        self._setup = setup or f"{tables()}\n{self.shown.rights}"
         self._data = Path(tempfile.mkdtemp(prefix="postgresql-"))
         self._as = AS_USER if os.geteuid() == 0 else ()
         self._port = free_port()
@@ -139,8 +140,7 @@ class PostgreSQL:
         subprocess.run(initdb, check=True, capture_output=True)
         self._process.start(self._answers, port=self._port, within=timedelta(seconds=60))
         self._psql("CREATE DATABASE shop;", "postgres")
-        self.run(tables())
-        self.run(self.shown.rights)
+        self.run(self._setup)
 
     def stop(self) -> None:
         self._process.stop()
@@ -151,6 +151,11 @@ class PostgreSQL:
 
     def select(self, table: str) -> Iterable[Mapping[str, Value]]:
         return map(json.loads, self.run(f"SELECT to_jsonb(t) FROM {table} t;"))
+
+    @property
+    def shell(self) -> str:
+        """The command that a person types at, but for the statement."""
+        return f"psql -X postgresql://{USER}@127.0.0.1:{self._port}/shop"
 
     def _psql(self, sql: str, database: str) -> list[str]:
         url = f"postgresql://{USER}@127.0.0.1:{self._port}/{database}"
