@@ -237,11 +237,11 @@ def _quantized(model: ModelSettings, data: Path | None) -> "QuantizationVerdict"
 
     cut = TrainerSettings.load().embedder.cut
     if data is not None:
-        from services.lab.simulation.catalogue import load  # noqa: PLC0415 - for this path alone
+        from services.lab.simulation.catalogue import load, relevant_to  # noqa: PLC0415 - for this path alone
 
         catalogue = load(data)
         asked = {query.id: query.text for query in catalogue.queries}
-        grades = {asked[query]: row for query, row in catalogue.grades.items() if row}
+        grades = {asked[query]: catalogue.grades[query] for query in sorted(relevant_to(catalogue))}
         return assess(model, {product.id: product.title for product in catalogue.products}, grades, cut=cut)
     from services.cli.dataset import present_dataset  # noqa: PLC0415 - for this path alone
     from shared.retrieval.quality import whole_grade  # noqa: PLC0415 - likewise

@@ -10,7 +10,7 @@ from headrace.search_api import SearchClient
 from schemas.search_api import Mode
 from services.lab.benchmarks import loading
 from services.lab.report import ReportRow
-from services.lab.simulation.catalogue import GradedCatalogue, ShopQuery
+from services.lab.simulation.catalogue import GradedCatalogue, ShopQuery, relevant_to
 from shared.errors import TransientError
 from shared.retrieval import quality
 from shared.settings import Settings
@@ -34,6 +34,7 @@ def measure(
     gains: Mapping[int, int] = quality.GAINS,
 ) -> tuple[list[ReportRow], int]:
     """Load the catalogue, ask every query in every mode; also return how many other products there are."""
+    relevant_to(catalogue)  # before minutes are spent on what says nothing
     loaded = loading.load(settings, client, catalogue, progress=progress)
     rows = [row for mode in MODES for row in judge(client, catalogue, mode, progress, gains=gains)]
     live = loading.live_changes(settings, client, changes, progress=progress) if changes else []
@@ -71,7 +72,7 @@ def rows(
     """Return the measures of one mode; of hybrid search first nDCG@10 beside its goal, by its gains."""
     grades = {query.id: catalogue.grades.get(query.id, {}) for query in catalogue.queries}
     figures = quality.figures(grades, ranked, MEASURES, gains=gains)
-    measures = [_row(f"{mode} {name}", figure) for name, figure in figures.items()]
+    measures = [_row(f"{mode} {name}", figure) for name, figure in figures.items() if figure.count]
     middle = sorted(seconds)[len(seconds) // 2] * 1000
     headline = ReportRow("nDCG@10", measures[0].value, bound=GOAL, note="hybrid")
     return [

@@ -108,10 +108,15 @@ def queries_beyond_words(catalogue: GradedCatalogue, count: int) -> list[ShopQue
 
 
 def relevant_to(catalogue: GradedCatalogue) -> frozenset[str]:
-    """Return the queries that some product is relevant to: of the others no order is better than another."""
-    return frozenset(
-        query.id for query in catalogue.queries if any(catalogue.grades.get(query.id, {}).values())
-    )
+    """Return the queries that some product is relevant to: of the others no order is better than another.
+
+    Raises `ConfigurationError` when there is none.
+    """
+    graded = ((query.id, catalogue.grades.get(query.id, {})) for query in catalogue.queries)
+    relevant = frozenset(query for query, grades in graded if any(grades.values()))
+    if not relevant:
+        raise ConfigurationError("no query has a relevant product: qrels.tsv says nothing of any order")
+    return relevant
 
 
 def load(directory: Path, highest_grade: float | None = None) -> GradedCatalogue:

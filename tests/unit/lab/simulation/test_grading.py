@@ -88,6 +88,11 @@ def test_a_graded_product_that_is_not_there_stops_nothing(tmp_path: Path) -> Non
     assert catalogue.relevant_to(shop) == {"q1"}
 
 
+def test_grades_that_say_nothing_of_any_order_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no query has a relevant product"):
+        catalogue.relevant_to(catalogue.load(written(tmp_path, "q1\ta\t0\n")))
+
+
 @pytest.mark.parametrize(
     ("price", "number"), [('"12,50"', 12.5), ('"1.299,00"', 1299.0), ('"1 299.5"', 1299.5), ("12.5", 12.5)]
 )
