@@ -48,7 +48,7 @@ async def test_the_shard_is_waited_for(open_api, shop, monkeypatch):
         return end + 1
 
     monkeypatch.setattr(shop, "end", more)
-    answer = (await client.post("/written", json={"offsets": {"0": 1}, "timeout_ms": 200})).json()
+    answer = (await client.post("/written", json={"offsets": {"0": 1}, "timeout_ms": 2000})).json()
     assert not answer["searchable"]
     assert f"has applied up to {end}, not {end + 1}" in answer["waiting_for"]
 
