@@ -205,3 +205,42 @@ def test_the_packaged_model_gives_torchs_vectors_where_torch_cannot_be_imported(
     assert (loaded, runtime) == ([], "ctranslate2")
     torchs = load_encoder(ModelSettings(device="cpu", runtime="torch", precision="fp32"))
     assert (np.array(rows) * torchs.encode_documents(TEXTS)).sum(axis=1).min() >= AGREEMENT
+
+
+@pytest.mark.parametrize(
+    ("program", "what"),
+    [
+        (
+            (
+                "from services.search.app import build\n"
+                "from services.search.settings import Settings\n"
+                "build(Settings.model_validate({'search': {'reranker': {'model': '/model'}}}))"
+            ),
+            "search.reranker.model",
+        ),
+        (
+            (
+                "from services.negatives.app import build\n"
+                "from services.negatives.settings import Settings\n"
+                "build(Settings.model_validate({'negatives': {'cross_encoder': '/model'}}))"
+            ),
+            "negatives.cross_encoder",
+        ),
+        (
+            (
+                "from services.trainer.app import build\n"
+                "from services.trainer.settings import Settings\n"
+                "build(Settings())"
+            ),
+            "the trainer",
+        ),
+    ],
+    ids=["search", "negatives", "trainer"],
+)
+def test_a_worker_that_is_configured_to_need_torch_says_so_before_it_starts(
+    program: str, what: str, tmp_path: Path
+) -> None:
+    done = blocked(tmp_path, program)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last == f"shared.errors.ConfigurationError: {what} needs the package torch: make install"
