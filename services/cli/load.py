@@ -31,7 +31,7 @@ from shared.errors import ConfigurationError
 from shared.infrastructure.running import discover
 from shared.settings import Settings
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 INCOMPLETE = 3
 """The exit code of a load that left something out."""
 LOGS: Mapping[LogKind, str] = {SearchQuery: "queries", SearchEvent: "events"}

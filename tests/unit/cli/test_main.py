@@ -220,6 +220,7 @@ def test_every_command_answers_help_within_the_terminal(headrace, name: str) -> 
     done = headrace(name, "--help")
     assert done.code == 0
     assert f"Usage: headrace {name}" in " ".join(done.out.split())
+    assert "--install-completion" not in done.out  # that is asked of `headrace` alone
     assert done.fits()
 
 
