@@ -9,7 +9,7 @@ SUM := $(shell cat requirements.lock requirements.torch pyproject.toml | cksum |
 STAMP := $(VENV)/.installed-$(SUM)
 SMALL := $(VENV)/.small-$(SUM)
 
-.PHONY: demo test venv unit faults databases pages coverage docs check install lock clean
+.PHONY: demo test venv unit faults databases pages compose coverage docs check install lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -18,8 +18,9 @@ help: ## show this list
 demo: $(or $(wildcard $(STAMP)),$(SMALL)) ## run the whole system on this machine and watch it work (ARGS=--exit for scripts)
 	$(BIN)/headrace demo $(ARGS)
 
+# In the order of the folders: the connected ones, which take long, do not end last.
 test: install ## run the tests (ARGS are pytest's)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 unit: install ## the quick tests: no servers, under two minutes on two cores
 	$(BIN)/python -m pytest tests/unit tests/architecture --numprocesses 2 --dist loadfile $(ARGS)
@@ -32,6 +33,9 @@ databases: install ## real PostgreSQL and MariaDB through Debezium's connectors;
 
 pages: install ## type what the pages say to type and what takes minutes: training, other models
 	$(BIN)/python -m pytest tests/connected -m pages $(ARGS)
+
+compose: install ## type what the pages say to type where there is Docker; images and ports as in .env.example
+	$(BIN)/python -m pytest tests/connected -m compose $(ARGS)
 
 # Workers that a test starts as processes are not measured. Of some 400 files the least covered are shown.
 coverage: install ## run the tests and show what they reach

@@ -16,9 +16,21 @@ MOST_SECONDS = 900
 
 
 class Newcomer:
-    """Types blocks of the pages in a directory; `addresses` that pages name become those that are here."""
+    """Types blocks of the pages in a directory; `addresses` that pages name become those that are here.
 
-    def __init__(self, data_dir: Path, directory: Path, addresses: Mapping[str, str] | None = None) -> None:
+    `at` is where they are typed, if that is a directory in which nothing is to be written; `settings` are
+    more of the environment.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        directory: Path,
+        addresses: Mapping[str, str] | None = None,
+        *,
+        at: Path | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         commands = directory / "bin"
         commands.mkdir()
         headrace = commands / "headrace"
@@ -28,13 +40,14 @@ class Newcomer:
         activate = directory / ".venv" / "bin" / "activate"
         activate.parent.mkdir(parents=True)
         activate.touch()  # what it would do is done
-        self._commands, self._directory, self._addresses = commands, directory, addresses or {}
+        self._commands, self._directory, self._addresses = commands, at or directory, addresses or {}
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")},
             **TERMINAL,
             "PATH": f"{commands}:{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
             "HEADRACE_DATA_DIR": str(data_dir),
+            **(settings or {}),
         }
 
     def has(self, command: str, script: str) -> None:
