@@ -18,9 +18,8 @@ help: ## show this list
 demo: $(or $(wildcard $(STAMP)),$(SMALL)) ## run the whole system on this machine and watch it work (ARGS=--exit for scripts)
 	$(BIN)/headrace demo $(ARGS)
 
-# In the order of the folders: the connected ones, which take long, do not end last.
 test: install ## run the tests (ARGS are pytest's)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 unit: install ## the quick tests: no servers, under two minutes on two cores
 	$(BIN)/python -m pytest tests/unit tests/architecture --numprocesses 2 --dist loadfile $(ARGS)

@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 
@@ -13,8 +14,11 @@ def main(file: str, connect: str) -> None:
     url = f"{connect}/connectors/{configuration['name']}/config"
     headers = {"content-type": "application/json"}
     request = Request(url, json.dumps(configuration).encode(), headers, method="PUT")  # noqa: S310 - Connect's
-    with urlopen(request, timeout=60) as answer:  # noqa: S310 - likewise
-        print(f"{answer.status} {url}")  # noqa: T201 - a program
+    try:
+        with urlopen(request, timeout=60) as answer:  # noqa: S310 - likewise
+            print(f"{answer.status} {url}")  # noqa: T201 - a program
+    except HTTPError as error:  # what is wrong with the connector is in the answer
+        raise SystemExit(f"{error.code} {url}: {error.read().decode(errors='replace')}") from error
 
 
 if __name__ == "__main__":
