@@ -9,13 +9,20 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from schemas.base import GenerationName, Score, Value
+from schemas.base import GenerationName, Scalar, Score, Value
 
 MOST_FIELDS = 1000
 """That an answer names: those that are filled most often."""
 Count = Annotated[int, Field(ge=0)]
 FieldKind = Literal["number", "text", "boolean"]
 """What a value is to a filter: values of two kinds are never equal, and never compared."""
+
+
+def kind_of(value: Scalar) -> FieldKind:
+    """Return which of the kinds a value is; a truth value is no number."""
+    if isinstance(value, bool):
+        return "boolean"
+    return "text" if isinstance(value, str) else "number"
 
 
 class _Answer(Value):

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from itertools import chain, zip_longest
 
 from schemas.base import Scalar
-from schemas.fields import MOST_FIELDS, FieldKind, FieldSummary
+from schemas.fields import MOST_FIELDS, FieldKind, FieldSummary, kind_of
 from schemas.filters import Filter, RangeFilter, TermFilter
 from schemas.shard_api import PartitionFields
 from services.search.domain.candidate import ShardAnswer
@@ -87,7 +87,7 @@ def _listed(kinds: Iterable[FieldKind]) -> str:
 
 
 def _kinds(condition: Filter) -> set[FieldKind]:
-    return {_kind(value) for value in _values(condition)}
+    return {kind_of(value) for value in _values(condition)}
 
 
 def _values(condition: Filter) -> Iterator[Scalar]:
@@ -97,9 +97,3 @@ def _values(condition: Filter) -> Iterator[Scalar]:
         yield condition.value
     else:
         yield from condition.values
-
-
-def _kind(value: Scalar) -> FieldKind:
-    if isinstance(value, bool):
-        return "boolean"
-    return "text" if isinstance(value, str) else "number"

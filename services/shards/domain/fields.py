@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from schemas.base import FieldValue, Scalar
-from schemas.fields import MOST_FIELDS, FieldKind, FieldSummary
-from services.shards.domain.filters import FLAG, NUMBER, STRING, kind, scalars, term
+from schemas.fields import MOST_FIELDS, FieldKind, FieldSummary, kind_of
+from services.shards.domain.filters import FLAG, NUMBER, STRING, scalars, term
 
 KINDS: Mapping[str, FieldKind] = {NUMBER: "number", STRING: "text", FLAG: "boolean"}
 REMEMBERED = 1000
@@ -27,7 +27,7 @@ class _Tally:
         self.products += 1
         usable = [value for value in values if term(name, value) is not None]
         self.too_long += len(usable) < len(values)
-        self.kinds.update({KINDS[kind(value)] for value in usable})
+        self.kinds.update({kind_of(value) for value in usable})
         for value in usable:
             if isinstance(value, str):
                 if value in self.texts or len(self.texts) < REMEMBERED:
