@@ -1,0 +1,17 @@
+"""Loops over arrays, compiled the first time that they run and kept beside their module.
+
+They run without the interpreter's lock, so that searches in several threads do not wait for each other.
+"""
+
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar, cast
+
+from numba import njit
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def compiled(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile a function of arrays and numbers; it may call others that are compiled."""
+    return cast("Callable[P, R]", njit(nogil=True, cache=True)(function))
