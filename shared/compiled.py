@@ -13,5 +13,12 @@ R = TypeVar("R")
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile a function of arrays and numbers; it may call others that are compiled."""
-    return cast("Callable[P, R]", njit(nogil=True, cache=True)(function))
+    """Compile a function of arrays and numbers; it may call others that are compiled.
+
+    What is compiled is kept beside the module, else in the user's cache or in `NUMBA_CACHE_DIR`, if one of
+    them may be written to.
+    """
+    try:
+        return cast("Callable[P, R]", njit(nogil=True, cache=True)(function))
+    except RuntimeError:  # nowhere to keep it: it is compiled in every process
+        return cast("Callable[P, R]", njit(nogil=True)(function))

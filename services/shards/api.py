@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import binascii
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
@@ -29,10 +29,12 @@ from schemas.shard_api import (
     VectorAnswer,
     VectorRequest,
 )
+from services.shards.documents import dumped, shown
 from services.shards.fields import FieldSummaries
 from services.shards.rows import Floats
+from services.shards.searching import ViewQuery
 from services.shards.serving import RefusedQueryError, Serving
-from services.shards.view import View, ViewQuery
+from services.shards.view import View
 from shared.kafka.partitioning import partition_of
 
 T = TypeVar("T")
@@ -116,7 +118,7 @@ class ShardQueryService:
         serving = self._serving(generation, partition)
         _check_ready(serving)
         view = serving.shard.view
-        return await self._in_thread(lambda: b"".join(_dumped(view)))
+        return await self._in_thread(lambda: b"".join(dumped(view)))
 
     def close(self) -> None:
         """Let the threads end."""
@@ -274,18 +276,8 @@ def _answer(serving: Serving, view: View, searched: Searched) -> PartitionAnswer
 
 
 def _product(serving: Serving, view: View, product_id: str) -> IndexedProduct | None:
-    record = view.reader.product(product_id)
-    if record is None:
+    place = view.place(product_id)
+    if place is None:
         return None
-    offset, stored = record
-    place = view.locate(np.array([offset], np.int64))[offset]
-    where = {"offset": offset, "segment": place.part.unit.name, "partition": serving.partition}
-    return IndexedProduct.model_validate(
-        {"revisions": (), **orjson.loads(stored), **where, "fingerprint": view.fingerprint}
-    )
-
-
-def _dumped(view: View) -> Iterator[bytes]:
-    documents = ({**orjson.loads(stored), "offset": offset} for offset, stored in view.reader.everything())
-    for document in sorted(documents, key=lambda document: str(document["product_id"])):
-        yield orjson.dumps(document) + b"\n"
+    where = {"segment": place.part.name, "partition": serving.partition, "fingerprint": view.fingerprint}
+    return IndexedProduct.model_validate({**shown(place), **where})

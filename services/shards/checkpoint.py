@@ -8,21 +8,20 @@ from pathlib import Path
 import orjson
 
 from services.shards.contents import Contents
-from services.shards.domain.apply import RecordOrigin
-from services.shards.domain.bitmap import pack
-from services.shards.domain.manifest import RecoveryCriteria, SegmentEntry, ShardManifest, StoredFile
-from services.shards.rows import SegmentView
-from services.shards.store import (
-    DELETED,
-    LEXICAL,
-    SEGMENTS,
-    SNAPSHOTS,
-    ShardStore,
-    live_products,
-    load_parts,
-    read_deleted,
+from services.shards.domain.bitmap import pack, unpack
+from services.shards.domain.manifest import (
+    PatchEntry,
+    RecoveryCriteria,
+    SegmentEntry,
+    ShardManifest,
+    StoredFile,
 )
+from services.shards.part import PartView, ShardPart
+from services.shards.patches import MOST, Newer, apply_patches, write_patch
+from services.shards.segment import of_living, open_segment
+from services.shards.store import DELETED, SEGMENTS, SNAPSHOTS, RefusedError, ShardStore
 from shared.errors import LogReplacedError
+from shared.retrieval.settings import TextSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,26 +32,25 @@ class Frozen:
     next_offset: int | None
     fingerprint: str | None
     dimensions: int | None
-    topics: tuple[str, ...]
-    parts: Sequence[SegmentView]
-    deleted: Mapping[str, RecordOrigin]
-    pinned: Sequence[Path]
-    """The text index's files, held against removal."""
+    parts: Sequence[PartView]
+    newer: Sequence[Newer]
+    """What no patch has yet."""
+    all_newer: Sequence[Newer]
+    """What is not as the segments have it."""
+    deleted: Mapping[str, int]
 
 
 def save(store: ShardStore, frozen: Frozen, *, previous: ShardManifest, now: datetime) -> ShardManifest:
     """Write everything that is not on disk yet, then publish the manifest that names it all.
 
-    Files that the previous manifest has (they are immutable) are linked and keep their checksums.
+    Files that the previous manifest has (they are immutable) keep their checksums.
     """
     known = {file.path: file for file in previous.files()}
-    directory = store.files.directory(store.path(SNAPSHOTS, frozen.snapshot) / LEXICAL)
-    lexical = tuple(_bring(store, path, directory / path.name, previous=previous) for path in frozen.pinned)
-    deleted = directory.parent / DELETED
-    origins = {product_id: tuple(origin) for product_id, origin in frozen.deleted.items()}
-    store.files.write(deleted, orjson.dumps(origins))
-    for folder in (directory, directory.parent, directory.parent.parent):
-        store.files.sync(folder)
+    directory = store.files.directory(store.path(SNAPSHOTS, frozen.snapshot))
+    deleted = directory / DELETED
+    store.files.write(deleted, orjson.dumps(dict(frozen.deleted)))
+    store.files.sync(directory)
+    store.files.sync(directory.parent)
     manifest = previous.model_copy(
         update={
             "snapshot": frozen.snapshot,
@@ -60,9 +58,8 @@ def save(store: ShardStore, frozen: Frozen, *, previous: ShardManifest, now: dat
             "fingerprint": frozen.fingerprint,
             "dimensions": frozen.dimensions,
             "written_at": now,
-            "topics": frozen.topics,
             "segments": tuple(_segment(store, part, known) for part in frozen.parts),
-            "lexical": lexical,
+            "patches": _patches(store, frozen, previous.patches),
             "deleted": store.stored(deleted),
         }
     )
@@ -70,25 +67,28 @@ def save(store: ShardStore, frozen: Frozen, *, previous: ShardManifest, now: dat
     return manifest
 
 
-def _bring(store: ShardStore, path: Path, target: Path, *, previous: ShardManifest) -> StoredFile:
-    """Link the text index's file from the previous checkpoint, else bring it from where it is pinned."""
-    for file in previous.lexical:
-        if Path(file.path).name == path.name and path.suffix != ".json":
-            store.files.copy(store.root / file.path, target)
-            return file.model_copy(update={"path": target.relative_to(store.root).as_posix()})
-    store.files.copy(path, target)
-    return store.stored(target)
+def _patches(store: ShardStore, frozen: Frozen, previous: Sequence[PatchEntry]) -> tuple[PatchEntry, ...]:
+    if not any(part.states for part in frozen.all_newer):
+        return ()
+    if len(previous) >= MOST:
+        previous, newer = (), frozen.all_newer
+    else:
+        newer = frozen.newer
+    patch = write_patch(store, newer)
+    return (*previous, patch) if patch else tuple(previous)
 
 
-def _segment(store: ShardStore, part: SegmentView, known: Mapping[str, StoredFile]) -> SegmentEntry:
-    directory = store.path(SEGMENTS, part.unit.name)
+def _segment(store: ShardStore, part: PartView, known: Mapping[str, StoredFile]) -> SegmentEntry:
+    directory = store.path(SEGMENTS, part.name)
     paths = sorted(directory.iterdir())
     files = [known.get(path.relative_to(store.root).as_posix()) or store.stored(path) for path in paths]
     live = pack(part.live).tobytes()
-    return SegmentEntry(name=part.unit.name, rows=len(part.live), live=live, files=tuple(files))
+    return SegmentEntry(name=part.name, products=part.size, live=live, files=tuple(files))
 
 
-def load(store: ShardStore, name: str, recovery: RecoveryCriteria) -> tuple[ShardManifest, Contents]:
+def load(
+    store: ShardStore, name: str, recovery: RecoveryCriteria, *, settings: TextSettings
+) -> tuple[ShardManifest, Contents]:
     """Return a state that verifies, in memory; raises `RefusedError` with the reason when it does not.
 
     Raises `LogReplacedError` when it is of another log than the one that is read, and what that replaces.
@@ -98,19 +98,29 @@ def load(store: ShardStore, name: str, recovery: RecoveryCriteria) -> tuple[Shar
         if manifest.log != recovery.log.replaces:
             raise LogReplacedError(store.root, identity=manifest.log, offset=manifest.next_offset or 0)
         manifest = manifest.model_copy(update={"next_offset": None})
-    contents = Contents()
+    contents = Contents(settings)
     contents.next_offset = manifest.next_offset
     contents.fingerprint, contents.dimensions = manifest.fingerprint, manifest.dimensions
-    contents.topics = list(manifest.topics)
-    contents.parts = load_parts(store, manifest)
-    living = live_products(contents.parts, manifest.topics)
-    contents.offsets = {product_id: offset for product_id, (offset, _) in living.items()}
-    contents.origins = {product_id: origin for product_id, (_, origin) in living.items()}
     if manifest.deleted is not None:
-        contents.origins |= read_deleted(store.root / manifest.deleted.path)
+        contents.deleted = orjson.loads((store.root / manifest.deleted.path).read_bytes())
+    parts = {entry.name: ShardPart(_opened(store, entry, settings)) for entry in manifest.segments}
+    try:
+        apply_patches(store, manifest, parts)
+    except (ValueError, KeyError, IndexError) as error:
+        raise RefusedError(f"a patch does not fit: {error}") from error
+    for part in parts.values():
+        part.unsaved.clear()
+        contents.add(part)
     return manifest, contents
 
 
-def lexical_directory(store: ShardStore, manifest: ShardManifest) -> Path | None:
-    """Return where the snapshot of the text index lies; None: there is none."""
-    return store.path(SNAPSHOTS, manifest.snapshot) / LEXICAL if manifest.snapshot else None
+def _opened(store: ShardStore, entry: SegmentEntry, settings: TextSettings) -> PartView:
+    try:
+        directory: Path = store.path(SEGMENTS, entry.name)
+        view = open_segment(directory, title_weight=settings.title_weight)
+        live = unpack(entry.live, entry.products)
+    except (ValueError, OSError) as error:
+        raise RefusedError(f"segment {entry.name}: {error}") from error
+    if view.size != entry.products:
+        raise RefusedError(f"segment {entry.name} has {view.size} products, not {entry.products}")
+    return of_living(view, live)

@@ -1,21 +1,26 @@
-"""What a shard holds in memory: its parts, and for each product where its record lies and came from.
+"""What a shard holds in memory: its parts, and where each product lies in them.
 
 Only the shard's writer changes it; readers have views, whose arrays are never written to.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from schemas.index import AttributeRecord
-from services.shards.domain.apply import RecordOrigin
-from services.shards.domain.bitmap import spans
 from services.shards.head import NAME as HEAD
 from services.shards.head import Head
-from services.shards.records import LogEntry, ShardEntry
-from services.shards.rows import ROW, Integers, Rows, SegmentView
-from services.shards.segment import Segment
+from services.shards.joining import BatchEffect, Held, differences
+from services.shards.part import PartView, ShardPart, StateChange
+from services.shards.products import ProductParser
+from services.shards.records import ShardEntry
 from shared.errors import FatalError, PoisonError
+from shared.retrieval.settings import TextSettings
+
+Written = Callable[[Sequence[PartView]], PartView | None]
+"""Writes the living products of parts as a segment; None when there are none."""
+PLACES = 32
+"""Bits of a place in a product's address; above them is the number of its part."""
 
 
 class FingerprintError(FatalError):
@@ -23,27 +28,52 @@ class FingerprintError(FatalError):
 
 
 class Contents:
-    """Parts (segments, then the head), origins of all products ever seen, offsets of the living."""
+    """Parts (segments, then the head), where the living products are, and the epochs of the deleted."""
 
-    def __init__(self) -> None:
-        self.parts: list[SegmentView] = []
-        self.topics: list[str] = []
-        self.origins: dict[str, RecordOrigin] = {}
-        self.offsets: dict[str, int] = {}
+    def __init__(self, settings: TextSettings) -> None:
+        self.deleted: dict[str, int] = {}
         self.next_offset: int | None = None
         self.fingerprint: str | None = None
         self.dimensions: int | None = None
+        self._settings = settings
+        self._reader = ProductParser(settings)
+        self._parts: dict[int, ShardPart] = {}
         self._head: Head | None = None
+        self._head_number = 0
+        self._addresses: dict[str, int] = {}
+        self._numbers = 0
 
     @property
-    def head_rows(self) -> int:
-        """Rows in the head, dead ones included."""
-        return len(self._head) if self._head is not None else 0
+    def views(self) -> tuple[PartView, ...]:
+        """The present moment of every part, the head last."""
+        return tuple(part.view for part in self._parts.values())
 
     @property
-    def segments(self) -> dict[str, SegmentView]:
+    def segments(self) -> dict[str, ShardPart]:
         """The immutable parts by name."""
-        return {part.unit.name: part for part in self.parts if part.unit.name != HEAD}
+        return {part.view.name: part for part in self._parts.values() if part.view.name != HEAD}
+
+    @property
+    def head_size(self) -> int:
+        """Places in the head."""
+        return self._head.view.size if self._head is not None else 0
+
+    @property
+    def model(self) -> tuple[str, int]:
+        """Fingerprint and dimensions."""
+        return self.fingerprint or "", self.dimensions or 1
+
+    def epoch(self, product_id: str) -> int | None:
+        """Return under which epoch a product was merged, one that was deleted too; None: it is not known."""
+        held = self.held(product_id)
+        return self.deleted.get(product_id) if held is None else int(held.part.epochs[held.place])
+
+    def held(self, product_id: str) -> Held | None:
+        """Return where a product lives; None: it does not."""
+        address = self._addresses.get(product_id)
+        if address is None:
+            return None
+        return Held(self._parts[address >> PLACES].view, address & (1 << PLACES) - 1)
 
     def check(self, entries: Sequence[ShardEntry]) -> None:
         """Raise `FingerprintError` for another model's record, `PoisonError` for other dimensions."""
@@ -64,92 +94,96 @@ class Contents:
                 explanation = f"{record.dimensions} dimensions, the shard has {self.dimensions}"
                 raise PoisonError("vectors.dimensions", explanation)
 
-    def replace(self, entries: Sequence[LogEntry]) -> None:
-        """Take the old rows of these products out, and put the new ones of those that live in."""
-        known = (entry.product_id for entry in entries if entry.product_id in self.offsets)
-        old = sorted(map(self.offsets.pop, known))
-        self._kill(np.array(old, np.int64))
-        self._append(self._rows([entry for entry in entries if not entry.deleted]))
-        for entry in entries:
-            origin = entry.origin()
-            if origin is None:
-                self.origins.pop(entry.product_id, None)
-            else:
-                self.origins[entry.product_id] = origin
-            if not entry.deleted:
-                self.offsets[entry.product_id] = entry.offset
+    def change(self, effect: BatchEffect) -> None:
+        """Put a batch's effect in place."""
+        by_part: dict[int, list[StateChange]] = {}
+        for product_id, (_, change) in effect.states.items():
+            by_part.setdefault(self._addresses[product_id] >> PLACES, []).append(change)
+        for number, changes in by_part.items():
+            self._parts[number].change(sorted(changes, key=_place))
+        self._kill(effect)
+        self._append(effect)
 
-    def seal(self, write: Callable[[Rows], Segment]) -> Segment | None:
-        """Turn the head's live rows into a segment; None when there are none."""
+    def add(self, part: ShardPart) -> None:
+        """Take a part in, whose living products live nowhere else."""
+        number, view = self._numbered(part), part.view
+        places = np.flatnonzero(view.live).tolist()
+        ids = np.char.decode(view.ids[view.live], "utf-8").tolist() if places else []
+        self._addresses.update(zip(ids, (number << PLACES | place for place in places), strict=True))
+
+    def seal(self, write: Written) -> None:
+        """Turn the head's living products into a segment."""
         if self._head is None:
-            return None
-        rows = self.parts[-1].unit.rows().take(self.parts[-1].live)
-        segment = write(rows) if len(rows.ids) else None
-        self.parts.pop()
-        self._head = None
-        if segment is not None:
-            self.parts.append(SegmentView.of(segment, np.ones(len(rows.ids), np.bool_)))
-        return segment
-
-    def swap(self, before: dict[str, SegmentView], merged: Segment | None) -> None:
-        """Put the merged segment in the place of its sources, less what died while it was written."""
-        now = self.segments
-        died = [part.unit.offsets[part.live & ~now[name].live] for name, part in before.items()]
-        self.parts = [part for part in self.parts if part.unit.name not in before]
-        if merged is not None:
-            live = np.ones(len(merged.ids), np.bool_)
-            live[spans(merged.offsets, np.unique(np.concatenate(died)))] = False
-            self.parts.insert(0, SegmentView.of(merged, live))
-
-    def deleted(self) -> dict[str, RecordOrigin]:
-        """Return the origins of the products that do not live."""
-        gone = self.origins.keys() - self.offsets.keys()
-        return {product_id: self.origins[product_id] for product_id in sorted(gone)}
-
-    def _kill(self, offsets: Integers) -> None:
-        for position, part in enumerate(self.parts):
-            rows = spans(part.unit.offsets, offsets)
-            if rows.size:
-                live = part.live.copy()
-                live[rows] = False
-                self.parts[position] = SegmentView.of(part.unit, live)
-
-    def _append(self, rows: Rows) -> None:
-        if not len(rows.ids):
             return
-        before = self.parts.pop().live if self._head is not None else np.empty(0, np.bool_)
-        self._head = self._head or Head(rows.vectors.shape[1])
-        self._head.append(rows)
-        live = np.concatenate([before, np.ones(len(rows.ids), np.bool_)])
-        self.parts.append(SegmentView.of(self._head.view(), live))
+        view = write([self._head.view])
+        self._parts.pop(self._head_number)
+        self._head = None
+        if view is not None:
+            self.add(ShardPart(view))
 
-    def _rows(self, entries: Sequence[LogEntry]) -> Rows:
-        """Return a row a passage; a product without a vector has one row, which is never searched."""
-        dimensions = self.dimensions or 1
-        described = [row for entry in entries for row in self._described(entry)]
-        ids = [entry.product_id.encode() for entry in entries for _ in range(max(1, len(entry.vectors)))]
-        nothing = np.zeros((1, dimensions), np.float16)
-        vectors = [entry.vectors if len(entry.vectors) else nothing for entry in entries]
-        stacked = np.concatenate([nothing[:0], *vectors])
-        return Rows(np.array(ids, "S128"), np.array(described, ROW), stacked)
+    def swap(self, before: Mapping[str, PartView], merged: PartView | None) -> None:
+        """Put the merged segment in the place of its sources, with what changed while it was written."""
+        now = self.segments
+        changes, gone, first = list[StateChange](), list[int](), 0
+        for name, source in before.items():
+            view, places = now[name].view, np.flatnonzero(source.live)
+            gone += (first + np.flatnonzero(~view.live[places])).tolist()
+            newer = view.live[places] & (view.newer_at[places] != source.newer_at[places])
+            changes += [
+                _moved(source, view, (int(places[at]), first + at)) for at in np.flatnonzero(newer).tolist()
+            ]
+            first += len(places)
+        self._parts = {number: part for number, part in self._parts.items() if part.view.name not in before}
+        if merged is not None:
+            part = ShardPart(merged)
+            part.change(changes)
+            part.kill(gone)
+            self.add(part)
 
-    def _described(self, entry: LogEntry) -> Iterator[tuple[int, ...]]:
-        origin = entry.origin()
-        if origin is None:
-            raise FatalError("a tombstone has no rows")
-        if origin.topic not in self.topics:
-            self.topics.append(origin.topic)
-        topic = self.topics.index(origin.topic)
-        for passage in range(len(entry.vectors)) if len(entry.vectors) else (-1,):
-            yield entry.offset, passage, topic, origin.partition, origin.epoch, origin.offset
+    def _kill(self, effect: BatchEffect) -> None:
+        by_part: dict[int, list[int]] = {}
+        for product_id, entry in effect.products.items():
+            address = self._addresses.pop(product_id, None)
+            if address is not None:
+                by_part.setdefault(address >> PLACES, []).append(address & (1 << PLACES) - 1)
+            self.deleted.pop(product_id, None)
+            if entry.deleted and entry.epoch is not None:
+                self.deleted[product_id] = entry.epoch
+        for number, places in by_part.items():
+            self._parts[number].kill(places)
+
+    def _append(self, effect: BatchEffect) -> None:
+        living = [entry for entry in effect.products.values() if not entry.deleted]
+        products = [
+            self._reader.product(entry.record, entry.offset, entry.vectors)
+            for entry in living
+            if entry.record is not None
+        ]
+        if not products:
+            return
+        if self._head is None:
+            self._head = Head(self.dimensions or 1, title_weight=self._settings.title_weight)
+            self._head_number = self._numbered(self._head)
+        first, number = self._head.view.size, self._head_number
+        self._head.append(products)
+        for place, product in enumerate(products, first):
+            self._addresses[product.product_id] = number << PLACES | place
+
+    def _numbered(self, part: ShardPart) -> int:
+        self._numbers += 1
+        self._parts[self._numbers] = part
+        if self._head is not None and part is not self._head:  # the head stays last
+            self._parts[self._head_number] = self._parts.pop(self._head_number)
+        return self._numbers
 
 
-def merged_rows(parts: Sequence[SegmentView]) -> Rows:
-    """Return the live rows of these parts as one, in the order of the log."""
-    taken = [part.unit.rows().take(part.live) for part in parts]
-    width = max(rows.ids.dtype.itemsize for rows in taken)
-    ids = np.concatenate([rows.ids.astype(f"S{width}") for rows in taken])
-    table = np.concatenate([rows.table for rows in taken])
-    vectors = np.concatenate([rows.vectors for rows in taken])
-    order = np.argsort(table["offset"], kind="stable")
-    return Rows(ids[order], table[order], vectors[order])
+def _place(change: StateChange) -> int:
+    return change.place
+
+
+def _moved(source: PartView, view: PartView, places: tuple[int, int]) -> StateChange:
+    """Return a product's present state as a change of what it was at its source; places: there, and now."""
+    place, to = places
+    state = view.state(place)
+    changed = differences(source.state(place), state)
+    return StateChange(to, int(view.offsets[place]), int(view.epochs[place]), state, changed)

@@ -5,8 +5,6 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
-import orjson
-
 from schemas.shard_api import PartitionFields
 from services.shards.domain.fields import summarise
 from services.shards.serving import Serving
@@ -50,5 +48,5 @@ def _holds(known: _Known, serving: Serving, now: float) -> bool:
 
 
 def _summary(partition: int, view: View) -> PartitionFields:
-    fields, unnamed = summarise(orjson.loads(stored)["fields"] for _, stored in view.reader.everything())
+    fields, unnamed = summarise(place.part.parsed_fields(place.number) for place in view.places())
     return PartitionFields(partition=partition, documents=view.documents, fields=fields, unnamed=unnamed)

@@ -4,7 +4,7 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,23 +17,15 @@ class Files:
 
     def write(self, path: Path, data: bytes) -> None:
         """Write a new file and sync it."""
+        self.write_pieces(path, [data])
+
+    def write_pieces(self, path: Path, pieces: Iterable[bytes | memoryview]) -> None:
+        """Do that piece by piece: a large file is nowhere whole in memory."""
         with path.open("wb") as file:
-            file.write(data)
+            for piece in pieces:
+                file.write(piece)
             file.flush()
             os.fsync(file.fileno())
-
-    def copy(self, source: Path, target: Path) -> None:
-        """Bring an immutable file over: a hard link on one file system, else a synced copy."""
-        try:
-            target.hardlink_to(source)
-        except OSError as error:
-            if isinstance(error, FileNotFoundError):
-                raise
-            self._duplicate(source, target)
-        self.sync(target)
-
-    def _duplicate(self, source: Path, target: Path) -> None:
-        shutil.copyfile(source, target)
 
     def sync(self, path: Path) -> None:
         """Wait until a file's content, or a directory's names, are on disk."""

@@ -107,7 +107,7 @@ class ShardOwnerStatus:
 
 def _measure(generation: str, number: int, serving: Serving) -> None:
     parts = serving.shard.view.parts
-    live = sum(int(part.live.sum()) for part in parts)
+    live = sum(part.statistics.documents for part in parts)
     segments.labels(generation, str(number)).set(len(parts))
     rows.labels(generation, str(number), "live").set(live)
-    rows.labels(generation, str(number), "dead").set(sum(len(part.live) for part in parts) - live)
+    rows.labels(generation, str(number), "dead").set(sum(part.size for part in parts) - live)

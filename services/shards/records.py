@@ -1,21 +1,13 @@
 """From a message on the bus to what a shard applies; what can never be indexed is poison."""
 
-import hashlib
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import orjson
-from msgspec.structs import replace
 from pydantic import ValidationError
 
-from schemas.binary import pack_document
 from schemas.index import AttributeRecord, IndexRecord, read_record
-from services.shards.domain.apply import RecordOrigin, ShardChange
-from services.shards.lexical import Text
 from services.shards.rows import Halves
-from shared.catalogue.summaries import summaries
-from shared.errors import FatalError, PoisonError
+from shared.errors import PoisonError
 from shared.generations.replay import REPLAYED
 from shared.records import Record
 
@@ -38,25 +30,10 @@ class LogEntry:
         """Whether the product is gone after this."""
         return self.record is None or self.record.deleted
 
-    def change(self) -> ShardChange:
-        """Return what the apply rule looks at."""
-        return ShardChange(self.product_id, self.offset, self.origin(), self.deleted)
-
-    def origin(self) -> RecordOrigin | None:
-        """Return where the record's last change came from; None for a raw tombstone."""
-        if self.record is None:
-            return None
-        source = self.record.source
-        return RecordOrigin(source.topic, source.partition, self.record.epoch, source.offset)
-
-    def text(self) -> Text:
-        """Return the product for the text index, with everything that is stored beside it."""
-        if self.record is None:
-            raise FatalError("a tombstone has no text")
-        fields = dict(self.record.document.fields)
-        shown = orjson.dumps(_stored(self.record, fields))
-        revisions = pack_document(replace(self.record.document, fields={}))
-        return Text(self.product_id, self.offset, fields, shown, revisions)
+    @property
+    def epoch(self) -> int | None:
+        """Under which epoch of the product's home it was merged; None for a raw tombstone."""
+        return None if self.record is None else self.record.epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,18 +88,3 @@ def _vectors(record: IndexRecord) -> Halves:
             "vectors.norm", f"a vector has length {norms[np.abs(norms - 1).argmax()]:.4f}, not 1"
         )
     return vectors
-
-
-def _stored(record: IndexRecord, fields: dict[str, Any]) -> dict[str, Any]:  # Any: attribute values
-    document = record.document
-    return {
-        "product_id": record.product_id,
-        "fields": fields,
-        "revisions": summaries(document),
-        "content_hash": record.content_hash,
-        "vectors_sha256": hashlib.sha256(record.vectors).hexdigest(),
-        "passages": [[passage.start, passage.end] for passage in record.passages],
-        "source": record.source.model_dump(),
-        "epoch": record.epoch,
-        "event_time": record.event_time.isoformat(),
-    }

@@ -1,24 +1,11 @@
-"""Rows: one passage each, of one record; the columns that the head and the segments share."""
+"""Rows: the vectors of products, a row a passage; what the head and the segments share."""
 
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.shards.domain.bitmap import Mask
-
-ROW = np.dtype(
-    [
-        ("offset", "<i8"),
-        ("passage", "<i4"),
-        ("topic", "<i4"),
-        ("partition", "<i4"),
-        ("epoch", "<i8"),
-        ("source", "<i8"),
-    ]
-)
-"""Offset of the record in the shard's log; passage (-1: the product has no vector); its origin."""
 
 Floats = NDArray[np.float32]
 Halves = NDArray[np.float16]
@@ -26,80 +13,34 @@ Integers = NDArray[np.int64]
 
 
 class Rows(NamedTuple):
-    """Columns of equal length, in the order of the log; `ids` are ASCII, `vectors` float16 unit rows."""
+    """The vectors of products, those of one product beside each other, in the order of its passages.
 
-    ids: NDArray[np.bytes_]
-    table: NDArray[np.void]
+    `vectors` [r, dimensions], unit rows; `starts` [n + 1]: the product at place p has the rows from
+    `starts[p]` to `starts[p + 1]`; `places` [r]: whose each row is.
+    """
+
     vectors: Halves
+    starts: Integers
+    places: NDArray[np.uint32]
+    single: bool
+    """Every product has one row, which has the number of its place."""
 
-    def take(self, chosen: Mask) -> "Rows":
-        """Return copies of the chosen rows."""
-        return Rows(self.ids[chosen], self.table[chosen], np.ascontiguousarray(self.vectors[chosen]))
+    def of(self, place: int) -> slice:
+        """Return the rows of a product."""
+        return slice(int(self.starts[place]), int(self.starts[place + 1]))
 
+    def counts(self) -> Integers:
+        """Return how many rows each product has."""
+        return np.diff(self.starts)
 
-class Unit(Protocol):
-    """Something that holds rows and finds the nearest: the head, or a segment. Immutable to its reader."""
-
-    @property
-    def name(self) -> str:
-        """Which unit this is."""
-        ...
-
-    @property
-    def ids(self) -> NDArray[np.bytes_]:
-        """Product id of each row."""
-        ...
-
-    @property
-    def table(self) -> NDArray[np.void]:
-        """Offset, passage and origin of each row."""
-        ...
-
-    @property
-    def offsets(self) -> Integers:
-        """Record offset of each row, ascending."""
-        ...
-
-    def search(self, query: Floats, k: int, mask: Mask) -> tuple[Integers, Floats]:
-        """Return up to `k` rows inside the mask with the highest inner products, best first."""
-        ...
-
-    def scan(self, query: Floats, k: int, mask: Mask) -> tuple[Integers, Floats]:
-        """Do the same exactly, whatever index there is."""
-        ...
-
-    def vectors_of(self, rows: Integers) -> Floats:
-        """Return the kept vectors of these rows."""
-        ...
-
-    def rows(self) -> Rows:
-        """Return the columns."""
-        ...
+    def taken(self, chosen: Mask) -> "Rows":
+        """Return copies of the rows of the chosen products."""
+        kept = chosen[self.places]
+        return stacked(np.ascontiguousarray(self.vectors[kept]), self.counts()[chosen])
 
 
-@dataclass(frozen=True, slots=True)
-class SegmentView:
-    """A unit and the rows of it that count in one view."""
-
-    unit: Unit
-    live: Mask
-    searchable: Mask
-    """Live rows that have a vector."""
-    rows: int
-    """How many of them."""
-
-    @classmethod
-    def of(cls, unit: Unit, live: Mask) -> "SegmentView":
-        """Return the part with its derived masks."""
-        searchable = live & (unit.table["passage"] >= 0)
-        return cls(unit, live, searchable, int(searchable.sum()))
-
-
-def best(scores: Floats, k: int) -> Integers:
-    """Return the positions of the `k` highest finite scores, best first, ties in row order."""
-    if k < scores.size:
-        chosen = np.argpartition(-scores, k - 1)[:k] if k > 0 else np.empty(0, np.int64)
-    else:
-        chosen = np.arange(scores.size)
-    chosen = chosen[np.isfinite(scores[chosen])]
-    return chosen[np.lexsort((chosen, -scores[chosen]))].astype(np.int64)
+def stacked(vectors: Halves, counts: Integers) -> Rows:
+    """Return the rows of products, given how many each of them has."""
+    starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
+    places = np.repeat(np.arange(len(counts), dtype=np.uint32), counts)
+    return Rows(vectors, starts, places, bool((counts == 1).all()))

@@ -1,106 +1,138 @@
-"""Immutable segments: rows and one FAISS index on disk; which rows live is kept outside, in the view."""
+"""Segments: parts on disk that never change but for what the shard's manifest and patches say of them."""
 
-import io
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from services.shards.domain.bitmap import Mask, pack
+from services.shards.archive import Archive, Blobs, joined, mapped, packed
+from services.shards.columns import Column, remapped
+from services.shards.domain.bitmap import Mask
 from services.shards.files import Files
-from services.shards.rows import Floats, Integers, Rows, best
+from services.shards.head import statistics_of, weighted
+from services.shards.part import PartView
+from services.shards.rows import Integers, Rows, stacked
+from shared.retrieval.postings import Postings, merged
 
-FLAT_ROWS = 1024
-SCAN_ROWS = 8192
-IDS, TABLE, VECTORS, INDEX = "ids.npy", "rows.npy", "vectors.npy", "index.faiss"
-
-
-def choose_index(rows: int, dimensions: int) -> Any:  # Any: faiss has no types
-    """Return an empty index of the kind that suits a segment of that size (inner product).
-
-    Both kinds are exhaustive and give the scores of the kept float16 vectors. The float16 one reads half
-    the memory for each query, the flat one is built without conversion.
-    """
-    if rows <= FLAT_ROWS:
-        return faiss.IndexFlatIP(dimensions)
-    kind = faiss.ScalarQuantizer.QT_fp16
-    return faiss.IndexScalarQuantizer(dimensions, kind, faiss.METRIC_INNER_PRODUCT)
+CONTENT = "content.arrays"
+ARRAYS = ("ids", "lengths", "offsets", "epochs")
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """Rows that never change, with their index; searching it from many threads is safe."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentContent:
+    """The living products of some parts, in the order of their parts, as a segment has them."""
 
-    name: str
-    ids: NDArray[np.bytes_]
-    table: NDArray[np.void]
-    offsets: Integers
-    vectors: NDArray[np.float16]
-    index: Any  # Any: faiss has no types
+    parts: Sequence[PartView]
+    places: Sequence[Integers]
+    """Of each part, each place's new one; -1: it does not live."""
+    size: int
 
-    def search(self, query: Floats, k: int, mask: Mask) -> tuple[Integers, Floats]:
-        """Search the FAISS index inside the mask; its padding (-1) and what is not finite are dropped."""
-        bits = pack(mask)
-        selector = faiss.IDSelectorBitmap(bits)  # type: ignore[arg-type, call-arg]  # faiss' wrapper
-        parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]  # added by faiss' wrapper
-        scores, rows = self.index.search(query[None, :], min(k, len(self.ids)), params=parameters)
-        real = (rows[0] >= 0) & np.isfinite(scores[0])
-        nearest, values = rows[0][real], scores[0][real]
-        order = np.lexsort((nearest, -values))
-        return nearest[order], values[order]
+    @classmethod
+    def of(cls, parts: Sequence[PartView]) -> "SegmentContent":
+        """Return the living products of these parts, numbered."""
+        places, size = [], 0
+        for part in parts:
+            numbers = np.where(part.live, np.cumsum(part.live, dtype=np.int64) - 1 + size, -1)
+            places.append(numbers)
+            size += int(part.live.sum())
+        return cls(parts=parts, places=places, size=size)
 
-    def scan(self, query: Floats, k: int, mask: Mask) -> tuple[Integers, Floats]:
-        """Compare with every kept vector inside the mask, some thousand at a time."""
-        chosen = np.flatnonzero(mask)
-        scores = np.empty(chosen.size, np.float32)
-        for start in range(0, chosen.size, SCAN_ROWS):
-            piece = chosen[start : start + SCAN_ROWS]
-            scores[start : start + SCAN_ROWS] = self.vectors_of(piece) @ query
-        rows = best(scores, k)
-        return chosen[rows], scores[rows]
+    def pieces(self) -> Iterator[bytes | memoryview]:
+        """Yield the bytes of the file."""
+        parts = self.parts
+        postings = merged(
+            [block for part in parts for block in part.blocks],
+            [places for part, places in zip(parts, self.places, strict=True) for _ in part.blocks],
+        )
+        columns = remapped([part.columns for part in parts], self.places, size=self.size)
+        texts, states = (joined(list(blobs)) for blobs in (self._texts(), self._states()))
+        arrays = {
+            "ids": _narrow(self._concatenated([part.ids for part in parts])),
+            "lengths": np.concatenate([part.lengths[:, part.live] for part in parts], axis=1),
+            "offsets": self._concatenated([part.offsets for part in parts]),
+            "epochs": self._concatenated([part.epochs for part in parts]),
+            "rows.counts": self._concatenated([part.rows.counts() for part in parts]),
+            "rows.vectors": np.concatenate([part.rows.taken(part.live).vectors for part in parts]),
+            **{f"postings.{name}": array for name, array in postings._asdict().items()},
+            "texts": texts[0],
+            "texts.ends": texts[1],
+            "states": states[0],
+            "states.ends": states[1],
+        }
+        for number, column in enumerate(columns.values()):
+            arrays |= {f"column{number}.places": column.places, f"column{number}.values": column.values}
+        notes = {"columns": [[*name, column.whole] for name, column in columns.items()]}
+        yield from packed(arrays, notes)
 
-    def vectors_of(self, rows: Integers) -> Floats:
-        """Return float32 copies of the kept vectors."""
-        return np.asarray(self.vectors[rows], np.float32)
+    def _concatenated(self, arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:  # Any: of any kind
+        return np.concatenate([array[part.live] for array, part in zip(arrays, self.parts, strict=True)])
 
-    def rows(self) -> Rows:
-        """Return the columns."""
-        return Rows(self.ids, self.table, self.vectors)
+    def _texts(self) -> Iterator[bytes]:
+        for part in self.parts:
+            yield from map(part.texts.__getitem__, np.flatnonzero(part.live).tolist())
+
+    def _states(self) -> Iterator[bytes]:
+        for part in self.parts:
+            for place in np.flatnonzero(part.live).tolist():
+                yield part.state(place).packed
 
 
-def write_segment(directory: Path, rows: Rows, files: Files) -> Segment:
-    """Build the index, write everything into a new directory, synced, and open it."""
+def write_segment(directory: Path, content: SegmentContent, files: Files, *, title_weight: float) -> PartView:
+    """Write everything into a new directory, synced, and open it."""
     files.directory(directory)
-    for name, content in ((IDS, _narrow(rows.ids)), (TABLE, rows.table), (VECTORS, rows.vectors)):
-        files.write(directory / name, _npy(content))
-    index = choose_index(len(rows.ids), rows.vectors.shape[1])
-    for start in range(0, len(rows.ids), SCAN_ROWS):
-        index.add(rows.vectors[start : start + SCAN_ROWS].astype(np.float32))
-    files.write(directory / INDEX, faiss.serialize_index(index).tobytes())
+    files.write_pieces(directory / CONTENT, content.pieces())
     files.sync(directory)
     files.sync(directory.parent)
-    return open_segment(directory)
+    return open_segment(directory, title_weight=title_weight)
 
 
-def open_segment(directory: Path) -> Segment:
-    """Open a segment whose checksums were verified; raises ValueError when its parts disagree."""
-    ids, table = np.load(directory / IDS), np.load(directory / TABLE)
-    vectors = np.load(directory / VECTORS, mmap_mode="r")
-    index = faiss.read_index(str(directory / INDEX))
-    if not len(ids) == len(table) == len(vectors) == index.ntotal or index.d != vectors.shape[1]:
-        raise ValueError(f"segment {directory.name}: its files describe different rows")
-    return Segment(directory.name, ids, table, np.ascontiguousarray(table["offset"]), vectors, index)
+def open_segment(directory: Path, *, title_weight: float) -> PartView:
+    """Open a segment whose checksum was verified, all of it living; raises ValueError when it is none."""
+    archive = mapped(directory / CONTENT)
+    try:
+        view = _view(directory.name, archive, title_weight)
+    except (KeyError, IndexError, TypeError) as error:
+        raise ValueError(f"segment {directory.name} lacks {error}") from error
+    sizes = {len(view.ids), view.lengths.shape[1], len(view.offsets), len(view.epochs), len(view.texts)}
+    if sizes != {len(view.states)} or view.rows.starts[-1] != len(view.rows.vectors):
+        raise ValueError(f"segment {directory.name}: its arrays describe different products")
+    return view
+
+
+def of_living(view: PartView, live: Mask) -> PartView:
+    """Return the part with the products that live, of those that it has."""
+    return view if live.all() else replace(view, live=live, statistics=statistics_of(view.lengths[:, live]))
+
+
+def _view(name: str, archive: Archive, title_weight: float) -> PartView:
+    arrays, notes = archive
+    size = len(arrays["ids"])
+    columns = {
+        (attribute, letter): Column(
+            arrays[f"column{number}.places"], arrays[f"column{number}.values"], whole=whole
+        )
+        for number, (attribute, letter, whole) in enumerate(notes["columns"])
+    }
+    rows: Rows = stacked(arrays["rows.vectors"], arrays["rows.counts"])
+    return PartView(
+        name=name,
+        rows=rows,
+        blocks=(Postings(*(arrays[f"postings.{field}"] for field in Postings._fields)),),
+        weighted_lengths=weighted(arrays["lengths"], title_weight),
+        texts=Blobs(arrays["texts"], arrays["texts.ends"]),
+        states=Blobs(arrays["states"], arrays["states.ends"]),
+        newer_at=np.full(size, -1, np.int32),
+        newer=(),
+        live=np.ones(size, np.bool_),
+        columns=columns,
+        statistics=statistics_of(arrays["lengths"]),
+        **{array: arrays[array] for array in ARRAYS},
+    )
 
 
 def _narrow(ids: NDArray[np.bytes_]) -> NDArray[np.bytes_]:
-    longest = max((len(product_id) for product_id in ids), default=1)
+    longest = max((len(product_id) for product_id in ids.tolist()), default=1)
     return ids.astype(f"S{max(longest, 1)}")
-
-
-def _npy(content: NDArray[Any]) -> bytes:  # Any: columns have different types
-    buffer = io.BytesIO()
-    np.lib.format.write_array(buffer, np.ascontiguousarray(content), allow_pickle=False)
-    return buffer.getvalue()

@@ -1,7 +1,6 @@
 """Configuration of the shards worker: section `[shards]`, environment `HEADRACE_SHARDS__...`."""
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
@@ -11,16 +10,6 @@ from schemas.topics import TOMBSTONES
 from shared.retrieval.settings import TextSettings
 from shared.section import Duration, Section
 from shared.settings import Port
-
-
-class LexicalSettings(TextSettings):
-    """Text search: which attributes are text, how they count, and where the index works."""
-
-    heap_mib: Annotated[int, Field(ge=15, le=4096)] = 32
-    """Memory of the index writer of one shard."""
-    work_dir: Path | None = None
-    """Where the text index works between checkpoints; absent: /dev/shm when it has room, because a commit
-    waits for its disk ten times, else beside the shard."""
 
 
 class ShardsSettings(Section):
@@ -34,7 +23,7 @@ class ShardsSettings(Section):
     """How long a dead owner keeps its partitions."""
     oldest_snapshot: Duration = TOMBSTONES
     search_threads: Annotated[int, Field(ge=1, le=256)] = 4
-    lexical: LexicalSettings = LexicalSettings()
+    lexical: TextSettings = TextSettings()
 
 
 class Settings(shared.settings.Settings):

@@ -4,34 +4,37 @@ One thread applies, one (maintenance) checkpoints and merges, any number search.
 `View` and never wait: every change makes a new view and puts it in place of the old one.
 """
 
-import errno
-import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import structlog
 
-from services.shards.checkpoint import Frozen, lexical_directory, load, save
-from services.shards.contents import Contents, merged_rows
+from services.shards.checkpoint import Frozen, load, save
+from services.shards.contents import Contents
 from services.shards.domain import compaction
-from services.shards.domain.apply import decide
 from services.shards.domain.manifest import RecoveryCriteria, ShardManifest
 from services.shards.files import Files
 from services.shards.head import NAME as HEAD
-from services.shards.joining import join
-from services.shards.lexical import ENGINE, LexicalIndex, restore
-from services.shards.records import LogEntry, ShardEntry
-from services.shards.rows import Rows
-from services.shards.segment import Segment, write_segment
+from services.shards.joining import effect_of
+from services.shards.part import PartView, ShardPart
+from services.shards.patches import Newer
+from services.shards.records import ShardEntry
+from services.shards.segment import SegmentContent, write_segment
 from services.shards.settings import ShardsSettings
-from services.shards.store import SEGMENTS, SNAPSHOTS, OutdatedError, RefusedError, ShardStore
+from services.shards.store import (
+    ENGINE,
+    PATCHES,
+    SEGMENTS,
+    SNAPSHOTS,
+    OutdatedError,
+    RefusedError,
+    ShardStore,
+)
 from services.shards.view import View
-from services.shards.workspace import Workspace
-from shared.disk import pause_of
-from shared.errors import FatalError
 from shared.metrics import stage
 from shared.records import Applied
 
@@ -57,8 +60,7 @@ class Shard:
         self._store = store
         self._contents = contents
         self._saved = manifest
-        self._work = _workspace(store, manifest, settings)
-        self._lexical = _lexical(self._work.path, settings)
+        self._title_weight = settings.lexical.title_weight
         self._policy = compaction.CompactionPolicy(seal_rows=settings.seal_rows)
         self._writing = threading.Lock()
         self._maintaining = threading.Lock()
@@ -84,10 +86,11 @@ class Shard:
         store = ShardStore(root, epoch=identity.epoch, files=files)
         store.refuse_if_fenced()
         refused: dict[str, RefusedError] = {}
-        manifest, contents = _empty(identity, recovery.now), Contents()
+        recovery = recovery._replace(shard=(identity.generation, identity.partition))
+        manifest, contents = _empty(identity, recovery.now), Contents(settings.lexical)
         for name in store.manifests():
             try:
-                manifest, contents = load(store, name, recovery)
+                manifest, contents = load(store, name, recovery, settings=settings.lexical)
                 break
             except RefusedError as error:
                 refused[name] = error
@@ -121,19 +124,19 @@ class Shard:
         before anything is changed. Entries below the shard's offset were applied before: no-ops.
         """
         with self._writing:
-            done = self._contents.next_offset or 0
+            contents = self._contents
+            done = contents.next_offset or 0
             unseen = [entry for entry in entries if entry.offset >= done]
-            self._contents.check(unseen)
+            contents.check(unseen)
             with stage("join"):
-                fresh, without_effect = join(unseen, self._view, self._contents.origins)
-            decision = decide([entry.change() for entry in fresh], self._contents.origins)
-            effective = [fresh[position] for position in decision.effective]
-            if effective:
-                self._change(effective)
-            self._contents.next_offset = max(done, next_offset)
+                effect = effect_of(unseen, contents, model=contents.model)
+            with stage("rows"):
+                contents.change(effect)
+            if compaction.must_seal(self._policy, rows=contents.head_size):
+                contents.seal(self._write)
+            contents.next_offset = max(done, next_offset)
             self._view = self._look()
-            no_op = decision.no_op + without_effect + len(entries) - len(unseen)
-            return Applied(decision.applied, no_op)
+            return Applied(effect.applied, len(entries) - effect.applied)
 
     def checkpoint(self, now: datetime) -> bool:
         """Store the present state durably; False when there is nothing new. Searches and writes go on.
@@ -143,19 +146,18 @@ class Shard:
         with self._maintaining:
             if self._closed or not self.unsaved:
                 return False
-            self._store.files.remove(self._work.pins)
-            if self._work.pins.exists():
-                raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(self._work.pins))
             with self._writing:
-                frozen = self._freeze()
+                frozen, made_before = self._freeze(), self._store.sequence
             try:
                 self._saved = save(self._store, frozen, previous=self._saved, now=now)
-            except OSError:  # half a snapshot would keep the disk full
-                self._store.files.remove(self._store.path(SNAPSHOTS, frozen.snapshot))
+            except OSError:  # half a checkpoint would keep the disk full
+                self._discard(frozen.snapshot, made_before)
                 raise
             self._merged = False
-            self._store.files.remove(self._work.pins)
             with self._writing:
+                for newer in frozen.newer:
+                    if (part := self._contents.segments.get(newer.part.name)) is not None:
+                        part.saved(newer.states)
                 in_use, made = set(self._contents.segments), self._store.sequence
             self._store.sweep(in_use, made=made)
             log.info("shard.saved", root=str(self._store.root), next_offset=frozen.next_offset)
@@ -164,78 +166,86 @@ class Shard:
     def merge(self) -> bool:
         """Merge what the policy picks; False when there is nothing to do. Searches and writes go on."""
         with self._maintaining:
-            before = {part.unit.name: part for part in self._view.parts if part.unit.name != HEAD}
-            sizes = [
-                compaction.SegmentSize(name, len(part.live), int(part.live.sum()))
-                for name, part in before.items()
-            ]
-            chosen = compaction.merge_candidates(self._policy, sizes)
+            before = {part.name: part for part in self._view.parts if part.name != HEAD}
+            chosen = compaction.merge_candidates(self._policy, [_size(part) for part in before.values()])
             if self._closed or not chosen:
                 return False
-            rows = merged_rows([before[name] for name in chosen])
-            merged = self._write(rows) if len(rows.ids) else None
+            sources = {name: before[name] for name in chosen}
+            merged = self._write(list(sources.values()))
             with self._writing:
-                self._contents.swap({name: before[name] for name in chosen}, merged)
+                self._contents.swap(sources, merged)
                 self._view = self._look()
                 self._merged = True
-            log.info("segments.merged", root=str(self._store.root), merged=list(chosen), rows=len(rows.ids))
+            size = merged.size if merged is not None else 0
+            log.info("segments.merged", root=str(self._store.root), merged=list(chosen), products=size)
             return True
 
     def close(self) -> None:
-        """Let go of the files; what was not saved is read from the log again."""
+        """Let go of it; what was not saved is read from the log again."""
         with self._maintaining, self._writing:
             self._closed = True
-            self._lexical.close()
-            self._work.close()
-
-    def _change(self, entries: Sequence[LogEntry]) -> None:
-        """Replace these products: text index first (it can fail), then memory (it cannot)."""
-        gone = [entry.product_id for entry in entries if entry.product_id in self._contents.offsets]
-        alive = [entry.text() for entry in entries if not entry.deleted]
-        if gone or alive:
-            with stage("words"):
-                self._lexical.replace(gone, alive)
-        with stage("rows"):
-            self._contents.replace(entries)
-        if compaction.must_seal(self._policy, rows=self._contents.head_rows):
-            self._contents.seal(self._write)
 
     def _freeze(self) -> Frozen:
         """Seal the head and hold everything that makes up this moment (under the writer's lock)."""
         contents = self._contents
         contents.seal(self._write)
         self._view = self._look()
+        segments = list(contents.segments.values())
         return Frozen(
             snapshot=self._store.new_name("c"),
             next_offset=contents.next_offset,
             fingerprint=contents.fingerprint,
             dimensions=contents.dimensions,
-            topics=tuple(contents.topics),
-            parts=tuple(contents.parts),
-            deleted=contents.deleted(),
-            pinned=self._lexical.pin(self._work.pins),
+            parts=[part.view for part in segments],
+            newer=[_unsaved(part) for part in segments],
+            all_newer=[_newer(part.view) for part in segments],
+            deleted=dict(contents.deleted),
         )
 
-    def _write(self, rows: Rows) -> Segment:
+    def _discard(self, snapshot: str, made_before: int) -> None:
+        """Remove what a checkpoint wrote that was not published."""
+        self._store.files.remove(self._store.path(SNAPSHOTS, snapshot))
+        self._store.discard_since(PATCHES, made_before)
+
+    def _write(self, parts: Sequence[PartView]) -> PartView | None:
+        content = SegmentContent.of(parts)
+        if not content.size:
+            return None
         name = self._store.new_name("s")
         directory = self._store.path(SEGMENTS, name)
         try:
-            segment = write_segment(directory, rows, self._store.files)
+            segment = write_segment(directory, content, self._store.files, title_weight=self._title_weight)
         except OSError:  # as above
             self._store.files.remove(directory)
             raise
-        log.info("segment.written", root=str(self._store.root), segment=name, rows=len(rows.ids))
+        log.info("segment.written", root=str(self._store.root), segment=name, products=content.size)
         return segment
 
     def _look(self) -> View:
         contents = self._contents
         return View(
-            tuple(contents.parts),
-            self._lexical.reader(),
+            contents.views,
             contents.next_offset,
             contents.fingerprint,
             contents.dimensions,
+            self._title_weight,
         )
+
+
+def _size(part: PartView) -> compaction.SegmentSize:
+    live = int(part.live.sum())
+    newer = int((part.live & (part.newer_at >= 0)).sum())
+    return compaction.SegmentSize(part.name, part.size, live, newer)
+
+
+def _unsaved(part: ShardPart) -> Newer:
+    states = {place: state for place, state in part.unsaved.items() if part.view.live[place]}
+    return Newer(part.view, dict(sorted(states.items())))
+
+
+def _newer(view: PartView) -> Newer:
+    places = np.flatnonzero(view.live & (view.newer_at >= 0)).tolist()
+    return Newer(view, {place: view.newer[view.newer_at[place]] for place in places})
 
 
 def _empty(identity: Identity, now: datetime) -> ShardManifest:
@@ -246,22 +256,3 @@ def _empty(identity: Identity, now: datetime) -> ShardManifest:
         epoch=identity.epoch,
         written_at=now,
     )
-
-
-def _workspace(store: ShardStore, manifest: ShardManifest, settings: ShardsSettings) -> Workspace:
-    """Return a working directory with the text index of the manifest's snapshot, when it has one."""
-    configured = settings.lexical.work_dir
-    work = Workspace(store.root, epoch=manifest.epoch, configured=configured, files=store.files)
-    snapshot = lexical_directory(store, manifest)
-    if snapshot is not None:
-        restore(snapshot, work.path, store.files)
-    return work
-
-
-def _lexical(directory: Path, settings: ShardsSettings) -> LexicalIndex:
-    try:
-        return LexicalIndex(directory, settings.lexical)
-    except (ValueError, OSError) as error:
-        if (pause := pause_of(error, directory)) is not None:
-            raise pause from error
-        raise FatalError(f"the text index was verified, yet does not open: {error}") from error

@@ -1,6 +1,6 @@
 """A shard's directory: manifests that are published whole, and the files that they name.
 
-    lock  manifests/m<epoch>-<n>.json  segments/s<epoch>-<n>/...  snapshots/c<epoch>-<n>/...
+    lock  manifests/m<epoch>-<n>.json  segments/s<epoch>-<n>/  patches/p<epoch>-<n>/  snapshots/c<epoch>-<n>/
 
 This is fenced state (`shared.state.fenced`) in files: a manifest holds the epoch of its owner and the next
 offset of the log, and is replaced whole. Every name carries the epoch that wrote it, so two owners never
@@ -13,13 +13,9 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-import orjson
 import structlog
 from pydantic import ValidationError
 
-from services.shards.domain.apply import RecordOrigin
-from services.shards.domain.bitmap import unpack
 from services.shards.domain.manifest import (
     RecoveryCriteria,
     ShardManifest,
@@ -30,15 +26,16 @@ from services.shards.domain.manifest import (
     refusal,
 )
 from services.shards.files import Files, described, exclusive, fault
-from services.shards.lexical import ENGINE
-from services.shards.rows import SegmentView
-from services.shards.segment import open_segment
 from shared.errors import FencedError
 
 log = structlog.get_logger()
 
-MANIFESTS, SEGMENTS, SNAPSHOTS = "manifests", "segments", "snapshots"
-LEXICAL, DELETED = "lexical", "deleted.json"
+MANIFESTS, SEGMENTS, PATCHES, SNAPSHOTS = "manifests", "segments", "patches", "snapshots"
+FOLDERS = (SEGMENTS, PATCHES, SNAPSHOTS)
+"""What a checkpoint's files lie in, each in a directory with a name that was never used."""
+DELETED = "deleted.json"
+ENGINE = "headrace/1"
+"""What is in the files, and how."""
 
 
 class RefusedError(ValueError):
@@ -56,10 +53,10 @@ class ShardStore:
         self.root = root
         self.files = files
         self._epoch = epoch
-        for kind in (MANIFESTS, SEGMENTS, SNAPSHOTS):
+        for kind in (MANIFESTS, *FOLDERS):
             files.directory(root / kind)
         self._naming = threading.Lock()
-        self.sequence = max((parsed(stored_name)[1] for stored_name in self._names()), default=0)
+        self.sequence = max((number for _, number in self._names()), default=0)
         """Number in the last name given."""
 
     def path(self, kind: str, stored_name: str) -> Path:
@@ -78,8 +75,7 @@ class ShardStore:
 
     def manifests(self) -> list[str]:
         """Return the names of all published manifests, newest first."""
-        names = [path.stem for path in (self.root / MANIFESTS).glob("m*.json")]
-        return sorted(names, key=parsed, reverse=True)
+        return [name for _, name in sorted(_published(self.root), reverse=True)]
 
     def read(self, manifest_name: str) -> ShardManifest:
         """Return a manifest; raises `RefusedError` when it is not what was written."""
@@ -133,21 +129,26 @@ class ShardStore:
             stay = kept(readable)
             # Manifests go before the files they name: a crash in between leaves unnamed files, which
             # the next sweep finds; the other way round it would leave a manifest whose files are gone.
-            for path in sorted((self.root / MANIFESTS).iterdir()):
+            for path, _ in _ours(self.root / MANIFESTS):
                 if path.stem not in stay or path.suffix != ".json":
                     self.files.remove(path)
             self._remove_unnamed(in_use | _named(readable, stay), made=made)
 
     def _remove_unnamed(self, named: set[str], *, made: int) -> None:
-        """Remove segments and snapshots that are not named: of older epochs, and ours up to number `made`."""
-        for kind in (SEGMENTS, SNAPSHOTS):
-            for path in sorted((self.root / kind).iterdir()):
-                epoch, number = parsed(path.name)
+        """Remove what is not named of that which has our names: of older epochs, ours up to number `made`."""
+        for kind in FOLDERS:
+            for path, (epoch, number) in _ours(self.root / kind):
                 # What has a higher number was begun after `made` was read: it is being written now, and its
                 # manifest is yet to come.
                 finished = epoch < self._epoch or (epoch == self._epoch and number <= made)
                 if finished and path.name not in named:
                     self.files.remove(path)
+
+    def discard_since(self, kind: str, made: int) -> None:
+        """Remove what of our epoch was given a name after number `made`, and was not published."""
+        for path, (epoch, number) in _ours(self.root / kind):
+            if epoch == self._epoch and number > made:
+                self.files.remove(path)
 
     def discard(self, manifest_name: str) -> None:
         """Remove a manifest that was refused, so that it does not count as a state to fall back to."""
@@ -160,54 +161,37 @@ class ShardStore:
             except RefusedError as error:
                 log.warning("manifest.refused", manifest=manifest_name, reason=str(error))
 
-    def _names(self) -> Iterator[str]:
-        for kind in (MANIFESTS, SEGMENTS, SNAPSHOTS):
-            yield from (path.stem for path in (self.root / kind).iterdir())
+    def _names(self) -> Iterator[tuple[int, int]]:
+        for kind in (MANIFESTS, *FOLDERS):
+            yield from (name for _, name in _ours(self.root / kind))
 
 
 def _named(readable: list[tuple[str, ShardManifest]], stay: set[str]) -> set[str]:
-    """Return the segments and snapshots that the manifests to be kept need."""
+    """Return the segments, patches and snapshots that the manifests to be kept need."""
     names: set[str] = set()
     for manifest_name, manifest in readable:
         if manifest_name in stay:
             names |= {segment.name for segment in manifest.segments} | {manifest.snapshot or ""}
+            names |= {patch.name for patch in manifest.patches}
     return names
+
+
+def _ours(folder: Path) -> Iterator[tuple[Path, tuple[int, int]]]:
+    """Yield what has a name that we give, with its epoch and number; what else lies there is left alone."""
+    for path in sorted(folder.iterdir()):
+        name = parsed(path.stem)
+        if name is None:
+            log.warning("shard.stray_file", path=str(path))
+        else:
+            yield path, name
+
+
+def _published(root: Path) -> Iterator[tuple[tuple[int, int], str]]:
+    for path in (root / MANIFESTS).glob("m*.json"):
+        if (name := parsed(path.stem)) is not None:
+            yield name, path.stem
 
 
 def highest_epoch(root: Path) -> int:
     """Return the highest epoch that ever claimed the shard in this directory; 0: none."""
-    manifests = (root / MANIFESTS).glob("m*.json")
-    return max((parsed(path.stem)[0] for path in manifests), default=0)
-
-
-def load_parts(store: ShardStore, manifest: ShardManifest) -> list[SegmentView]:
-    """Open the segments with the rows that live; raises `RefusedError` when they do not fit together."""
-    parts = []
-    for entry in manifest.segments:
-        try:
-            segment = open_segment(store.path(SEGMENTS, entry.name))
-            live = unpack(entry.live, entry.rows)
-        except (ValueError, RuntimeError, OSError) as error:
-            raise RefusedError(f"segment {entry.name}: {error}") from error
-        if len(segment.ids) != entry.rows:
-            raise RefusedError(f"segment {entry.name} has {len(segment.ids)} rows, not {entry.rows}")
-        parts.append(SegmentView.of(segment, live))
-    return parts
-
-
-def live_products(parts: list[SegmentView], topics: tuple[str, ...]) -> dict[str, tuple[int, RecordOrigin]]:
-    """Return {product: (record offset, origin)} of everything that lives in these parts."""
-    products: dict[str, tuple[int, RecordOrigin]] = {}
-    for part in parts:
-        table = part.unit.table[part.live]
-        columns = [table[column].tolist() for column in ("offset", "topic", "partition", "epoch", "source")]
-        ids = np.char.decode(part.unit.ids[part.live], "utf-8").tolist()
-        for product_id, offset, topic, partition, epoch, source in zip(ids, *columns, strict=True):
-            products[product_id] = (offset, RecordOrigin(topics[topic], partition, epoch, source))
-    return products
-
-
-def read_deleted(path: Path) -> dict[str, RecordOrigin]:
-    """Return the origins of deleted products."""
-    origins = orjson.loads(path.read_bytes())
-    return {product_id: RecordOrigin(*origin) for product_id, origin in origins.items()}
+    return max((epoch for (epoch, _), _ in _published(root)), default=0)

@@ -49,11 +49,10 @@ def weighted(
 
 
 class Candidates(NamedTuple):
-    """Two scores of each candidate (None: none) and the shard it is of, in the order of their ids."""
+    """Two scores of each candidate (None: none), in the order of their ids."""
 
     one: Sequence[float | None]
     other: Sequence[float | None]
-    shards: Sequence[int]
 
 
 class Tiers(NamedTuple):
@@ -71,8 +70,8 @@ class Tiers(NamedTuple):
         return cls(depth, last)
 
     def members(self, candidates: Candidates) -> Iterator[list[int]]:
-        """Yield the places of each tier: of each shard's best by either score, those that none before has."""
-        orders = [*_orders(candidates.one, candidates.shards), *_orders(candidates.other, candidates.shards)]
+        """Yield the places of each tier: of the best by either score, those that none before has."""
+        orders = [_order(candidates.one), _order(candidates.other)]
         taken, depth = set[int](), self.first
         while depth <= self.last:
             fresh = sorted({place for order in orders for place in order[:depth]} - taken)
@@ -87,7 +86,7 @@ def tiered(candidates: Candidates, weight: float, *, scale: Scale, tiers: Tiers)
     A tier is scaled over itself and those before it. What comes behind has no higher score than what is
     before; equal scores stand in the order of their places.
     """
-    one, other, _ = candidates
+    one, other = candidates
     ranked: list[tuple[int, float]] = []
     seen: list[int] = []
     for places in tiers.members(candidates):
@@ -99,12 +98,9 @@ def tiered(candidates: Candidates, weight: float, *, scale: Scale, tiers: Tiers)
     return ranked
 
 
-def _orders(scores: Sequence[float | None], shards: Sequence[int]) -> list[list[int]]:
-    by_shard: dict[int, list[tuple[int, float]]] = {}
-    for place, score in enumerate(scores):
-        if score is not None:
-            by_shard.setdefault(shards[place], []).append((place, score))
-    return [[place for place, _ in sorted(scored, key=_best_first)] for scored in by_shard.values()]
+def _order(scores: Sequence[float | None]) -> list[int]:
+    scored = [(place, score) for place, score in enumerate(scores) if score is not None]
+    return [place for place, _ in sorted(scored, key=_best_first)]
 
 
 def _best_first(scored: tuple[int, float]) -> tuple[float, int]:

@@ -13,7 +13,8 @@ class TextSettings(Section):
 
     title_fields: tuple[str, ...] = ("title", "name", "brand")
     """Attributes that name the product; every other string attribute is body text."""
-    title_boost: Annotated[float, Field(gt=0, le=100)] = 10.0
+    title_weight: Annotated[float, Field(gt=0, le=100)] = 4.0
+    """As how many words of the body a word of the title counts."""
 
     def part_of(self, attribute: str) -> Literal["title", "body"]:
         """Return the field of the text index that an attribute's text goes to."""
@@ -25,6 +26,6 @@ class FusionSettings(Section):
 
     fusion: Fusion = Fusion()
     """How hybrid searches are fused when the request does not say."""
-    depth: Annotated[int, Field(ge=1, le=1000)] = 25
-    """Candidates of each shard, by vector and by words, that are held against each other for the first page;
+    depth: Annotated[int, Field(ge=1, le=1000)] = 50
+    """Candidates by vector and by words, of all shards, that are held against each other for the first page;
     of a longer list twice as many stand behind these, and so on: it begins as a shorter one does."""

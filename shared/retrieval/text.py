@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tantivy
 from numpy.typing import NDArray
-from tantivy import Filter, Occur, Query
+from tantivy import Filter
 
 MAX_QUERY_TERMS = 64
 REMEMBERED = 1 << 18
@@ -77,25 +77,3 @@ class Analyzer:
 
 def _numbers(terms: Iterable[bytes]) -> Terms:
     return np.frombuffer(b"".join(terms), "<u8")
-
-
-TOKENIZER = "product"
-"""The name that an index of Tantivy's knows the analyser by."""
-
-
-def add_fields(builder: Any) -> None:  # Any: tantivy has no types for mypy, here and below
-    """Add the two text fields to a schema that is being built."""
-    for name in ("title", "body"):
-        builder.add_text_field(name, tokenizer_name=TOKENIZER, index_option="freq")
-
-
-def words_query(schema: Any, tokens: list[str], *, title_boost: float) -> Any:
-    """Return the query for products with any of a text's words; None when it has none."""
-    clauses = []
-    for token in list(dict.fromkeys(tokens))[:MAX_QUERY_TERMS]:
-        title = Query.term_query(schema, "title", token, "freq")
-        clauses += [
-            (Occur.Should, Query.boost_query(title, title_boost)),
-            (Occur.Should, Query.term_query(schema, "body", token, "freq")),
-        ]
-    return Query.boolean_query(clauses) if clauses else None

@@ -23,7 +23,7 @@ from services.lab.verification.catalogue import ExpectedCatalogue
 from services.lab.verification.index import verify_index
 from services.lab.verification.judgements import verify_judgements
 from services.shards.app import build
-from services.shards.settings import LexicalSettings, Settings, ShardsSettings
+from services.shards.settings import Settings, ShardsSettings
 from shared.infrastructure.topics import apply
 from shared.kafka.publisher import KafkaPublisher
 from shared.kafka.topic_reader import TopicReader
@@ -46,7 +46,7 @@ async def settings(kafka, redis_url, topic_prefix, namespace, tmp_path) -> Setti
         namespace=namespace,
         partitions=2,
         data_dir=tmp_path,
-        shards=ShardsSettings(port=0, lexical=LexicalSettings(heap_mib=15)),
+        shards=ShardsSettings(port=0),
     )
     await apply(found)
     return found

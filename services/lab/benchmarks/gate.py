@@ -36,13 +36,12 @@ from services.trainer.evaluation.words import Words
 from shared.catalogue.query_text import normalise
 from shared.directories import replace_file
 from shared.retrieval import quality
-from shared.settings import Settings
 from shared.version import code_version
 
 MEASURE = "nDCG@10"
 NOVEL_SHARE = 1 / 3
 """Of the queries, those that no shopper asks."""
-SHOP = ShopSearch(shards=Settings.model_fields["partitions"].default)
+SHOP = ShopSearch()
 """How search answers unless somebody sets it up in another way."""
 POOL = 20_000
 """Simulated sessions that trials draw from."""
@@ -140,7 +139,7 @@ class GateBench:
 
     @cached_property
     def _words(self) -> Words:
-        return Words(training_ablation.indexed_texts(self.catalogue), SHOP.text, shards=SHOP.shards)
+        return Words(training_ablation.indexed_texts(self.catalogue), SHOP.text)
 
     @cached_property
     def _asked(self) -> GradedCatalogue:

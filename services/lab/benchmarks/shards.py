@@ -20,9 +20,9 @@ from services.lab.simulation.catalogue import GradedCatalogue
 from services.shards.domain.manifest import RecoveryCriteria
 from services.shards.files import Files
 from services.shards.records import entry
+from services.shards.searching import ViewQuery
 from services.shards.settings import Settings
 from services.shards.shard import Identity, Shard
-from services.shards.view import ViewQuery
 from shared.arrays import Vectors
 from shared.clock import SystemClock
 from shared.encoder.loading import load_encoder

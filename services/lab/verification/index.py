@@ -23,7 +23,7 @@ from services.lab.verification.verdict import (
     settled,
     strangers,
 )
-from services.shards.domain.apply import RecordOrigin, supersedes
+from services.shards.domain.apply import supersedes
 from shared.catalogue.changes import ChangeReader
 from shared.catalogue.summaries import summaries
 from shared.clock import SystemClock
@@ -43,7 +43,7 @@ Live = dict[str, dict[str, Any]]  # Any: JSON
 class VectorState(NamedTuple):
     """What the last index record of a product says of its vectors."""
 
-    origin: RecordOrigin
+    epoch: int
     content_hash: str
     passages: list[list[int]]
     vectors_sha256: str
@@ -69,19 +69,16 @@ class IndexReplay:
         except ValidationError:
             self.strange.append(f"{record.partition} @ {record.offset}")
             return
-        origin = RecordOrigin(
-            message.source.topic, message.source.partition, message.epoch, message.source.offset
-        )
         before = self.last.get(message.product_id)
         if isinstance(message, AttributeRecord):
-            if before is not None and message.belongs_to(before.content_hash, before.origin.epoch):
-                self.last[message.product_id] = before._replace(origin=origin)
+            if before is not None and message.belongs_to(before.content_hash, before.epoch):
+                self.last[message.product_id] = before._replace(epoch=message.epoch)
             return
-        if not supersedes(origin, before and before.origin):
+        if not supersedes(message.epoch, before and before.epoch):
             return
         passages = [[passage.start, passage.end] for passage in message.passages]
         digest = hashlib.sha256(message.vectors).hexdigest()
-        self.last[message.product_id] = VectorState(origin, message.content_hash, passages, digest)
+        self.last[message.product_id] = VectorState(message.epoch, message.content_hash, passages, digest)
 
 
 async def verify_index(settings: Settings, wait: timedelta) -> VerificationResult:

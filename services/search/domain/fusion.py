@@ -47,7 +47,6 @@ def _fused(candidates: Sequence[Candidate], fusion: Fusion, tiers: Tiers) -> lis
     scores = Candidates(
         [_dense(candidate) for candidate in candidates],
         [_matching(candidate) for candidate in candidates],
-        [candidate.partition for candidate in candidates],
     )
     return tiered(scores, fusion.dense_weight, scale=SCALES[fusion.method], tiers=tiers)
 

@@ -10,10 +10,16 @@ class SegmentSize(NamedTuple):
     name: str
     rows: int
     live: int
+    newer: int = 0
+    """How many of the live ones have states that are not as the segment has them."""
 
 
 class CompactionPolicy(NamedTuple):
-    """Seal the head at `seal_rows`; merge `fan_in` segments of one size class; rewrite the mostly dead."""
+    """Seal the head at `seal_rows`; merge `fan_in` segments of one size class; rewrite the mostly dead.
+
+    Of the smallest class two are enough: each checkpoint makes one, however little there is, and every part
+    costs every search.
+    """
 
     seal_rows: int = 8192
     fan_in: int = 4
@@ -34,14 +40,15 @@ def merge_candidates(policy: CompactionPolicy, segments: Sequence[SegmentSize]) 
     that every row is rewritten O(log rows) times.
     """
     for segment in segments:
-        if segment.rows and segment.rows - segment.live >= segment.rows * policy.dead_share:
+        stale = segment.rows - segment.live + segment.newer
+        if segment.rows and stale >= segment.rows * policy.dead_share:
             return (segment.name,)
     classes: dict[int, list[SegmentSize]] = {}
     for segment in segments:
         if segment.live < policy.largest:
             classes.setdefault(size_class(policy, segment.live), []).append(segment)
-    for _, members in sorted(classes.items()):
-        if len(members) >= policy.fan_in:
+    for tier, members in sorted(classes.items()):
+        if len(members) >= (policy.fan_in if tier else 2):
             return tuple(segment.name for segment in members)
     return ()
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from schemas.base import FieldValue, Scalar
 from schemas.fields import MOST_FIELDS, FieldKind, FieldSummary, kind_of
-from services.shards.domain.filters import FLAG, NUMBER, STRING, scalars, term
+from services.shards.domain.filters import FLAG, NUMBER, STRING, filterable, scalars
 
 KINDS: Mapping[str, FieldKind] = {NUMBER: "number", STRING: "text", FLAG: "boolean"}
 REMEMBERED = 1000
@@ -23,9 +23,9 @@ class _Tally:
     least: float | None = None
     greatest: float | None = None
 
-    def add(self, name: str, values: tuple[Scalar, ...]) -> None:
+    def add(self, values: tuple[Scalar, ...]) -> None:
         self.products += 1
-        usable = [value for value in values if term(name, value) is not None]
+        usable = [value for value in values if filterable(value)]
         self.too_long += len(usable) < len(values)
         self.kinds.update({kind_of(value) for value in usable})
         for value in usable:
@@ -54,6 +54,6 @@ def summarise(products: Iterable[Mapping[str, FieldValue]]) -> tuple[tuple[Field
     for product in products:
         for name, value in product.items():
             if values := scalars(value):
-                tallies.setdefault(name, _Tally()).add(name, values)
+                tallies.setdefault(name, _Tally()).add(values)
     named = sorted(sorted(tallies, key=lambda name: -tallies[name].products)[:MOST_FIELDS])
     return tuple(tallies[name].summary(name) for name in named), len(tallies) - len(named)

@@ -1,17 +1,17 @@
-"""Attribute filters: what they mean, and the index terms that stand for an attribute's values.
+"""Attribute filters: what they mean, and the keys that stand for texts where they are compared.
 
 Numbers compare as IEEE doubles, strings by code point, booleans only by equality; a list matches when one
-of its values does. Strings longer than `MAX_TERM_CHARACTERS` are not filterable (they are text).
+of its values does. Strings longer than `MAX_TEXT_CHARACTERS` are not filterable (they are text).
 """
 
-import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from hashlib import blake2b
 
 from schemas.base import FieldValue, Scalar
 from schemas.filters import Filter, RangeFilter, TermFilter
 
-MAX_TERM_CHARACTERS = 256
+MAX_TEXT_CHARACTERS = 256
 NUMBER, STRING, FLAG = "n", "s", "v"
 
 
@@ -29,43 +29,24 @@ def scalars(value: FieldValue) -> tuple[Scalar, ...]:
     return tuple(value) if isinstance(value, (tuple, list)) else (value,)
 
 
-def sortable(number: float) -> str:
-    """Return 16 hexadecimal digits that sort as the doubles do (sign and magnitude made monotone)."""
-    (bits,) = struct.unpack(">Q", struct.pack(">d", number + 0.0))
-    return f"{bits ^ (2**64 - 1) if bits >> 63 else bits | 1 << 63:016x}"
+def filterable(value: Scalar) -> bool:
+    """Say whether filters see it."""
+    return not isinstance(value, str) or len(value) <= MAX_TEXT_CHARACTERS
 
 
-@lru_cache(maxsize=4096)  # a catalogue has few attributes, and each is written with every product
-def prefix(field: str) -> str:
-    """Return how every term of that attribute starts; hexadecimal, so that no query syntax is in it."""
-    return "x" + field.encode().hex()
-
-
-@lru_cache(maxsize=1 << 16, typed=True)  # most values of a product are those of other products, or of before
-def term(field: str, value: Scalar) -> str | None:
-    """Return the index term for the attribute having that value; None when it is too long to filter by."""
-    if isinstance(value, bool):
-        return f"{prefix(field)}{FLAG}{int(value)}"
-    if isinstance(value, str):
-        if len(value) > MAX_TERM_CHARACTERS:
-            return None
-        return f"{prefix(field)}{STRING}{value.encode().hex()}"
-    return f"{prefix(field)}{NUMBER}{sortable(float(value))}"
-
-
-def terms(fields: Mapping[str, FieldValue]) -> list[str]:
-    """Return all index terms of a product's attributes."""
-    index_terms = (term(field, value) for field, values in fields.items() for value in scalars(values))
-    return [index_term for index_term in index_terms if index_term is not None]
+@lru_cache(maxsize=1 << 16)  # most texts of a product are those of other products, or of before
+def text_key(text: str) -> int:
+    """Return the 64-bit number that stands for a text: equal texts have equal ones, and only they."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
 def matches(condition: Filter, fields: Mapping[str, FieldValue]) -> bool:
     """Say whether a product with these attributes passes; the meaning that the index must agree with."""
-    values = scalars(fields.get(condition.field))
+    values = [value for value in scalars(fields.get(condition.field)) if filterable(value)]
     if isinstance(condition, RangeFilter):
-        return any(_within(condition, value) for value in values)
+        return any(within(condition, value) for value in values)
     wanted = (condition.value,) if isinstance(condition, TermFilter) else condition.values
-    return not _terms(condition.field, wanted).isdisjoint(_terms(condition.field, values))
+    return any(_equal(value, other) for value in values for other in wanted)
 
 
 def excluded_by(filters: Sequence[Filter], fields: Mapping[str, FieldValue]) -> list[Filter]:
@@ -73,22 +54,23 @@ def excluded_by(filters: Sequence[Filter], fields: Mapping[str, FieldValue]) -> 
     return [condition for condition in filters if not matches(condition, fields)]
 
 
-def _terms(field: str, values: Iterable[Scalar]) -> set[str]:
-    return {index_term for index_term in (term(field, value) for value in values) if index_term is not None}
+def within(condition: RangeFilter, value: Scalar) -> bool:
+    """Say whether a value lies within the bounds; one of another kind does not."""
+    return all(
+        filterable(bound) and kind(bound) == kind(value) and _compares(name, value, bound)
+        for name, bound in condition.bounds()
+    )
 
 
-def _within(condition: RangeFilter, value: Scalar) -> bool:
-    value_term = term(condition.field, value)
-    if value_term is None:
+def _equal(value: Scalar, other: Scalar) -> bool:
+    if kind(value) != kind(other):
         return False
-    for name, bound in condition.bounds():
-        limit = term(condition.field, bound)
-        if limit is None or kind(bound) != kind(value) or not _compares(name, value_term, limit):
-            return False
-    return True
+    return float(value) == float(other) if kind(value) == NUMBER else value == other
 
 
-def _compares(name: str, value_term: str, limit: str) -> bool:
-    if name in {"gte", "gt"}:
-        return value_term > limit or (name == "gte" and value_term == limit)
-    return value_term < limit or (name == "lte" and value_term == limit)
+def _compares(name: str, value: Scalar, bound: Scalar) -> bool:
+    """Compare two values of one kind; the order of Python's strings is that of their code points."""
+    left, right = (value, bound) if name in {"gte", "gt"} else (bound, value)
+    if isinstance(left, str) or isinstance(right, str):
+        return str(left) > str(right) or (name in {"gte", "lte"} and left == right)
+    return float(left) > float(right) or (name in {"gte", "lte"} and float(left) == float(right))

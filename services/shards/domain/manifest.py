@@ -1,5 +1,6 @@
 """The manifest: what makes up one consistent state of a shard, and how long it is kept."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Literal, NamedTuple
@@ -11,6 +12,7 @@ from shared.records import UNKNOWN_LOG, Log
 
 FORMAT: Literal[1] = 1
 KEPT_CHECKPOINTS = 2
+_NAME = re.compile(r"[a-z]([0-9]{6,})-([0-9]{6,})")
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][0-9]{6,}-[0-9]{6,}$")]
 
 
@@ -23,12 +25,20 @@ class StoredFile(Value):
 
 
 class SegmentEntry(Value):
-    """An immutable segment and which of its rows live."""
+    """An immutable segment and which of its products live."""
 
     name: Name
-    rows: Annotated[int, Field(ge=0)]
+    products: Annotated[int, Field(ge=0)]
     live: bytes
     files: tuple[StoredFile, ...]
+
+
+class PatchEntry(Value):
+    """Newer states of products in segments, as of one checkpoint."""
+
+    name: Name
+    states: Annotated[int, Field(ge=0)]
+    file: StoredFile
 
 
 class ShardManifest(Value):
@@ -36,7 +46,7 @@ class ShardManifest(Value):
 
     format: Literal[1] = FORMAT
     engine: str
-    """Version of the text index's format; another one is refused and rebuilt from the log."""
+    """Version of what is in the files; another one is refused and rebuilt from the log."""
     generation: GenerationName
     partition: Annotated[int, Field(ge=0)]
     epoch: Annotated[int, Field(ge=0)]
@@ -51,14 +61,14 @@ class ShardManifest(Value):
     dimensions: int | None = None
     written_at: Timestamp
     """When the state was current; claiming it for a new epoch does not make it younger."""
-    topics: tuple[str, ...] = ()
     segments: tuple[SegmentEntry, ...] = ()
-    lexical: tuple[StoredFile, ...] = ()
+    patches: tuple[PatchEntry, ...] = ()
+    """Newer states of products in segments; of one product the last counts."""
     deleted: StoredFile | None = None
 
     def files(self) -> tuple[StoredFile, ...]:
         """Return every file that this state needs."""
-        own = (*self.lexical, *((self.deleted,) if self.deleted else ()))
+        own = (*(patch.file for patch in self.patches), *((self.deleted,) if self.deleted else ()))
         return (*own, *(file for segment in self.segments for file in segment.files))
 
 
@@ -67,10 +77,10 @@ def name(letter: str, epoch: int, sequence: int) -> str:
     return f"{letter}{epoch:06d}-{sequence:06d}"
 
 
-def parsed(text: str) -> tuple[int, int]:
-    """Return (epoch, sequence) of a name; raises ValueError for anything else."""
-    epoch, sequence = text[1:].split("-")
-    return int(epoch), int(sequence)
+def parsed(text: str) -> tuple[int, int] | None:
+    """Return (epoch, sequence) of a name; None: it is none of ours."""
+    match = _NAME.fullmatch(text)
+    return (int(match[1]), int(match[2])) if match else None
 
 
 def kept(newest_first: Sequence[tuple[str, ShardManifest]]) -> set[str]:
@@ -90,6 +100,8 @@ class RecoveryCriteria(NamedTuple):
     edges: tuple[int, int] | None = None
     """First and next offset of the log; None: not known."""
     log: Log = UNKNOWN_LOG
+    shard: tuple[str, int] | None = None
+    """Generation and partition that it must be of; None: whichever."""
 
     def of_another_log(self, manifest: ShardManifest) -> bool:
         """Whether the topic was made anew since: the state is kept, its offset means nothing."""
@@ -99,7 +111,10 @@ class RecoveryCriteria(NamedTuple):
 def refusal(manifest: ShardManifest, *, engine: str, recovery: RecoveryCriteria) -> str | None:
     """Return why this state must not be used, judged without its files; None: it may be."""
     if manifest.engine != engine:
-        return f"written by text engine {manifest.engine}, this is {engine}"
+        return f"written as {manifest.engine}, this release writes {engine}"
+    of = (manifest.generation, manifest.partition)
+    if recovery.shard is not None and of != recovery.shard:
+        return f"is of partition {of[1]} of generation {of[0]}"
     if recovery.now - manifest.written_at > recovery.oldest:
         return f"written at {manifest.written_at.isoformat()}, longer ago than tombstones are kept"
     if (

@@ -144,7 +144,7 @@ def embedded_texts(products: Iterable[ProductText]) -> dict[str, str]:
 
 def words_of(products: Iterable[ProductText], shop: ShopSearch) -> Words:
     """Return the words of the products as the shop's search indexes them."""
-    return Words(texts_by_id(products, shop.text), shop.text, shards=shop.shards)
+    return Words(texts_by_id(products, shop.text), shop.text)
 
 
 def asked_queries(sets: Iterable[EvaluationSet], shop: ShopSearch) -> list[str]:

@@ -34,7 +34,6 @@ class _Candidates(NamedTuple):
     ids: Sequence[str]
     dense: Sequence[float | None]
     lexical: Sequence[float]
-    shards: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -102,20 +101,17 @@ class HybridSearch:
     def _candidates(self, query: str, depth: int) -> _Candidates:
         dense = self.embedded.nearness(query)
         lexical = self.words.scores(query)
-        chosen: dict[int, int] = {}
-        for number, of_shard in enumerate(self.words.shards):
-            by_vector = _best(dense, of_shard[dense[of_shard] > FARTHEST], depth)
-            by_words = _best(lexical, of_shard[lexical[of_shard] > 0], depth)
-            chosen.update(dict.fromkeys([*by_vector, *by_words], number))
-        places = sorted(chosen)
+        by_vector = _best(dense, np.flatnonzero(dense > FARTHEST), depth)
+        by_words = _best(lexical, np.flatnonzero(lexical > 0), depth)
+        places = sorted({*by_vector, *by_words})
         ids = [self.words.ids[place] for place in places]
         cosines = [cosine if cosine > FARTHEST else None for cosine in dense[places].tolist()]
-        return _Candidates(ids, cosines, lexical[places].tolist(), [chosen[place] for place in places])
+        return _Candidates(ids, cosines, lexical[places].tolist())
 
     def _fused(self, candidates: _Candidates, weight: float, tiers: Tiers) -> list[ScoredProduct]:
         matching = [score or None for score in candidates.lexical]
         scale = SCALES[self.shop.pages.fusion.method]
-        scores = Candidates(candidates.dense, matching, candidates.shards)
+        scores = Candidates(candidates.dense, matching)
         fused = tiered(scores, weight, scale=scale, tiers=tiers)
         return [ScoredProduct(candidates.ids[place], score) for place, score in fused]
 

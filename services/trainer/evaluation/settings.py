@@ -45,7 +45,6 @@ class ShopSearch(Value):
     text: TextSettings = TextSettings()
     cut: Cut = ProductTexts().cut
     """How the embedder cuts long texts."""
-    shards: int = 1
     fitted_weight: Score | None = None
     """The weight of vectors that is served with the live model; None: none was fitted, or it is void."""
     canaries: tuple[Canary, ...] = ()
@@ -78,7 +77,6 @@ class EvaluationSettings(DatasetSettings):
             pages=self.search,
             text=self.shards.lexical,
             cut=self.embedder.cut,
-            shards=self.partitions,
             fitted_weight=fitted_weight,
             canaries=tuple(canaries),
         )

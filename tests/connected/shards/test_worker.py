@@ -12,7 +12,7 @@ import pytest
 from schemas.shard_api import ShardQueryRequest
 from schemas.topics import index_records
 from services.shards.app import build
-from services.shards.settings import LexicalSettings, Settings, ShardsSettings
+from services.shards.settings import Settings, ShardsSettings
 from shared.cluster.members import OwnerRecord
 from shared.cluster.registry import OwnerRegistry
 from shared.infrastructure.topics import apply
@@ -40,7 +40,6 @@ async def settings(kafka, redis_url, topic_prefix, namespace, tmp_path) -> Setti
             port=0,
             lease=timedelta(seconds=2),
             checkpoint_every=timedelta(seconds=1),
-            lexical=LexicalSettings(heap_mib=15),
         ),
     )
     await apply(found)

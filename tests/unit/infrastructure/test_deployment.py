@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from services.shards.workspace import ROOM
 from shared.infrastructure.containers import KAFKA_IMAGE, VALKEY_IMAGE
 from shared.infrastructure.workers import WORKERS
 
@@ -39,12 +38,6 @@ def test_tests_compose_and_example_use_the_same_images(image: str) -> None:
 def test_every_container_of_ours_is_confined(name: str) -> None:
     assert re.search(rf"^x-{name}: &{name}\n  <<: \*confined$", COMPOSE, re.MULTILINE)
     assert "\n  init: true\n  read_only: true\n  cap_drop: [ALL]\n" in COMPOSE
-
-
-def test_the_shards_have_the_room_in_memory_that_they_ask_for() -> None:
-    size = re.search(r"^SHARDS_SHM=(\d+)g$", EXAMPLE, re.MULTILINE)
-    assert size
-    assert int(size[1]) << 30 > ROOM
 
 
 def test_every_variable_of_compose_is_in_the_example_with_its_default() -> None:

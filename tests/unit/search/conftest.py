@@ -25,7 +25,7 @@ from services.shards.domain.manifest import RecoveryCriteria
 from services.shards.files import Files
 from services.shards.records import entry
 from services.shards.serving import Serving
-from services.shards.settings import LexicalSettings, ShardsSettings
+from services.shards.settings import ShardsSettings
 from services.shards.shard import Identity, Shard
 from shared.cluster.members import OwnerRecord
 from shared.errors import TransientError
@@ -33,6 +33,7 @@ from shared.generations.fitted import FittedParameters
 from shared.generations.trial import Trial
 from shared.kafka.partitioning import partition_of
 from shared.records import Partition, Record
+from shared.retrieval.settings import TextSettings
 from tests.stamped import written
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -145,14 +146,7 @@ class Shop:
         shard = Shard.open(
             self.place / f"shard-{number}-{name}",
             Identity(generation=generation, partition=number, epoch=1),
-            settings=ShardsSettings(
-                lexical=LexicalSettings(
-                    title_fields=("title",),
-                    title_boost=2.0,
-                    heap_mib=15,
-                    work_dir=self.place / f"w{number}{name}",
-                )
-            ),
+            settings=ShardsSettings(lexical=TextSettings(title_fields=("title",), title_weight=2.0)),
             recovery=RecoveryCriteria(now=NOW, oldest=timedelta(days=7), edges=None),
             files=Files(),
         )

@@ -44,6 +44,13 @@ def proposed(found, k, depth):
     return list(chosen.values())
 
 
+@given(found=candidates, k=st.integers(1, 30), mode=st.sampled_from(["dense", "hybrid"]))
+def test_what_lies_in_which_shard_changes_no_list(found, k, mode):
+    found = list({one.product_id: one for one in found}.values())
+    of_all = rank(found, k, mode=mode, fusion=Fusion(), depth=5)
+    assert rank(proposed(found, k, 5), k, mode=mode, fusion=Fusion(), depth=5) == of_all
+
+
 def ids(ranked):
     return [each.candidate.product_id for each in ranked]
 

@@ -4,14 +4,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-import orjson
 
 from schemas.base import Coordinates
 from schemas.index import AnyRecord, AttributeRecord, IndexRecord, Passage
+from services.shards.documents import shown
 from services.shards.domain.manifest import RecoveryCriteria
 from services.shards.files import Files
 from services.shards.records import ShardEntry, entry
-from services.shards.settings import LexicalSettings, ShardsSettings
+from services.shards.settings import ShardsSettings
 from services.shards.shard import Identity, Shard
 from shared.records import Partition, Record
 from tests.stamped import merged, written
@@ -75,17 +75,13 @@ def log(*values: AnyRecord | str, start: int = 0) -> list[ShardEntry]:
     ]
 
 
-def configured(work: Path, **other) -> ShardsSettings:
-    return ShardsSettings(lexical=LexicalSettings(heap_mib=15, work_dir=work), **other)
-
-
 def opened(
     root: Path, *, epoch: int = 1, files: Files | None = None, now: datetime = NOW, edges=None, **settings
 ) -> Shard:
     return Shard.open(
         root / "shard",
         Identity(generation="g1", partition=0, epoch=epoch),
-        settings=configured(root / "work", **settings),
+        settings=ShardsSettings(**settings),
         recovery=RecoveryCriteria(now=now, oldest=WEEK, edges=edges),
         files=files or Files(),
     )
@@ -93,5 +89,5 @@ def opened(
 
 def stored(shard: Shard) -> dict[str, dict]:
     """Every living product as the shard's store has it."""
-    found = (orjson.loads(each) for _, each in shard.view.reader.everything())
+    found = map(shown, shard.view.places())
     return {each["product_id"]: each for each in found}

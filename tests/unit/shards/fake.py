@@ -8,7 +8,7 @@ from schemas.index import IndexRecord
 from services.shards.domain.apply import supersedes
 from services.shards.domain.filters import excluded_by
 from services.shards.records import LogEntry
-from services.shards.view import ViewQuery
+from services.shards.searching import ViewQuery
 
 
 class FakeShard:
@@ -16,16 +16,16 @@ class FakeShard:
 
     def __init__(self) -> None:
         self.products: dict[str, LogEntry] = {}
-        self.origins: dict[str, object] = {}
+        self.epochs: dict[str, int | None] = {}
         self.next_offset: int | None = None
 
     def apply(self, entries: Sequence[LogEntry], next_offset: int) -> None:
         for entry in entries:
             if entry.offset < (self.next_offset or 0):
                 continue
-            if not supersedes(entry.origin(), self.origins.get(entry.product_id)):
+            if not supersedes(entry.epoch, self.epochs.get(entry.product_id)):
                 continue
-            self.origins[entry.product_id] = entry.origin()
+            self.epochs[entry.product_id] = entry.epoch
             self.products.pop(entry.product_id, None)
             if not entry.deleted:
                 self.products[entry.product_id] = entry

@@ -7,7 +7,7 @@ from schemas.index import attributes_key
 from services.shards import store
 from services.shards.contents import FingerprintError
 from services.shards.records import entry
-from services.shards.view import ViewQuery
+from services.shards.searching import ViewQuery
 from shared.catalogue.summaries import summaries
 from tests.stamped import change, merged
 from tests.unit.shards.builders import EAST, NORTH, NOW, attributes, log, message, opened, raw, stored
@@ -53,7 +53,7 @@ def test_what_it_says_is_joined_with_the_record_and_the_vectors_stay(shard):
     assert (product["source"]["offset"], product["passages"]) == (2, [[0, 1], [0, 1]])
     [hit] = real.view.search(ViewQuery(vector=EAST, mode="dense"))
     assert (hit.passage, hit.offset, hit.fields["price"]) == (1, 2, 2)
-    assert real.view.reader.product("p")[0] == 2
+    assert real.view.place("p").offset == 2
 
 
 def test_of_each_field_the_higher_version_counts_whatever_came_last(shard):
@@ -130,7 +130,7 @@ def test_a_snapshot_of_another_release_is_read_from_the_log_and_nobody_is_told(p
     before.apply(log(LAMP), 1)
     before.checkpoint(NOW)
     before.close()
-    monkeypatch.setattr(store, "ENGINE", "tantivy/3")
+    monkeypatch.setattr(store, "ENGINE", "headrace/0")
     after = opened(place, epoch=2)
     assert (after.view.next_offset, after.refusals) == (None, ())
     after.close()

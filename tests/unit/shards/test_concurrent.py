@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from services.shards.view import ViewQuery
+from services.shards.searching import ViewQuery
 from tests.unit.shards.builders import NORTH, NOW, log, message, opened, unit
 
 PRODUCTS = 8

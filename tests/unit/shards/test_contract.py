@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from schemas.filters import TermFilter
-from services.shards.view import ViewQuery
+from services.shards.searching import ViewQuery
 from tests.unit.shards.builders import EAST, NORTH, NOW, SOUTH, log, message, opened, unit
 from tests.unit.shards.fake import FakeShard, RealShard
 

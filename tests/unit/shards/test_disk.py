@@ -2,7 +2,7 @@
 
 import errno
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from services.shards.files import Files
-from services.shards.view import ViewQuery
+from services.shards.searching import ViewQuery
 from shared.disk import pause_of, writing
 from shared.errors import TransientError
 from tests.unit.shards.builders import EAST, NORTH, NOW, log, message, opened
@@ -42,15 +42,12 @@ class Refusing(Files):
     def refuse(self, first: int, *, stretch: int) -> None:
         self._refused = range(first, first + stretch)
 
-    def write(self, path: Path, data: bytes) -> None:
+    def write_pieces(self, path: Path, pieces: Iterable[bytes | memoryview]) -> None:
+        data = b"".join(pieces)
         if self.done + 1 in self._refused:
             path.write_bytes(data[: len(data) // 2])
         self._step(path)
         path.write_bytes(data)
-
-    def copy(self, source: Path, target: Path) -> None:
-        self._step(target)
-        super().copy(source, target)
 
     def sync(self, path: Path) -> None:
         self._step(path)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from schemas.filters import TermFilter
 from schemas.index import IndexRecord
 from services.shards.records import entry
-from services.shards.view import ViewQuery
+from services.shards.searching import ViewQuery
 from shared.errors import PoisonError
 from shared.records import Record
 from tests.unit.shards.builders import EAST, LOG, NORTH, NOW, SOUTH, log, message, opened

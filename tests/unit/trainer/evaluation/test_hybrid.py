@@ -11,15 +11,14 @@ from services.trainer.evaluation.hybrid import FIT_LEAST, HybridPair, HybridSear
 from services.trainer.evaluation.sets import EmbeddedCorpus, EvaluationSet
 from services.trainer.evaluation.settings import EvaluationSettings, ShopSearch
 from services.trainer.evaluation.words import Words, texts_by_id
-from shared.kafka.partitioning import partition_of
 from shared.retrieval.settings import FusionSettings, TextSettings
 
 TITLES = {"a": "red running shoe", "b": "blue sock", "c": "red lamp for running water", "d": "oak chair"}
 SHOP = ShopSearch()
 
 
-def words(titles=TITLES, *, shards=1):
-    return Words({name: {"title": title} for name, title in titles.items()}, SHOP.text, shards=shards)
+def words(titles=TITLES):
+    return Words({name: {"title": title} for name, title in titles.items()}, SHOP.text)
 
 
 def embedded(*queries, **cosines):
@@ -29,8 +28,8 @@ def embedded(*queries, **cosines):
     return EmbeddedCorpus(list(cosines), rows, dict.fromkeys(("running shoes", "zebra", *queries), axis))
 
 
-def search(weight=0.5, *, shop=SHOP, titles=TITLES, shards=1, **cosines):
-    return HybridSearch(embedded(**cosines), words(titles, shards=shards), shop, weight)
+def search(weight=0.5, *, shop=SHOP, titles=TITLES, **cosines):
+    return HybridSearch(embedded(**cosines), words(titles), shop, weight)
 
 
 def found(index, query):
@@ -51,20 +50,10 @@ def test_a_query_of_any_text_has_scores(query):
 def test_a_word_in_the_title_weighs_more_than_one_elsewhere_as_the_settings_say():
     texts = {"other": {"bullets": "red"}, "title": {"title": "red"}}
     scores = found(Words(texts, TextSettings()), "red")
-    assert scores["title"] == pytest.approx(10 * scores["other"])
-    by_bullets = TextSettings(title_fields=("bullets",), title_boost=2)
-    scores = found(Words(texts, by_bullets), "red")
-    assert scores["other"] == pytest.approx(2 * scores["title"])
-
-
-def test_a_shard_counts_words_among_its_own_products():
-    number = {name: partition_of(name.encode(), 2) for name in "abcdefgh"}
-    assert {*number.values()} == {0, 1}
-    titles = {name: "shoe" if shard else "shoe" * (name == "d") or "sock" for name, shard in number.items()}
-    together, apart = (found(words(titles, shards=shards), "shoe") for shards in (1, 2))
-    assert together.keys() == apart.keys()
-    everywhere = [name for name in apart if number[name]]
-    assert all(apart[name] < together[name] for name in everywhere), "there, all have the word"
+    assert scores["title"] > scores["other"]
+    by_bullets = TextSettings(title_fields=("bullets",), title_weight=2)
+    swapped = found(Words(texts, by_bullets), "red")
+    assert swapped["other"] > swapped["title"]
 
 
 def test_products_without_fields_are_found_by_what_is_embedded():
@@ -90,12 +79,11 @@ def test_words_and_vectors_must_be_of_the_same_products():
         search(a=0.1, b=0.9)
 
 
-def test_every_shard_proposes_so_many_by_vector_and_by_words_and_more_where_more_are_wanted():
+def test_so_many_are_proposed_by_vector_and_by_words_and_more_where_more_are_wanted():
     titles = {f"p{number:02}": "shoe" if number > 36 else "sock" for number in range(40)}
     cosines = {name: 1 - number / 40 for number, name in enumerate(titles)}
     narrow = ShopSearch(pages=FusionSettings(depth=2))
     assert len(search(shop=narrow, titles=titles, **cosines).answer("running shoes", 1)) == 4
-    assert len(search(shop=narrow, titles=titles, shards=3, **cosines).answer("running shoes", 1)) > 6
     assert len(search(shop=narrow, titles=titles, **cosines).page("running shoes", 30)) == 30
 
 
@@ -165,12 +153,11 @@ def test_what_was_not_graded_does_not_move_the_weight():
 @given(
     st.dictionaries(st.sampled_from("abcdefgh"), st.floats(-0.875, 0.875, width=32), min_size=1),
     st.floats(0, 1),
-    st.integers(1, 4),
 )
-def test_an_answer_has_every_product_at_most_once_best_first(cosines, weight, shards):
+def test_an_answer_has_every_product_at_most_once_best_first(cosines, weight):
     names = dict(sorted(cosines.items()))
     titles = {name: TITLES.get(name, "running") for name in names}
-    answer = search(weight, titles=titles, shards=shards, **names).answer("running shoes")
+    answer = search(weight, titles=titles, **names).answer("running shoes")
     assert sorted(product.product_id for product in answer) == [*names], "there are fewer than are asked for"
     scores = [product.score for product in answer]
     assert scores == sorted(scores, reverse=True)
@@ -180,8 +167,7 @@ def test_an_answer_has_every_product_at_most_once_best_first(cosines, weight, sh
 def test_the_settings_of_search_and_shards_say_how_pages_are_made(monkeypatch):
     monkeypatch.setenv("HEADRACE_SEARCH__FUSION__DENSE_WEIGHT", "0.25")
     monkeypatch.setenv("HEADRACE_SEARCH__PORT", "1")
-    monkeypatch.setenv("HEADRACE_SHARDS__LEXICAL__TITLE_BOOST", "3")
-    monkeypatch.setenv("HEADRACE_SHARDS__LEXICAL__HEAP_MIB", "20")
+    monkeypatch.setenv("HEADRACE_SHARDS__LEXICAL__TITLE_WEIGHT", "3")
     shop = EvaluationSettings.load(partitions=7).shop_search("hybrid", fitted_weight=None)
-    assert (shop.live_weight, shop.text.title_boost, shop.shards) == (0.25, 3, 7)
+    assert (shop.live_weight, shop.text.title_weight) == (0.25, 3)
     assert EvaluationSettings().shop_search("hybrid", fitted_weight=0.9).live_weight == 0.9
