@@ -36,7 +36,7 @@ class Column(NamedTuple):
     places: NDArray[np.uint32]
     values: NDArray[Any]  # Any: of the kind's type
     whole: bool = False
-    """Every place has exactly one value: `values[place]` is it."""
+    """The places are the first ones, each with one value: `values[place]` is it."""
 
 
 class Values(NamedTuple):
@@ -71,14 +71,14 @@ def column_of(name: ColumnName, entries: Values) -> Column:
     return Column(np.array(entries.places, np.uint32), np.array(entries.values, DTYPES[name[1]]))
 
 
-def extended(columns: Columns, batch: Batch, *, size: int) -> dict[ColumnName, Column]:
-    """Return the columns with products behind those that they have; `size` places there are then."""
+def extended(columns: Columns, batch: Batch) -> dict[ColumnName, Column]:
+    """Return the columns with products behind those that they have."""
     after = dict(columns)
     for name, entries in batch.items():
         more, before = column_of(name, entries), after.get(name)
         if before is not None:
             more = _concatenated([before, more])
-        after[name] = _told_whole(more, size)
+        after[name] = _with_form(more)
     return after
 
 
@@ -101,7 +101,7 @@ def overwritten(
     return after
 
 
-def remapped(parts: Sequence[Columns], places: Sequence[NDArray[np.int64]], *, size: int) -> Columns:
+def remapped(parts: Sequence[Columns], places: Sequence[NDArray[np.int64]]) -> Columns:
     """Return the columns of several parts as one; `places[i]` gives part i's places their new ones, or -1."""
     together: dict[ColumnName, list[Column]] = {}
     for part, new in zip(parts, places, strict=True):
@@ -110,7 +110,7 @@ def remapped(parts: Sequence[Columns], places: Sequence[NDArray[np.int64]], *, s
             kept = moved >= 0
             together.setdefault(name, []).append(Column(moved[kept].astype(np.uint32), column.values[kept]))
     joined = {name: _concatenated(pieces) for name, pieces in together.items()}
-    return {name: _told_whole(column, size) for name, column in joined.items() if column.places.size}
+    return {name: _with_form(column) for name, column in joined.items() if column.places.size}
 
 
 def mask(condition: Filter, columns: Columns, size: int, *, fields_of: FieldsOf) -> Mask:
@@ -119,7 +119,7 @@ def mask(condition: Filter, columns: Columns, size: int, *, fields_of: FieldsOf)
     for letter, chosen in _chosen(condition, columns, fields_of):
         column = columns[condition.field, letter]
         if column.whole:
-            passed |= chosen
+            passed[: len(chosen)] |= chosen
         else:
             passed[column.places[chosen]] = True
     return passed
@@ -177,7 +177,7 @@ def _texts_within(condition: RangeFilter, column: Column, fields_of: FieldsOf) -
 
 def _changed(column: Column, places: NDArray[np.uint32], new: Column) -> Column:
     """Return the column without the values at these places, and with new ones."""
-    if column.whole and np.array_equal(new.places, places):
+    if column.whole and places[-1] < len(column.values) and np.array_equal(new.places, places):
         values = column.values.copy()
         values[places] = new.values
         return Column(column.places, values, whole=True)
@@ -196,7 +196,8 @@ def _nothing(letter: str) -> Column:
     return Column(np.empty(0, np.uint32), np.empty(0, DTYPES[letter]))
 
 
-def _told_whole(column: Column, size: int) -> Column:
-    """Return the column, and whether every one of `size` places has one value."""
-    whole = len(column.places) == size and bool((np.diff(column.places) == 1).all()) if size else False
-    return column._replace(whole=whole and int(column.places[0]) == 0)
+def _with_form(column: Column) -> Column:
+    """Return the column, and whether it is whole."""
+    count = len(column.places)
+    whole = not count or (int(column.places[0]) == 0 and int(column.places[-1]) == count - 1)
+    return column._replace(whole=whole and bool((np.diff(column.places) == 1).all()))

@@ -58,7 +58,7 @@ class Head(ShardPart):
             live=_behind(view.live, np.ones(len(products), np.bool_)),
             offsets=_behind(view.offsets, offsets),
             epochs=_behind(view.epochs, epochs),
-            columns=extended(view.columns, batch, size=size),
+            columns=extended(view.columns, batch),
             statistics=CorpusStatistics.total([view.statistics, statistics_of(new_lengths)]),
         )
 

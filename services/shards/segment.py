@@ -47,7 +47,7 @@ class SegmentContent:
             [block for part in parts for block in part.blocks],
             [places for part, places in zip(parts, self.places, strict=True) for _ in part.blocks],
         )
-        columns = remapped([part.columns for part in parts], self.places, size=self.size)
+        columns = remapped([part.columns for part in parts], self.places)
         texts, states = (joined(list(blobs)) for blobs in (self._texts(), self._states()))
         arrays = {
             "ids": _narrow(self._concatenated([part.ids for part in parts])),

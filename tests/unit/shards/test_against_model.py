@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from schemas.filters import InFilter, RangeFilter, TermFilter
 from services.shards.domain.filters import excluded_by
 from services.shards.searching import ViewQuery
-from tests.unit.shards.builders import NOW, log, message, opened, stored
+from tests.stamped import change
+from tests.unit.shards.builders import NOW, attributes, log, message, opened, stored
 from tests.unit.shards.fake import FakeShard
 
 PRODUCTS = [f"p{number}" for number in range(8)]
@@ -44,7 +45,21 @@ deletes = st.builds(
     st.sampled_from(PRODUCTS),
     st.integers(0, 20),
 )
-batches = st.lists(writes | deletes | st.sampled_from(PRODUCTS), max_size=6)
+patched = st.dictionaries(
+    st.sampled_from(["price", "color", "new", "color.deep"]),
+    st.none() | st.integers(-3, 3) | st.booleans() | st.sampled_from(["red", "blue", ("red", 2), (1, 2)]),
+    min_size=1,
+)
+patches = st.builds(
+    lambda product_id, version, attributes_, epoch: attributes(
+        product_id, change("patch", version, product_id, **attributes_), source=version, epoch=epoch
+    ),
+    st.sampled_from(PRODUCTS),
+    st.integers(1, 9),
+    patched,
+    st.integers(1, 2),
+)
+batches = st.lists(writes | deletes | patches | st.sampled_from(PRODUCTS), max_size=6)
 steps = st.lists(batches | st.sampled_from(["checkpoint", "merge", "reopen", "crash"]), max_size=12)
 bounds = st.none() | st.integers(-3, 3) | st.floats(-3, 3).filter(np.isfinite)
 filters = st.lists(
@@ -114,6 +129,12 @@ class Rig:
             for exact in (False, True):
                 query = ViewQuery(vector=vector, k=3, mode="dense", exact=exact, filters=conditions)
                 self.compare(query)
+        for text in ("red", "blue red"):
+            hits = self.shard.view.search(ViewQuery(text=text, k=3, mode="lexical", filters=conditions))
+            wanted = self.model.words(text, conditions, k=3)
+            assert sorted((hit.lexical for hit in hits), reverse=True) == pytest.approx(
+                [score for _, score in wanted], rel=1e-5
+            )
 
     def compare(self, query) -> None:
         found = self.shard.view.search(query)
@@ -128,7 +149,7 @@ class Rig:
             assert not excluded_by(query.filters, self.model.record(hit.product_id).document.fields)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=steps, conditions=filters)
 def test_a_shard_equals_a_dictionary_whatever_happens(place, steps, conditions):
     root = Path(tempfile.mkdtemp(dir=place))

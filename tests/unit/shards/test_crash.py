@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from services.shards.domain.manifest import RecoveryCriteria
 from services.shards.files import Files, exclusive
 from services.shards.searching import ViewQuery
+from services.shards.settings import ShardsSettings
+from services.shards.shard import Identity, Shard
 from shared.errors import FencedError, TransientError
 from tests.stamped import change
 from tests.unit.shards.builders import (
@@ -257,4 +260,37 @@ def test_no_product_id_is_in_a_file_name(place):
     shard.close()
     shard = opened(place, epoch=2)
     assert set(stored(shard)) == {"../../evil", "/etc/passwd"}
+    shard.close()
+
+
+def test_what_is_not_ours_in_a_folder_is_left_alone(place, truth):
+    saved_once(place)
+    strays = [
+        place / "shard" / folder / name
+        for folder in ("manifests", "segments", "patches", "snapshots")
+        for name in (".DS_Store", "m1.json", "backup", "mabc-def.json")
+    ]
+    for path in strays:
+        path.write_text("not ours")
+    shard = opened(place, epoch=2)
+    assert not shard.refusals
+    shard.apply(LOG[FIRST:], SECOND)
+    shard.checkpoint(NOW)
+    assert answers(shard) == truth[SECOND]
+    assert all(path.exists() for path in strays)
+    shard.close()
+
+
+@pytest.mark.parametrize("other", [{"generation": "g2"}, {"partition": 1}])
+def test_a_state_of_another_shard_is_refused(place, other):
+    saved_once(place)
+    shard = Shard.open(
+        place / "shard",
+        Identity(**{"generation": "g1", "partition": 0, "epoch": 2, **other}),
+        settings=ShardsSettings(),
+        recovery=RecoveryCriteria(now=NOW, oldest=WEEK),
+        files=Files(),
+    )
+    assert "is of partition 0 of generation g1" in shard.refusals[0]
+    assert shard.view.documents == 0
     shard.close()
