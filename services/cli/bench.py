@@ -2,32 +2,16 @@
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from shared.infrastructure.ladder import Rung
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rich.progress import Progress
-
-    from services.lab.report import ReportRow
-    from services.lab.simulation.catalogue import GradedCatalogue
+from services.cli.bench_parts import HELD, Broker, Data, Json, bars, catalogue_of, show
+from services.cli.bench_search import search
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Measure throughput and freshness on this machine."
 )
-Data = Annotated[
-    Path | None,
-    typer.Option(
-        help="Directory with docs.jsonl.gz, queries.tsv, qrels.tsv; absent: the sample shop.", exists=True
-    ),
-]
-Broker = Annotated[Rung | None, typer.Option(help="Where the broker comes from; absent: what is there.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-HELD = "all that was promised held"
 
 
 @app.command()
@@ -44,10 +28,10 @@ def ingest(
     from services.lab.benchmarks import ingest as measured  # noqa: PLC0415  lazy: see main
     from services.lab.benchmarks.harness import fresh  # noqa: PLC0415  lazy: see main
 
-    chosen = _catalogue(data).products[:products]
-    with _bars() as progress, fresh(measured.WORKERS, broker) as stack:
+    chosen = catalogue_of(data).products[:products]
+    with bars() as progress, fresh(measured.WORKERS, broker) as stack:
         rows = measured.measure(stack, chosen, lives=lives, progress=progress)
-    _show("ingest", rows, as_json=json)
+    show("ingest", rows, as_json=json)
 
 
 @app.command()
@@ -68,11 +52,11 @@ def backfill(
     workers = (*measured.WORKERS, *[measured.EMBEDDER] * (embedders - 1))
     with (
         TemporaryDirectory(prefix="headrace-bench-") as work,
-        _bars() as progress,
+        bars() as progress,
         fresh(workers, broker, measured.ENVIRONMENT) as stack,
     ):
         rows, broken = measured.measure(stack, products, rate=rate, work=Path(work), progress=progress)
-    _show("backfill", rows, as_json=json, verdict=broken or [HELD])
+    show("backfill", rows, as_json=json, verdict=broken or [HELD])
     raise typer.Exit(bool(broken))
 
 
@@ -92,11 +76,11 @@ def restarts(
 
     with (
         TemporaryDirectory(prefix="headrace-bench-") as work,
-        _bars() as progress,
+        bars() as progress,
         fresh(WORKERS, broker, ENVIRONMENT) as stack,
     ):
         rows, broken = measured.measure(stack, products, work=Path(work), progress=progress)
-    _show("restarts", rows, as_json=json, verdict=broken or [HELD])
+    show("restarts", rows, as_json=json, verdict=broken or [HELD])
     raise typer.Exit(bool(broken))
 
 
@@ -115,11 +99,11 @@ def load(
 
     with (
         TemporaryDirectory(prefix="headrace-bench-") as work,
-        _bars() as progress,
+        bars() as progress,
         fresh((), broker) as stack,
     ):
         rows, broken = measured.measure(stack, products, work=Path(work), progress=progress)
-    _show("load", rows, as_json=json, verdict=broken or [HELD])
+    show("load", rows, as_json=json, verdict=broken or [HELD])
     raise typer.Exit(bool(broken))
 
 
@@ -138,10 +122,10 @@ def encoder(
 
     settings = Settings.load().model
     chosen = settings if model is None else settings.model_copy(update={"path": model})
-    titles = [product.title for product in _catalogue(data).products[:texts]]
-    with _bars() as progress:
+    titles = [product.title for product in catalogue_of(data).products[:texts]]
+    with bars() as progress:
         rows = measured.measure(chosen, titles, progress=progress)
-    _show("encoder", rows, as_json=json)
+    show("encoder", rows, as_json=json)
 
 
 @app.command()
@@ -157,10 +141,10 @@ def judgements(
     """Measure events a CPU-second, recount them, and hold the rates against the shoppers' true taste."""
     from services.lab.benchmarks import judgements as measured  # noqa: PLC0415  lazy: see main
 
-    catalogue = _catalogue(data)
-    with _bars() as progress:
+    catalogue = catalogue_of(data)
+    with bars() as progress:
         rows = measured.measure(catalogue, sessions=sessions, seed=seed, broker=broker, progress=progress)
-    _show("judgements", rows, as_json=json)
+    show("judgements", rows, as_json=json)
 
 
 @app.command()
@@ -177,10 +161,10 @@ def learn(
     """Measure what each part of the learning loop adds, on human grades, with paired intervals."""
     from services.lab.benchmarks.learn import Bench  # noqa: PLC0415  lazy: see main
 
-    catalogue = _catalogue(data)
-    with _bars() as progress, TemporaryDirectory(prefix="headrace-bench-") as fresh:
+    catalogue = catalogue_of(data)
+    with bars() as progress, TemporaryDirectory(prefix="headrace-bench-") as fresh:
         rows = Bench(catalogue, folds, seed, progress, work or Path(fresh)).measure(sessions)
-    _show("learn", rows, as_json=json)
+    show("learn", rows, as_json=json)
 
 
 @app.command()
@@ -210,12 +194,12 @@ def gate(
         )
     sizes = sessions or [20_000, 5_000, 1_000]
     specs = gate_plan.full_table(sizes, seed) if full else gate_plan.first_of_table(sizes, seed, candidates)
-    catalogue = _catalogue(data)
-    with _bars() as progress, TemporaryDirectory(prefix="headrace-bench-") as fresh:
+    catalogue = catalogue_of(data)
+    with bars() as progress, TemporaryDirectory(prefix="headrace-bench-") as fresh:
         rows, outcomes = gate_rows.measure(GateBench(catalogue, work or Path(fresh), progress, seed), specs)
     if plot is not None:
         gate_rows.plot(outcomes, plot)
-    _show("gate", rows, as_json=json)
+    show("gate", rows, as_json=json)
 
 
 @app.command()
@@ -227,10 +211,10 @@ def shards(
     """Measure one shard: upserts, search, recall and reopening, beside FAISS' flat scan."""
     from services.lab.benchmarks import shards as measured  # noqa: PLC0415  lazy: see main
 
-    catalogue = _catalogue(data)
-    with _bars() as progress:
+    catalogue = catalogue_of(data)
+    with bars() as progress:
         report_rows = measured.measure(catalogue, rows, progress=progress)
-    _show("shards", report_rows, as_json=json)
+    show("shards", report_rows, as_json=json)
 
 
 @app.command()
@@ -248,10 +232,10 @@ def drift(
     from shared.settings import Settings  # noqa: PLC0415  lazy: see main
 
     plan = measured.FalseAlarmPlan(days=days, every=timedelta(days=every), seed=seed)
-    catalogue = _catalogue(data)
-    with _bars() as progress:
+    catalogue = catalogue_of(data)
+    with bars() as progress:
         rows = measured.measure(catalogue, Settings.load().model, plan, progress=progress)
-    _show("drift", rows, as_json=json)
+    show("drift", rows, as_json=json)
 
 
 @app.command()
@@ -266,30 +250,10 @@ def trial(
     from services.lab.benchmarks import interleaving as measured  # noqa: PLC0415  lazy: see main
     from services.lab.benchmarks.harness import fresh  # noqa: PLC0415  lazy: see main
 
-    chosen = _catalogue(data).products[:products]
-    with _bars() as progress, fresh(measured.WORKERS, broker) as stack:
+    chosen = catalogue_of(data).products[:products]
+    with bars() as progress, fresh(measured.WORKERS, broker) as stack:
         rows = measured.measure(stack, chosen, searches=searches, progress=progress)
-    _show("trial", rows, as_json=json)
+    show("trial", rows, as_json=json)
 
 
-def _catalogue(data: Path | None) -> "GradedCatalogue":
-    from services.lab.simulation import catalogue, shop  # noqa: PLC0415  lazy: see main
-
-    return catalogue.load(data) if data else shop.sample()
-
-
-def _bars() -> "Progress":
-    """Return progress bars on standard error, and send the log there too."""
-    from services.cli.log_view import show_own_events  # noqa: PLC0415  lazy: see main
-    from services.cli.progress import bars  # noqa: PLC0415  lazy: see main
-    from services.lab.terminal import Terminal  # noqa: PLC0415  lazy: see main
-
-    console = Terminal(stderr=True, highlight=False)
-    show_own_events(lambda _: None)
-    return bars(console)
-
-
-def _show(name: str, rows: "Sequence[ReportRow]", *, as_json: bool, verdict: "Sequence[str]" = ()) -> None:
-    from services.lab.report import BenchReport  # noqa: PLC0415  lazy: see main
-
-    BenchReport(name, rows, verdict).show(as_json=as_json)
+app.command()(search)
