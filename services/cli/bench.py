@@ -8,6 +8,7 @@ import typer
 
 from services.cli.bench_parts import HELD, Broker, Data, Json, bars, catalogue_of, show
 from services.cli.bench_search import search
+from services.cli.bench_soak import soak
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Measure throughput and freshness on this machine."
@@ -257,3 +258,4 @@ def trial(
 
 
 app.command()(search)
+app.command()(soak)

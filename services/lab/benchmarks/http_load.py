@@ -53,7 +53,7 @@ class LoadPlan:
 
 
 @dataclass(slots=True)
-class Portion:
+class LoadPortion:
     """What was seen in a stretch of time."""
 
     ended: float = 0.0
@@ -112,6 +112,12 @@ class Exchange:
             return str(status)
         return "" if whole in self._received else "partial"
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether the server keeps the connection."""
+        head = bytes(self._received.partition(b"\r\n\r\n")[0]).lower()
+        return head.startswith(b"http/1.1") and b"\r\nconnection: close" not in head
+
 
 def is_whole(received: bytes | bytearray) -> bool:
     """Return whether this is all of one HTTP/1.1 answer, whose length is said or which is in chunks."""
@@ -127,16 +133,16 @@ def is_whole(received: bytes | bytearray) -> bool:
 
 
 class HttpLoad:
-    """The load itself; says a `Portion` to `emit` every second and at the end."""
+    """The load itself; says a `LoadPortion` to `emit` every second and at the end."""
 
-    def __init__(self, plan: LoadPlan, emit: Callable[[Portion], None]) -> None:
+    def __init__(self, plan: LoadPlan, emit: Callable[[LoadPortion], None]) -> None:
         self._plan = plan
         self._emit = emit
         self._requests = cycle(plan.requests)
         self._selector = selectors.DefaultSelector()
         self._free: list[Exchange] = []
         self._busy: dict[int, Exchange] = {}
-        self._portion = Portion()
+        self._portion = LoadPortion()
         self._asked = 0
         self._began = 0.0
         self._cpu = time.process_time()
@@ -179,6 +185,9 @@ class HttpLoad:
                 self._portion.late = max(self._portion.late, now - next_due)
                 waiting.append(next_due)
                 next_due = next(due)
+            while waiting and waiting[0] < now - ANSWER_SECONDS:  # whoever waited for so long has left
+                self._portion.errors["no answer"] += 1
+                waiting.popleft()
             while waiting and len(self._busy) < self._plan.clients:
                 self._ask(waiting.popleft(), now)
             self._take(SAID_SECONDS if next_due is None else max(0.0, next_due - time.perf_counter()))
@@ -251,7 +260,7 @@ class HttpLoad:
             self._portion.errors[error] += 1
         else:
             self._portion.latencies.append(now - exchange.due)
-        if error in {"connection", "no answer"}:
+        if error in {"connection", "no answer"} or not exchange.goes_on:
             exchange.socket.close()
         else:
             exchange.ended = now
@@ -265,4 +274,4 @@ class HttpLoad:
         self._portion.ended = time.perf_counter() - self._began
         self._portion.cpu, self._portion.last = time.process_time() - self._cpu, last
         self._emit(self._portion)
-        self._portion = Portion(ended=self._portion.ended)
+        self._portion = LoadPortion(ended=self._portion.ended)

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from services.lab.benchmarks.http_load import LoadPlan, Portion, generate
+from services.lab.benchmarks.http_load import LoadPlan, LoadPortion, generate
 from services.lab.benchmarks.loading import quantile
 from shared.errors import TransientError
 
@@ -27,7 +27,7 @@ class LoadResult:
     late: float = 0.0
     """The most seconds by which the generator itself noticed an arrival too late."""
 
-    def add(self, portion: Portion) -> None:
+    def add(self, portion: LoadPortion) -> None:
         """Take a portion in."""
         self.latencies += portion.latencies
         self.errors += portion.errors
@@ -59,7 +59,7 @@ class LoadResult:
         return self.cpu * 1000 / max(1, self.answered)
 
 
-def run(plan: LoadPlan, show: Callable[[Portion], None] = lambda _: None) -> LoadResult:
+def run(plan: LoadPlan, show: Callable[[LoadPortion], None] = lambda _: None) -> LoadResult:
     """Run the load in a process of its own; `show` gets a portion a second.
 
     Raises `TransientError` when nobody listens there, or the process ends before the load does.
@@ -71,7 +71,7 @@ def run(plan: LoadPlan, show: Callable[[Portion], None] = lambda _: None) -> Loa
     return result
 
 
-def portions(plan: LoadPlan) -> Iterator[Portion]:
+def portions(plan: LoadPlan) -> Iterator[LoadPortion]:
     """Yield what a process of its own sees, a portion a second; closing the iterator ends it."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
@@ -82,7 +82,7 @@ def portions(plan: LoadPlan) -> Iterator[Portion]:
         while True:
             if not ours.poll(PATIENCE_SECONDS):
                 raise TransientError(f"the load generator said nothing for {PATIENCE_SECONDS:g} s")
-            portion: Portion | str = ours.recv()
+            portion: LoadPortion | str = ours.recv()
             if isinstance(portion, str):
                 raise TransientError(portion)
             yield portion

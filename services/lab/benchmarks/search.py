@@ -9,7 +9,7 @@ from headrace.search_api import SearchClient
 from services.lab.benchmarks.harness import Gauges
 from services.lab.benchmarks.http_load import LoadPlan
 from services.lab.benchmarks.load_run import LoadResult, run
-from services.lab.benchmarks.search_engines import SHARES, Engine, Headrace, Kind
+from services.lab.benchmarks.search_engines import SHARES, Headrace, Kind, MeasuredEngine
 from services.lab.benchmarks.search_material import IndexedProducts, Questions, fill, questions
 from services.lab.benchmarks.search_opensearch import home, node
 from services.lab.benchmarks.search_peers import measure as measure_peers
@@ -92,7 +92,9 @@ def compare(
     return rows, figures
 
 
-def ask(name: str, engine: Engine, asked: Questions, *, seconds: float, progress: Progress) -> EngineFigures:
+def ask(
+    name: str, engine: MeasuredEngine, asked: Questions, *, seconds: float, progress: Progress
+) -> EngineFigures:
     """Warm the engine up and ask it; the same for each of them."""
 
     def plan(kind: Kind, *, clients: int = 1, searches: int = 0, seconds: float = 0.0) -> LoadPlan:

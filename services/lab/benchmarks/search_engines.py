@@ -8,13 +8,14 @@ import orjson
 
 from services.lab.benchmarks.harness import Gauges
 from services.lab.benchmarks.search_material import Questions
+from shared.errors import ConfigurationError
 
 Kind = Literal["hybrid", "lexical", "dense", "filtered 10 %", "filtered 1 %"]
 SHARES: Mapping[Kind, float] = {"filtered 10 %": 0.1, "filtered 1 %": 0.01}
 K = 10
 
 
-class Engine(Protocol):
+class MeasuredEngine(Protocol):
     """Whoever answers the same questions."""
 
     @property
@@ -49,9 +50,11 @@ def post(address: tuple[str, int], path: str, body: object, *, token: str = "") 
 
 
 def address_of(url: str) -> tuple[str, int]:
-    """Return host and port of an `http://` URL."""
+    """Return host and port of an `http://` URL; raises `ConfigurationError` for any other."""
     parts = urlsplit(url)
-    return parts.hostname or "127.0.0.1", parts.port or 80
+    if parts.scheme != "http" or not parts.hostname or parts.path.strip("/"):
+        raise ConfigurationError(f"{url!r} is no address such as http://127.0.0.1:8800; TLS is not measured")
+    return parts.hostname, parts.port or 80
 
 
 def search_body(text: str, kind: Kind = "hybrid", *, below: float | None = None) -> dict[str, Any]:
