@@ -14,7 +14,7 @@ from services.shards.joining import BatchEffect, Held, differences
 from services.shards.part import PartView, ShardPart, StateChange
 from services.shards.products import ProductParser
 from services.shards.records import ShardEntry
-from shared.errors import FatalError, PoisonError
+from shared.errors import PoisonError
 from shared.retrieval.settings import TextSettings
 
 Written = Callable[[Sequence[PartView]], PartView | None]
@@ -23,8 +23,11 @@ PLACES = 32
 """Bits of a place in a product's address; above them is the number of its part."""
 
 
-class FingerprintError(FatalError):
+class FingerprintError(PoisonError):
     """A record was embedded by another model than the shard's."""
+
+    def __init__(self, explanation: str) -> None:
+        super().__init__("fingerprint.mismatch", explanation)
 
 
 class Contents:

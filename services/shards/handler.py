@@ -123,8 +123,8 @@ class ShardHandler:
     def _alert(self, detector: str, number: int, explanation: str) -> Alert:
         now: datetime = self._clock.now()
         advice = {
-            "fingerprint": "one generation holds one model: give the new model a generation of its own,"
-            " then `headrace alerts resolve`",
+            "fingerprint": "one generation holds one model; dead letters have what another one embedded: give"
+            " that model a generation of its own, then `headrace alerts resolve`",
             "snapshot": "the shard was rebuilt from what is sound: check the disk, then"
             " `headrace alerts resolve`",
         }

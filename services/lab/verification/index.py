@@ -56,7 +56,9 @@ class IndexReplay:
     last: dict[str, VectorState | None] = field(default_factory=dict)
     read: int = 0
     strange: list[str] = field(default_factory=list)
-    """Where records lie that cannot be read: shards put them into the dead letters."""
+    """Where records lie that cannot be used: shards put them into the dead letters."""
+    models: dict[int, str] = field(default_factory=dict)
+    """The fingerprint of each partition: that of its first record."""
 
     def take(self, record: Record) -> None:
         """Take one record, in log order within its partition."""
@@ -67,6 +69,9 @@ class IndexReplay:
         try:
             message = read_record(record.value)
         except ValidationError:
+            self.strange.append(f"{record.partition} @ {record.offset}")
+            return
+        if message.fingerprint != self.models.setdefault(record.partition.number, message.fingerprint):
             self.strange.append(f"{record.partition} @ {record.offset}")
             return
         before = self.last.get(message.product_id)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
+from schemas.alerts import Alert
 from schemas.shard_api import ShardQueryRequest
 from schemas.topics import index_records
 from services.shards.app import build
@@ -16,11 +17,13 @@ from services.shards.settings import Settings, ShardsSettings
 from shared.cluster.members import OwnerRecord
 from shared.cluster.registry import OwnerRegistry
 from shared.infrastructure.topics import apply
+from shared.kafka.compacted import CompactedTopic
 from shared.kafka.partitioning import partition_of
 from shared.kafka.publisher import KafkaPublisher
 from shared.process.worker import Worker
 from shared.records import Outgoing
 from shared.state.redis import connect
+from shared.streaming import dead_letter_topic as dead_letters
 from tests.unit.shards.builders import EAST, FINGERPRINT, NORTH, SOUTH, message
 
 pytestmark = pytest.mark.connected
@@ -67,6 +70,8 @@ async def publishing(settings: Settings) -> AsyncIterator[Callable[..., Awaitabl
             [
                 Outgoing(TOPIC, each.encode(), None)
                 if isinstance(each, str)
+                else Outgoing(TOPIC, b"a", each)
+                if isinstance(each, bytes)
                 else Outgoing(TOPIC, each.key(), each.encode())
                 for each in messages
             ]
@@ -193,13 +198,20 @@ async def test_a_restart_goes_on_from_the_checkpoint_and_a_second_owner_takes_it
                 assert sum(each.documents for each in known) == 100
 
 
-async def test_a_record_of_another_model_stops_the_worker(settings):
+async def test_what_cannot_be_used_is_a_dead_letter_and_the_shard_goes_on_without_it(settings):
     async with running(settings) as worker, publishing(settings) as publish:
-        await owners(settings, all_ready)
-        await publish(message("a", NORTH), message("a", NORTH, fingerprint="f" * 16, source=1))
-        with pytest.raises(Exception, match="was embedded by model ffffffffffffffff"):
-            async with asyncio.timeout(20):
-                await worker.wait()
+        await publish(message("a", NORTH), message("a", SOUTH, fingerprint="f" * 16, source=1))
+        await publish(b"\0garbage", message("a", EAST, source=2))
+        home = partition_of(b"a", settings.partitions)
+        await owners(settings, lambda known: all_ready(known) and known[home].next_offset >= 4)
+        hits = await found(worker.server.url, vector=EAST)
+        assert hits["a"]["dense"] == pytest.approx(1, abs=1e-3)
+        letters = await dead_letters.read(settings, [f"{TOPIC}.dlq"], wanted=lambda _: True, limit=10)
+        assert sorted(letter.reason for letter in letters) == ["fingerprint.mismatch", "record.invalid"]
+        alerts = CompactedTopic(settings, Alert.topic)
+        await alerts.start()
+        assert f"fingerprint:g1-{home}".encode() in alerts.items
+        await alerts.stop()
 
 
 async def test_an_emptied_redis_gives_every_shard_a_new_epoch_and_loses_nothing(settings):
