@@ -111,6 +111,25 @@ class RegistrySettings(Section):
         return self
 
 
+class ClusterSettings(Section):
+    """What the workers of one installation share, to know each other by."""
+
+    secret: Annotated[SecretStr, Field(min_length=16)] = SecretStr("")
+    """Search and tools show it to the shards, which answer nobody else. Empty: whoever reaches the port of a
+    shard reads the index. `headrace up` makes one by itself."""
+
+    @property
+    def tokens(self) -> tuple[SecretStr, ...]:
+        """The bearer tokens that open the shards' port; none: it is open."""
+        return (self.secret,) if self.secret.get_secret_value() else ()
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that a request to a shard carries."""
+        secret = self.secret.get_secret_value()
+        return {"Authorization": f"Bearer {secret}"} if secret else {}
+
+
 class LogSettings(Section):
     """What is logged, and how it looks."""
 
@@ -204,6 +223,7 @@ class Settings(BaseSettings):
     reach: str = ""
     """Host by which the commands reach a worker, `{worker}` standing for its name; empty: `host`, or this
     machine when `host` is every address."""
+    cluster: ClusterSettings = ClusterSettings()
     log: LogSettings = LogSettings()
     model: ModelSettings = ModelSettings()
     generations: GenerationSettings = GenerationSettings()

@@ -59,7 +59,8 @@ def _names_set_by_running(installation: running.Running | None) -> frozenset[str
     if installation is None:
         return frozenset()
     ports = {f"{worker}.port" for worker in installation.ports}
-    return frozenset(installation.model_dump(exclude={"pid", "ports"})) | ports
+    names = installation.model_dump(exclude={"pid", "ports", "cluster_secret"})
+    return frozenset(names) | ports | {"cluster.secret"}
 
 
 def _file(env: Mapping[str, str]) -> Mapping[str, Any]:  # Any: TOML
@@ -118,7 +119,7 @@ def _readable(value: object) -> str:
 def without_password(secret: str) -> str:
     """Return a URL without its password, and of any other secret only that there is one."""
     url = urlsplit(secret)
-    if not url.hostname or url.query:
+    if not url.scheme or not url.hostname or url.query:
         return HIDDEN if secret else ""
     if url.password is None:
         return secret

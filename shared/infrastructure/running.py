@@ -4,6 +4,7 @@ Precedence of a setting, everywhere: flag, environment, TOML file, running insta
 """
 
 import os
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,10 +12,12 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from shared.section import Section
-from shared.settings import Settings
+from shared.settings import ClusterSettings, Settings
 
 S = TypeVar("S", bound=Settings)
 FILE = "running.json"
+KEPT_SECRET = "cluster.secret"  # noqa: S105 - the name of a file
+SECRET_BYTES = 32
 FACTS = frozenset({"partitions"})
 """What an installation has, whatever is set: how many homes its products have is decided once."""
 
@@ -30,6 +33,7 @@ class Running(BaseModel):
     kafka_embedded: bool = False
     kafka_cluster: str = ""
     redis: str
+    cluster_secret: str = ""
     namespace: str
     topic_prefix: str
     partitions: int
@@ -60,6 +64,20 @@ def forget(data_dir: Path) -> None:
     (data_dir / FILE).unlink(missing_ok=True)
 
 
+def shared_secret(data_dir: Path) -> ClusterSettings:
+    """Return the secret that the workers of this data directory share; the first call makes it.
+
+    Only the owner of the file may read it.
+    """
+    file = data_dir / KEPT_SECRET
+    if not file.exists():
+        new = file.with_suffix(".new")
+        new.touch(mode=0o600)
+        new.write_text(secrets.token_urlsafe(SECRET_BYTES))
+        new.replace(file)
+    return ClusterSettings(secret=SecretStr(file.read_text()))
+
+
 def alive(pid: int) -> bool:
     """Whether a process of that id exists."""
     try:
@@ -76,8 +94,12 @@ def discover(settings: S) -> S:
     running = read(settings.data_dir)
     if running is None:
         return settings
-    common: dict[str, Any] = running.model_dump(exclude={"pid", "ports"})  # Any: of several types
+    common: dict[str, Any] = running.model_dump(
+        exclude={"pid", "ports", "cluster_secret"}
+    )  # Any: of several types
     common["redis"] = SecretStr(running.redis)
+    if running.cluster_secret:
+        common["cluster"] = ClusterSettings(secret=SecretStr(running.cluster_secret))
     stated = settings.model_fields_set - FACTS
     update = {name: value for name, value in common.items() if name not in stated}
     for worker, port in running.ports.items():

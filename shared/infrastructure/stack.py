@@ -101,7 +101,9 @@ class Stack:
     def start_servers(self) -> None:
         """Start broker and Redis, make the topics, and write down where everything is."""
         kafka, redis = self.broker.start(), self.redis.start()
-        servers = {"kafka": kafka, "redis": SecretStr(redis)}
+        servers: dict[str, object] = {"kafka": kafka, "redis": SecretStr(redis)}
+        if not self.settings.cluster.tokens:
+            servers["cluster"] = running.shared_secret(self.settings.data_dir)
         if isinstance(self.broker, EmbeddedBroker):
             servers |= {"kafka_embedded": True, "kafka_cluster": self.broker.cluster}
         self.settings = self.settings.model_copy(update=servers)
@@ -132,6 +134,7 @@ class Stack:
             kafka_embedded=self.settings.kafka_embedded,
             kafka_cluster=self.settings.kafka_cluster,
             redis=self.settings.redis.get_secret_value(),
+            cluster_secret=self.settings.cluster.secret.get_secret_value(),
             namespace=self.settings.namespace,
             topic_prefix=self.settings.topic_prefix,
             partitions=self.settings.partitions,
@@ -146,6 +149,7 @@ class Stack:
             "HEADRACE_KAFKA_EMBEDDED": str(self.settings.kafka_embedded),
             "HEADRACE_KAFKA_CLUSTER": self.settings.kafka_cluster,
             "HEADRACE_REDIS": self.settings.redis.get_secret_value(),
+            "HEADRACE_CLUSTER__SECRET": self.settings.cluster.secret.get_secret_value(),
             "HEADRACE_DATA_DIR": str(self.settings.data_dir.resolve()),
             "HEADRACE_NAMESPACE": self.settings.namespace,
             "HEADRACE_TOPIC_PREFIX": self.settings.topic_prefix,

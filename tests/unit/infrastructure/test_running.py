@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.infrastructure.running import FILE, Running, discover, forget, read
+from shared.infrastructure.running import FILE, KEPT_SECRET, Running, discover, forget, read, shared_secret
 from shared.section import Section
 from shared.settings import Port, Settings
 
@@ -29,6 +29,7 @@ RUNNING = Running(
     partitions=8,
     generation="g3",
     ports={"search": 3333},
+    cluster_secret="a-secret-of-24-signs----",  # noqa: S106 - of no installation
 )
 
 
@@ -45,6 +46,14 @@ def test_addresses_and_shared_settings_come_from_the_running_installation(tmp_pa
     assert (found.kafka, found.partitions, found.generation) == ("127.0.0.1:1111", 8, "g3")
     assert found.redis.get_secret_value() == "redis://:secret@127.0.0.1:2222/0"
     assert found.search == SearchSettings(port=3333, k=10)
+    assert found.cluster.headers == {"Authorization": "Bearer a-secret-of-24-signs----"}
+
+
+def test_a_directory_keeps_its_secret_and_only_its_owner_reads_it(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    secret = shared_secret(tmp_path)
+    assert shared_secret(tmp_path) == secret != shared_secret(tmp_path / "other")
+    assert (tmp_path / KEPT_SECRET).stat().st_mode & 0o777 == 0o600
 
 
 def test_flag_environment_and_file_go_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

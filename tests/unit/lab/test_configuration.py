@@ -65,6 +65,7 @@ def test_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("", ""),
         ("token", HIDDEN),
+        ("//token/of-base64", HIDDEN),
         ("redis://cache:6379/0", "redis://cache:6379/0"),
         ("redis://:pass@word@cache/0", f"redis://:{HIDDEN}@cache/0"),
         ("redis://cache/0?password=x", HIDDEN),

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from shared.errors import ConfigurationError
-from shared.settings import GenerationSettings, LogSettings, ModelSettings, Settings, environment, use_file
+from shared.settings import (
+    ClusterSettings,
+    GenerationSettings,
+    LogSettings,
+    ModelSettings,
+    Settings,
+    environment,
+    use_file,
+)
 
 WORKERS = (
     "embedder",
@@ -26,7 +34,12 @@ WORKERS = (
     "rollout",
     "collector",
 )
-SECTIONS = {"generations": GenerationSettings, "log": LogSettings, "model": ModelSettings}
+SECTIONS = {
+    "cluster": ClusterSettings,
+    "generations": GenerationSettings,
+    "log": LogSettings,
+    "model": ModelSettings,
+}
 
 
 @pytest.fixture(autouse=True)
