@@ -19,7 +19,7 @@ from services.shards.vector_kernels import score_rows
 
 SMALLEST = 16
 """Dimensions below which there is nothing to save."""
-SAMPLE, LIST_SAMPLE = 8192, 64
+SAMPLE, LIST_SAMPLE = 4096, 64
 """Rows that values are learnt from; and rows for each list."""
 ROUNDS = 8
 SEED = 1

@@ -82,9 +82,9 @@ class DenseSearch:
             raise ValueError(f"a mask of {mask.size} for {rows} rows")
         self._part = part
         self._query = np.ascontiguousarray(query, np.float32)
-        self._mask = None if mask is None else np.ascontiguousarray(mask)
-        self.selected = rows if self._mask is None else int(np.count_nonzero(self._mask))
+        self.selected = rows if mask is None else int(np.count_nonzero(mask))
         """How many rows may be answers."""
+        self._mask = None if mask is None or self.selected == rows else np.ascontiguousarray(mask)
         self._exact = exact or part.codes is None or self.selected <= EXACT * rows
         self._rows, self._scores = np.empty(0, np.int64), np.empty(0, np.float32)
         self._depth = -1

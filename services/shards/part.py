@@ -20,6 +20,7 @@ from schemas.base import FieldValue
 from schemas.catalogue import Document
 from schemas.filters import Filter
 from services.shards.columns import Columns, gathered, mask, overwritten
+from services.shards.dense import DensePart
 from services.shards.domain.bitmap import Mask
 from services.shards.rows import Floats, Integers, Rows
 from shared.retrieval.bm25 import CorpusStatistics, TextPart
@@ -112,6 +113,8 @@ class PartView:
     columns: Columns
     statistics: CorpusStatistics
     """Of the live products."""
+    funnel: DensePart | None = None
+    """How nearest rows are found without looking at all; None: all are looked at."""
 
     @property
     def size(self) -> int:

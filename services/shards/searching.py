@@ -179,7 +179,9 @@ def _find_near(sources: Sequence[_Source], query: ViewQuery, dimensions: Sequenc
         return
     for source in sources:
         if vector.shape == (dimensions[source.shard],):
-            source.near = nearest_rows(source.part, vector, query.k, allowed=source.allowed)
+            source.near = nearest_rows(
+                source.part, vector, query.k, allowed=source.allowed, exact=query.exact
+            )
     chosen = _best_of_all([source.near.scores for source in sources], query.k, _names(sources, _near))
     for source, best in zip(sources, chosen, strict=True):
         source.near = source.near.taken(best)

@@ -8,17 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from services.shards.admission import RecallReport, admit
 from services.shards.archive import Archive, Blobs, joined, mapped, packed
+from services.shards.codes import read_codes, write_codes
 from services.shards.columns import Column, remapped
+from services.shards.dense import DensePart
 from services.shards.domain.bitmap import Mask
 from services.shards.files import Files
 from services.shards.head import statistics_of, weighted
 from services.shards.part import PartView
-from services.shards.rows import Integers, Rows, stacked
+from services.shards.rows import Floats, Halves, Integers, Rows, stacked
 from shared.retrieval.postings import Postings, merged
 
-CONTENT = "content.arrays"
-ARRAYS = ("ids", "lengths", "offsets", "epochs")
+CONTENT, CODES, REPORT = "content.arrays", "codes.faiss", "recall.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,10 +82,25 @@ class SegmentContent:
                 yield part.state(place).packed
 
 
-def write_segment(directory: Path, content: SegmentContent, files: Files, *, title_weight: float) -> PartView:
-    """Write everything into a new directory, synced, and open it."""
+def write_segment(
+    directory: Path,
+    content: SegmentContent,
+    files: Files,
+    *,
+    title_weight: float,
+    queries: Floats | None = None,
+) -> PartView:
+    """Write everything into a new directory, synced, and open it.
+
+    `queries` (float32 rows) are recent ones: by them it is measured how deep codes must look.
+    """
     files.directory(directory)
     files.write_pieces(directory / CONTENT, content.pieces())
+    vectors = mapped(directory / CONTENT).arrays["rows.vectors"]
+    codes, report = admit(vectors, queries)
+    files.write(directory / REPORT, report.json())
+    if codes is not None:
+        files.write(directory / CODES, write_codes(codes))
     files.sync(directory)
     files.sync(directory.parent)
     return open_segment(directory, title_weight=title_weight)
@@ -93,7 +110,8 @@ def open_segment(directory: Path, *, title_weight: float) -> PartView:
     """Open a segment whose checksum was verified, all of it living; raises ValueError when it is none."""
     archive = mapped(directory / CONTENT)
     try:
-        view = _view(directory.name, archive, title_weight)
+        funnel = _funnel(directory, archive.arrays["rows.vectors"])
+        view = _view(directory.name, archive, title_weight=title_weight, funnel=funnel)
     except (KeyError, IndexError, TypeError) as error:
         raise ValueError(f"segment {directory.name} lacks {error}") from error
     sizes = {len(view.ids), view.lengths.shape[1], len(view.offsets), len(view.epochs), len(view.texts)}
@@ -107,7 +125,7 @@ def of_living(view: PartView, live: Mask) -> PartView:
     return view if live.all() else replace(view, live=live, statistics=statistics_of(view.lengths[:, live]))
 
 
-def _view(name: str, archive: Archive, title_weight: float) -> PartView:
+def _view(name: str, archive: Archive, *, title_weight: float, funnel: DensePart | None) -> PartView:
     arrays, notes = archive
     size = len(arrays["ids"])
     columns = {
@@ -129,8 +147,20 @@ def _view(name: str, archive: Archive, title_weight: float) -> PartView:
         live=np.ones(size, np.bool_),
         columns=columns,
         statistics=statistics_of(arrays["lengths"]),
-        **{array: arrays[array] for array in ARRAYS},
+        funnel=funnel,
+        ids=arrays["ids"],
+        lengths=arrays["lengths"],
+        offsets=arrays["offsets"],
+        epochs=arrays["epochs"],
     )
+
+
+def _funnel(directory: Path, vectors: Halves) -> DensePart | None:
+    """Return how nearest rows are found, of a segment that was written with codes or without."""
+    report = RecallReport.parse((directory / REPORT).read_bytes())
+    if report.kind == "scan":
+        return None
+    return DensePart(vectors, read_codes((directory / CODES).read_bytes(), vectors), report)
 
 
 def _narrow(ids: NDArray[np.bytes_]) -> NDArray[np.bytes_]:

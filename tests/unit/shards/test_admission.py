@@ -50,9 +50,9 @@ def test_the_same_rows_and_queries_are_admitted_alike(vectors):
 def test_codes_that_can_not_tell_rows_apart_are_not_used():
     # Each part of a vector is nearly the same everywhere but in a few rows, which take all sixteen values.
     rng = np.random.default_rng(0)
-    alike = scattered(1, 64).astype(np.float32) + 0.002 * rng.standard_normal((6000, 64))
-    alike[:600] = rng.standard_normal((600, 64))
-    codes, report = admit(normal(alike), queries_near(normal(alike[600:]), 60, away=0.05))
+    alike = scattered(1, 64).astype(np.float32) + 0.002 * rng.standard_normal((12_000, 64))
+    alike[:1200] = rng.standard_normal((1200, 64))
+    codes, report = admit(normal(alike), queries_near(normal(alike[1200:]), 60, away=0.05))
     assert codes is None
     assert report.kind == "scan"
     assert "not reached where it pays" in report.reason
