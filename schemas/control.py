@@ -192,7 +192,7 @@ class Command(Message):
     topic: ClassVar[str] = "control.commands.v1"
 
     command_id: Identifier
-    name: Literal["canaries.run", "shards.snapshot", "log.level"]
+    name: Literal["canaries.run", "shards.snapshot", "shards.rebuild", "log.level"]
     worker: str = ""
     arguments: Mapping[str, str] = {}
     requested_at: Timestamp

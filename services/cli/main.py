@@ -61,6 +61,7 @@ COMMANDS: dict[str, CommandEntry] = {
     "canaries": CommandEntry("services.cli.canaries:app", "Add known query-product pairs, or run them now."),
     "alerts": CommandEntry("services.cli.alerts:app", "Follow the alerts."),
     "drift": CommandEntry("services.cli.drift:app", "Show what is watched for drift."),
+    "shards": CommandEntry("services.cli.shards:app", "Show, save, check, move and rebuild the shards."),
     "catalogue": CommandEntry(
         "services.cli.catalogue:app", "Say what counts when a source was restored, or a table emptied."
     ),

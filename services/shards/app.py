@@ -4,7 +4,9 @@ import faiss
 
 from services.shards.api import Lookup, ShardQueryService, router
 from services.shards.generation import GenerationShards, remove
+from services.shards.operations import ShardOperations
 from services.shards.settings import Settings
+from services.shards.stored import router as stored_router
 from shared.clock import SystemClock
 from shared.generations.rollout_log import RolloutLog
 from shared.generations.settings import generation_settings
@@ -41,18 +43,17 @@ def build(settings: Settings) -> Worker:
         shards = generations.running.get(generation)
         return shards.handler.serving.get if shards else None
 
-    async def snapshot(_: object) -> None:
-        for shards in generations.running.values():
-            await shards.maintenance.save()
-
+    operations = ShardOperations(lambda: generations.running)
     answers = ShardQueryService(
         shards_of, partitions=settings.partitions, threads=settings.shards.search_threads
     )
     worker.api.include_router(router(answers))
+    worker.api.include_router(stored_router(operations.root_of))
     for component in (Connection(redis), publisher, rollouts, generations):
         worker.add(component)
     worker.ready("shards", lambda: _missing(generations, rollouts))
-    worker.command("shards.snapshot", snapshot)
+    worker.command("shards.snapshot", operations.snapshot)
+    worker.command("shards.rebuild", operations.rebuild)
     return worker
 
 

@@ -7,7 +7,7 @@ from schemas.topics import index_records
 from services.shards.handler import ShardHandler
 from services.shards.maintenance import ANNOUNCED_FOR, MERGE_EVERY, ShardMaintenance, ShardOwnerStatus
 from services.shards.records import ShardEntry
-from services.shards.settings import Settings
+from services.shards.settings import Settings, lease_name
 from shared.clock import SystemClock
 from shared.cluster.assignment import AssignmentSpec, PartitionAssignment
 from shared.cluster.registry import HeartbeatPublisher, OwnerRegistry
@@ -78,6 +78,7 @@ class GenerationShards:
         ownership = PartitionAssignment(redis, _claim(settings), holder)
         loop.led_by(ownership.let_go)
         self.maintenance = ShardMaintenance(self.handler, clock=clock, drop=ownership.let_go)
+        self._let_go = ownership.let_go
         announcer = HeartbeatPublisher(
             OwnerRegistry(redis, settings.namespace, settings.generation),
             ShardOwnerStatus(self.handler, log_edges, worker=worker, clock=clock),
@@ -112,6 +113,12 @@ class GenerationShards:
         """Raise what made a component fail."""
         await self._components.wait()
 
+    async def rebuild(self, partition: int) -> None:
+        """Drop what is stored of a partition that is served here; its log is read anew at the next tick."""
+        if partition in self.handler.serving:
+            self.handler.forgotten.add(partition)
+            await self._let_go(partition)
+
     def missing(self) -> str | None:
         """Say which owned shards have not caught up."""
         handler = self.handler
@@ -128,7 +135,7 @@ async def remove(settings: Settings) -> None:
 
 def _claim(settings: Settings) -> AssignmentSpec:
     return AssignmentSpec(
-        base=f"{settings.namespace}:shards:{settings.generation}",
+        base=lease_name(settings.namespace, settings.generation),
         member=settings.member,
         partitions=settings.partitions,
         ttl=settings.shards.lease,

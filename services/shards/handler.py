@@ -1,6 +1,7 @@
 """What the partition loop drives: open a shard on assignment, apply its batches, save it on the way out."""
 
 import asyncio
+import shutil
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -38,6 +39,8 @@ class ShardHandler:
     def __init__(self, settings: Settings, *, alerts: AlertSink, edges: LogEdges, clock: Clock) -> None:
         self.serving: dict[int, Serving] = {}
         self.epochs: dict[int, int] = {}
+        self.forgotten: set[int] = set()
+        """Partitions whose state is dropped, not saved, when they are let go of the next time."""
         self.generation = settings.generation
         self._settings = settings
         self._alerts = alerts
@@ -102,6 +105,9 @@ class ShardHandler:
         self.epochs.pop(partition.number, None)
         if serving is None:
             return
+        if partition.number in self.forgotten:
+            await self._forget(serving)
+            return
         try:
             with writing(self.root(partition.number)):
                 await asyncio.to_thread(serving.shard.checkpoint, self._clock.now())
@@ -109,6 +115,14 @@ class ShardHandler:
             log.warning("shard.not_saved", shard=partition.number, reason=str(error))
         await asyncio.to_thread(serving.shard.close)
         log.info("shard.closed", shard=partition.number, epoch=serving.epoch)
+
+    async def _forget(self, serving: Serving) -> None:
+        """Drop all that is stored of a shard; the lease is still ours, so nobody opens it meanwhile."""
+        number = serving.partition
+        self.forgotten.discard(number)
+        await asyncio.to_thread(serving.shard.close)
+        await asyncio.to_thread(shutil.rmtree, self.root(number), ignore_errors=True)
+        log.warning("shard.forgotten", shard=number, epoch=serving.epoch, next="it is read anew from its log")
 
     def _open(self, number: int, epoch: int, recovery: RecoveryCriteria) -> Shard:
         identity = Identity(generation=self._settings.generation, partition=number, epoch=epoch)

@@ -97,6 +97,7 @@ class ShardOwnerStatus:
             fingerprint=view.fingerprint,
             dimensions=view.dimensions,
             documents=view.documents,
+            segments=len(view.parts),
             freshness_p50=served.freshness.quantile(0.5),
             freshness_p99=served.freshness.quantile(0.99),
             ingestion_p50=served.ingestion.quantile(0.5),

@@ -30,3 +30,8 @@ class Settings(shared.settings.Settings):
     """Everything the shards worker needs."""
 
     shards: ShardsSettings = ShardsSettings()
+
+
+def lease_name(namespace: str, generation: str) -> str:
+    """Return what the leases on the shards of a generation are named by in Redis."""
+    return f"{namespace}:shards:{generation}"

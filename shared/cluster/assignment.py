@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 
 from schemas.base import MILLISECOND
 from shared.cluster.lease import Lease
+from shared.cluster.pins import PartitionPins, pinned
 from shared.cluster.rendezvous import place
 from shared.errors import TransientError
 from shared.process.periodic import Every
@@ -68,6 +69,7 @@ class PartitionAssignment:
         self._claim = claim
         self._holder = holder
         self._meet = Script(redis, MEET)
+        self._pins = PartitionPins(redis, claim.base)
         self._held: dict[int, Lease] = {}
         self._leaving: set[int] = set()
         self._ticking = Every("ownership", claim.ttl / TICKS_A_LEASE, self.tick)
@@ -114,11 +116,8 @@ class PartitionAssignment:
             text(member)
             for member in await self._meet(keys=[self._members], args=[self._claim.member, width])
         ]
-        wanted = {
-            partition
-            for partition, owner in place(self._claim.partitions, members).items()
-            if owner == self._claim.member
-        }
+        owners = pinned(place(self._claim.partitions, members), await self._pins.all(), members)
+        wanted = {partition for partition, owner in owners.items() if owner == self._claim.member}
         await asyncio.gather(*(self._keep(partition) for partition in list(self._held)))
         surplus = sorted(self._held.keys() - wanted)
         if surplus:

@@ -43,6 +43,8 @@ class OwnerRecord(Heartbeat):
     fingerprint: Fingerprint | None = None
     dimensions: int | None = None
     documents: int = 0
+    segments: int | None = None
+    """Parts that its index consists of now; None: an owner of an older release."""
     freshness_p50: float | None = None
     """From the event times of the changes to searchable: old for what was imported."""
     freshness_p99: float | None = None

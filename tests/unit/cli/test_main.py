@@ -64,6 +64,7 @@ GROUPS = {
     "models": {"list", "show", "check", "import", "convert", "quantize"},
     "rollout": {"status", "backfill", "trial", "stop", "promote", "rollback", "retire"},
     "schemas": {"export", "validate"},
+    "shards": {"list", "snapshot", "verify", "move", "rebuild"},
     "topics": {"list", "show", "diff", "apply"},
     "verify": {"index", "judgements", "trials"},
 }

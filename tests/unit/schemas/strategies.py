@@ -338,7 +338,7 @@ MESSAGES: dict[type[Message], st.SearchStrategy] = {
     Command: st.builds(
         Command,
         command_id=ids,
-        name=st.sampled_from(["canaries.run", "shards.snapshot", "log.level"]),
+        name=st.sampled_from(["canaries.run", "shards.snapshot", "shards.rebuild", "log.level"]),
         worker=texts,
         arguments=st.dictionaries(texts, texts, max_size=3),
         requested_at=moments,
