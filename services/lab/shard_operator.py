@@ -56,7 +56,7 @@ class ShardOperator:
         self._redis = connect(self._settings)
         self._context.push_async_callback(self._redis.aclose)
         self._http = await self._context.enter_async_context(
-            httpx.AsyncClient(timeout=ANSWER_SECONDS, trust_env=False)
+            httpx.AsyncClient(timeout=ANSWER_SECONDS, headers=self._settings.cluster.headers, trust_env=False)
         )
         self._base = lease_name(self._settings.namespace, self._settings.generation)
         self._registry = OwnerRegistry(self._redis, self._settings.namespace, self._settings.generation)

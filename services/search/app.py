@@ -52,7 +52,7 @@ def build(settings: Settings) -> Worker:
         GenerationStatusBoard(redis, settings, worker=NAME, clock=clock),
         persistence=Persistence(patience=settings.generations.patience),
     )
-    shards, edges = ShardClient(), BrokerLog(settings)
+    shards, edges = ShardClient(headers=settings.cluster.headers), BrokerLog(settings)
     dependencies = SearchDependencies(
         generations=ServedGenerations(rollouts, encoders, alerts.items),
         owners=Owners(redis, settings.namespace, ttl=section.owners_ttl),

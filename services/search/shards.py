@@ -4,6 +4,7 @@ import asyncio
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 import httpx
@@ -105,9 +106,14 @@ class ShardQuery:
 class ShardClient:
     """Speaks HTTP with the owners over connections that are kept open."""
 
-    def __init__(self, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        headers: Mapping[str, str] = MappingProxyType({}),
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=256)
-        self._client = httpx.AsyncClient(limits=limits, transport=transport, trust_env=False)
+        self._client = httpx.AsyncClient(headers=headers, limits=limits, transport=transport, trust_env=False)
 
     async def start(self) -> None:
         """Nothing to prepare: connections are made when needed."""

@@ -3,6 +3,7 @@
 import faiss
 
 from services.shards.api import Lookup, ShardQueryService, router
+from services.shards.gate import guard
 from services.shards.generation import GenerationShards, remove
 from services.shards.operations import ShardOperations
 from services.shards.settings import Settings
@@ -49,6 +50,7 @@ def build(settings: Settings) -> Worker:
     )
     worker.api.include_router(router(answers))
     worker.api.include_router(stored_router(operations.root_of))
+    guard(worker.api, settings)
     for component in (Connection(redis), publisher, rollouts, generations):
         worker.add(component)
     worker.ready("shards", lambda: _missing(generations, rollouts))

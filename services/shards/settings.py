@@ -23,6 +23,13 @@ class ShardsSettings(Section):
     """How long a dead owner keeps its partitions."""
     oldest_snapshot: Duration = TOMBSTONES
     search_threads: Annotated[int, Field(ge=1, le=256)] = 4
+    concurrency: Annotated[int, Field(ge=1, le=10_000)] = 512
+    """HTTP requests in hand at once; more are answered 429."""
+    per_client: Annotated[int, Field(ge=0, le=10_000)] = 256
+    """Of them at most so many of one address; 0: as many as there may be. A search worker asks up to
+    `search.concurrency` questions at once, of each process."""
+    dumps: Annotated[int, Field(ge=1, le=1000)] = 8
+    """Of them at most so many that read a whole partition, for `headrace verify` and `headrace fields`."""
     lexical: TextSettings = TextSettings()
 
 

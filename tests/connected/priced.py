@@ -36,7 +36,12 @@ def prices(stack: Stack) -> Counter[float]:
     counts: Counter[float] = Counter()
     for number in range(stack.settings.partitions):
         parameters = {"generation": "g1", "partition": str(number)}
-        answer = httpx.get(f"{stack.url('shards')}/dump", params=parameters, trust_env=False)
+        answer = httpx.get(
+            f"{stack.url('shards')}/dump",
+            params=parameters,
+            headers=stack.settings.cluster.headers,
+            trust_env=False,
+        )
         lines = answer.raise_for_status().text.splitlines()
         counts.update(json.loads(line)["fields"]["price"] for line in lines)
     return counts

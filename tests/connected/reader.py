@@ -41,7 +41,8 @@ class Reader:
         served: dict[str, State] = {}
         for number in range(self._stack.settings.partitions):
             parameters = {"generation": "g1", "partition": str(number)}
-            answer = self._client.get(f"{self._stack.url('shards')}/dump", params=parameters)
+            headers = self._stack.settings.cluster.headers
+            answer = self._client.get(f"{self._stack.url('shards')}/dump", params=parameters, headers=headers)
             served |= _states(map(json.loads, answer.raise_for_status().text.splitlines()))
         return served
 

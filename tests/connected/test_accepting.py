@@ -58,7 +58,12 @@ def titles(stack: Stack) -> dict[str, str]:
     for number in range(stack.settings.partitions):
         parameters = {"generation": "g1", "partition": str(number)}
         try:
-            answer = httpx.get(f"{stack.url('shards')}/dump", params=parameters, trust_env=False)
+            answer = httpx.get(
+                f"{stack.url('shards')}/dump",
+                params=parameters,
+                headers=stack.settings.cluster.headers,
+                trust_env=False,
+            )
             lines = answer.raise_for_status().text.splitlines()
         except httpx.HTTPError:
             return {}

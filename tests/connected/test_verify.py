@@ -29,11 +29,13 @@ from shared.kafka.publisher import KafkaPublisher
 from shared.kafka.topic_reader import TopicReader
 from shared.ports import outgoing
 from shared.records import Outgoing
+from shared.settings import ClusterSettings
 from tests.stamped import written
 from tests.unit.shards.builders import NORTH, message
 
 pytestmark = pytest.mark.connected
 NOW = datetime.now(UTC)
+SECRET = "the-secret-of-this-test"  # noqa: S105 - of no installation
 QUICK, LONG = timedelta(0), timedelta(seconds=60)
 
 
@@ -46,6 +48,7 @@ async def settings(kafka, redis_url, topic_prefix, namespace, tmp_path) -> Setti
         namespace=namespace,
         partitions=2,
         data_dir=tmp_path,
+        cluster=ClusterSettings(secret=SECRET),
         shards=ShardsSettings(port=0),
     )
     await apply(found)
@@ -70,7 +73,8 @@ async def shards(settings) -> AsyncIterator[None]:
 
 
 def common(settings: Settings, kind):
-    return kind(**settings.model_dump(include={"kafka", "redis", "topic_prefix", "namespace", "partitions"}))
+    names = {"kafka", "redis", "topic_prefix", "namespace", "partitions", "cluster"}
+    return kind(**settings.model_dump(include=names))
 
 
 def upsert(product_id: str, title: str) -> Outgoing:

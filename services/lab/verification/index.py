@@ -94,7 +94,9 @@ async def verify_index(settings: Settings, wait: timedelta) -> VerificationResul
         reader = await stack.enter_async_context(
             TopicReader(settings, [changes, letters, records], damaged=[changes])
         )
-        client = await stack.enter_async_context(httpx.AsyncClient(timeout=DUMP_SECONDS, trust_env=False))
+        client = await stack.enter_async_context(
+            httpx.AsyncClient(timeout=DUMP_SECONDS, headers=settings.cluster.headers, trust_env=False)
+        )
         redis = connect(settings)
         stack.push_async_callback(redis.aclose)
         registry = OwnerRegistry(redis, settings.namespace, settings.generation)

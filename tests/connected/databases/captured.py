@@ -62,7 +62,12 @@ class CapturedShop:
         for number in range(self.stack.settings.partitions):
             parameters = {"generation": "g1", "partition": str(number)}
             try:
-                answer = httpx.get(f"{self.stack.url('shards')}/dump", params=parameters, trust_env=False)
+                answer = httpx.get(
+                    f"{self.stack.url('shards')}/dump",
+                    params=parameters,
+                    headers=self.stack.settings.cluster.headers,
+                    trust_env=False,
+                )
             except httpx.HTTPError:
                 continue
             lines = answer.text.splitlines() if answer.is_success else ()
