@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from services.cli.bench_kinds import kinds
 from services.cli.bench_parts import HELD, Broker, Data, Json, bars, catalogue_of, show
 from services.cli.bench_search import search
 from services.cli.bench_soak import soak
@@ -259,3 +260,4 @@ def trial(
 
 app.command()(search)
 app.command()(soak)
+app.command()(kinds)

@@ -27,8 +27,10 @@ QUERIES = 100
 """How many queries at most a part is tested with."""
 ENOUGH = 30
 """With fewer queries of shoppers, rows of the part itself ask."""
-AWAY = 0.5
-"""A row asks with so much of another row: queries of shoppers are nobody's vector either."""
+AWAY = 1.0
+"""A row asks with so much of another row: queries of shoppers lie between products, too."""
+CAREFUL = 200
+"""The least depth that rows can say: how far shoppers ask from any product, they do not know."""
 RANKS, STRIDE = 1000, 16
 """Down to which neighbour (every so-manieth) lists are looked at: filters make far neighbours near ones."""
 COVERED = 0.998
@@ -122,7 +124,7 @@ def assess(codes: Codes, test: _Test, goal: float) -> RecallReport:
     milliseconds: dict[int, float] = {}
     for depth in _depths(codes, probes):
         recall[depth], milliseconds[depth] = _measured(codes, test, probes=probes, depth=depth)
-        if recall[depth] >= goal:
+        if recall[depth] >= goal and (depth >= CAREFUL or test.asked_by == "shoppers"):
             break
     depth = max(recall)
     reached = recall[depth] >= goal

@@ -1,7 +1,12 @@
-"""The recall of the live index, measured all the time: one of so many searches is repeated exactly."""
+"""The recall of the live index, measured all the time: one of so many searches is repeated exactly.
+
+And the queries of late, by which new codes are tested.
+"""
 
 import threading
+from collections import deque
 
+import numpy as np
 from prometheus_client import Histogram
 
 from services.shards.rows import Floats
@@ -11,6 +16,24 @@ recall = Histogram(
     "Share of the exact answer that a search found, of searches that were repeated exactly",
     buckets=(0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.999, 1.0),
 )
+
+KEPT = 100
+
+
+class RecentQueries:
+    """The last vectors that were asked for. Any number of threads may add and read."""
+
+    def __init__(self) -> None:
+        self._vectors = deque[Floats](maxlen=KEPT)
+
+    def add(self, vector: Floats) -> None:
+        """Note a query's vector, which nobody changes afterwards."""
+        self._vectors.append(vector)
+
+    def vectors(self, dimensions: int) -> Floats:
+        """Return those that have so many dimensions and are numbers, as rows, the newest last."""
+        rows = [one for one in tuple(self._vectors) if one.shape == (dimensions,) and np.isfinite(one).all()]
+        return np.stack(rows) if rows else np.empty((0, dimensions), np.float32)
 
 
 class RecallSampler:

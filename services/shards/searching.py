@@ -18,6 +18,7 @@ from schemas.filters import Filter
 from schemas.search_api import Mode
 from schemas.shard_api import ShardHit
 from services.shards.domain.bitmap import Mask
+from services.shards.live_recall import RecallSampler, RecentQueries
 from services.shards.nearest import RowScores, nearest_rows, scores_of_rows
 from services.shards.part import PartView
 from services.shards.rows import Floats, Integers
@@ -26,6 +27,8 @@ from shared.retrieval.bm25 import CorpusStatistics, Scores, WeightedTerms, frequ
 from shared.retrieval.selection import least_of_best
 from shared.retrieval.text import Analyzer, Terms
 
+REPEATED = 1000
+"""One of so many searches by codes is done again exactly, so that the recall of what is live is known."""
 NO_PLACES = np.empty(0, np.int64)
 NO_SCORES = np.empty(0, np.float32)
 
@@ -78,6 +81,11 @@ class Searchable(Protocol):
         """As how many words of the body a word of a title counts."""
         ...
 
+    @property
+    def queries(self) -> RecentQueries:
+        """What was asked of late."""
+        ...
+
 
 class ShardScores(NamedTuple):
     """The candidates of one shard: which part, which place in it, both scores (NaN: none), which passage."""
@@ -116,6 +124,7 @@ class _Local(threading.local):
 
 
 _local = _Local()
+_sampler = RecallSampler(every=REPEATED)
 _analyzer = Analyzer()
 
 
@@ -145,6 +154,9 @@ def search(
     ]
     if query.dense and query.k > 0:
         _find_near(sources, query, dimensions=[view.dimensions for view in shards])
+        for view in shards:
+            if query.vector is not None:
+                view.queries.add(query.vector)
     if query.lexical and query.text and query.k > 0:
         weighted = _weighted(shards, query.text, statistics)
         _find_worded(sources, query, weighted)
@@ -177,14 +189,24 @@ def _find_near(sources: Sequence[_Source], query: ViewQuery, dimensions: Sequenc
     vector = query.vector
     if vector is None:
         return
-    for source in sources:
-        if vector.shape == (dimensions[source.shard],):
-            source.near = nearest_rows(
-                source.part, vector, query.k, allowed=source.allowed, exact=query.exact
-            )
+    searched = [source for source in sources if vector.shape == (dimensions[source.shard],)]
+    for source in searched:
+        source.near = nearest_rows(source.part, vector, query.k, allowed=source.allowed, exact=query.exact)
     chosen = _best_of_all([source.near.scores for source in sources], query.k, _names(sources, _near))
     for source, best in zip(sources, chosen, strict=True):
         source.near = source.near.taken(best)
+    if not query.exact and any(source.part.funnel for source in searched) and _sampler.due():
+        _measure_recall(searched, vector, query.k)
+
+
+def _measure_recall(sources: Sequence[_Source], vector: Floats, k: int) -> None:
+    """Do the search again, exactly, and count how much of it was found."""
+    exact = [
+        nearest_rows(source.part, vector, k, allowed=source.allowed, exact=True).scores for source in sources
+    ]
+    near = [source.near.scores for source in sources]
+    answer, best = (np.sort(np.concatenate(pieces))[::-1][:k] for pieces in (near, exact))
+    _sampler.observe(answer, best)
 
 
 def _find_worded(sources: Sequence[_Source], query: ViewQuery, weighted: WeightedTerms) -> None:

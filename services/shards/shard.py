@@ -20,6 +20,7 @@ from services.shards.domain.manifest import RecoveryCriteria, ShardManifest
 from services.shards.files import Files
 from services.shards.head import NAME as HEAD
 from services.shards.joining import effect_of
+from services.shards.live_recall import RecentQueries
 from services.shards.part import PartView, ShardPart
 from services.shards.patches import Newer
 from services.shards.records import ShardEntry
@@ -62,6 +63,7 @@ class Shard:
         self._saved = manifest
         self._title_weight = settings.lexical.title_weight
         self._policy = compaction.CompactionPolicy(seal_rows=settings.seal_rows)
+        self._queries = RecentQueries()
         self._writing = threading.Lock()
         self._maintaining = threading.Lock()
         self._merged = False
@@ -214,7 +216,13 @@ class Shard:
         name = self._store.new_name("s")
         directory = self._store.path(SEGMENTS, name)
         try:
-            segment = write_segment(directory, content, self._store.files, title_weight=self._title_weight)
+            segment = write_segment(
+                directory,
+                content,
+                self._store.files,
+                title_weight=self._title_weight,
+                queries=self._queries.vectors(parts[0].rows.vectors.shape[1]),
+            )
         except OSError:  # as above
             self._store.files.remove(directory)
             raise
@@ -229,6 +237,7 @@ class Shard:
             contents.fingerprint,
             contents.dimensions,
             self._title_weight,
+            self._queries,
         )
 
 

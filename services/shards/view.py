@@ -13,6 +13,7 @@ from schemas.shard_api import ShardHit
 from services.shards.columns import kinds_at
 from services.shards.domain.fields import KINDS
 from services.shards.domain.filters import excluded_by
+from services.shards.live_recall import RecentQueries
 from services.shards.part import PartView
 from services.shards.rows import Floats
 from services.shards.searching import ViewQuery, hits_of, search
@@ -50,6 +51,8 @@ class View:
     fingerprint: str | None
     dimensions: int | None
     title_weight: float
+    queries: RecentQueries
+    """What was asked of late, of this moment and of others."""
 
     @property
     def documents(self) -> int:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from schemas.base import Coordinates
 from schemas.catalogue import Document, Revision
@@ -18,6 +19,8 @@ from shared.records import Partition, Record
 
 NOISE = 0.35
 """Length of what is added to a copy's unit vector: copies are alike, as the variants of a product are."""
+
+PIECE = 50_000
 
 
 class WrittenVector(NamedTuple):
@@ -36,6 +39,19 @@ def perturbed(originals: Vectors, count: int, rng: np.random.Generator) -> Vecto
     copies += NOISE * noise / np.linalg.norm(noise, axis=1, keepdims=True)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     halves: Vectors = rows.astype(np.float16).astype(np.float32)
+    return halves
+
+
+def perturbed_halves(originals: Vectors, count: int, rng: np.random.Generator) -> NDArray[np.float16]:
+    """Return `count` float16 unit rows as `perturbed` makes them, of which never many are float32 at once."""
+    halves = np.empty((count, originals.shape[1]), np.float16)
+    for start in range(0, count, PIECE):
+        piece = halves[start : start + PIECE]
+        rows = originals[np.arange(start, start + len(piece)) % len(originals)].astype(np.float32)
+        copies = rows[max(0, len(originals) - start) :]
+        noise = rng.standard_normal(copies.shape, dtype=np.float32)
+        copies += NOISE * noise / np.linalg.norm(noise, axis=1, keepdims=True)
+        piece[:] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     return halves
 
 

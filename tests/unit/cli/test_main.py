@@ -54,7 +54,7 @@ ROOT = Path(__file__).parents[3]
 GROUPS = {
     "alerts": {"tail", "resolve"},
     "bench": {"ingest", "judgements", "learn", "shards", "drift", "encoder", "gate", "trial"}
-    | {"backfill", "load", "restarts", "search", "soak"},
+    | {"backfill", "load", "restarts", "search", "soak", "kinds"},
     "canaries": {"add", "remove", "list", "import", "run"},
     "config": {"show"},
     "dataset": {"build", "show"},
@@ -92,6 +92,7 @@ def test_every_module_of_the_package_is_a_command_or_prints_for_one() -> None:
     assert {entry.target.partition(":")[0].rpartition(".")[2] for entry in COMMANDS.values()} == modules - {
         "__init__",
         "main",
+        "bench_kinds",
         "bench_parts",
         "bench_search",
         "bench_soak",

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from services.shards.admission import CODED_ROWS
+from services.shards.live_recall import KEPT, recall
 from services.shards.nearest import nearest_rows
+from services.shards.searching import REPEATED, ViewQuery
 from services.shards.segment import CODES, REPORT, open_segment
 from services.shards.store import SEGMENTS
 from tests.unit.shards.builders import NOW, log, message, opened
@@ -38,9 +40,13 @@ def root(tmp_path_factory):
 @pytest.fixture(scope="module")
 def part(root):
     shard = opened(root)
-    (part,) = (part for part in shard.view.parts if part.size)
-    yield part
+    yield part_of(shard)
     shard.close()
+
+
+def part_of(shard):
+    (part,) = (part for part in shard.view.parts if part.size)
+    return part
 
 
 def brute(part, query, k, allowed):
@@ -53,6 +59,17 @@ def test_a_merged_segment_has_codes_and_a_report_of_them(part):
     assert part.funnel is not None
     assert part.funnel.admission.rows == len(part.rows.vectors) > CODED_ROWS
     assert part.funnel.admission.recall[part.funnel.admission.depth] >= 0.98
+
+
+def test_one_of_a_thousand_searches_is_done_again_and_what_it_had_found_is_counted(root):
+    shard = opened(root)
+    queries = queries_near(part_of(shard).rows.vectors, 20, seed=4)
+    before = sum(bucket.get() for bucket in recall._buckets)
+    for turn in range(REPEATED):
+        shard.view.search(ViewQuery(vector=queries[turn % 20], k=1, mode="dense"))
+    assert sum(bucket.get() for bucket in recall._buckets) == before + 1
+    assert len(shard.view.queries.vectors(DIMENSIONS)) == KEPT
+    shard.close()
 
 
 @pytest.mark.parametrize("k", [1, 10, 100])

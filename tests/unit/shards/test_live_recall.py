@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from services.shards.live_recall import RecallSampler, recall, recall_of
+from services.shards.live_recall import KEPT, RecallSampler, RecentQueries, recall, recall_of
 
 
 def scores(*values):
@@ -50,3 +50,15 @@ def test_what_was_found_is_counted():
     before = recall._sum.get()
     assert RecallSampler(every=1).observe(scores(0.9, 0.4), scores(0.9, 0.5)) == 0.5
     assert recall._sum.get() == before + 0.5
+
+
+def test_the_last_queries_are_kept_of_those_that_are_numbers():
+    queries = RecentQueries()
+    assert queries.vectors(2).shape == (0, 2)
+    for number in range(KEPT + 20):
+        queries.add(scores(number, 1))
+    queries.add(scores(1, 2, 3))
+    queries.add(scores(np.nan, 1))
+    kept = queries.vectors(2)
+    assert kept.shape == (KEPT - 2, 2)
+    assert kept[-1].tolist() == [KEPT + 19, 1]
