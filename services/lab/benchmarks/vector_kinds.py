@@ -191,13 +191,13 @@ def _filtered_rows(material: KindMaterial, part: DensePart, admitted: KindPoint)
         mask = rng.random(rows) < share
         far = [_far(query, centres, near, share) for query in material.queries]
         for name, masks in (("any", [mask] * len(far)), ("unlike the query", far)):
-            found = _timed(material, "", 0, _masked(part, masks), masks=masks)
+            point = _timed(material, "", 0, _masked(part, masks), masks=masks)
             yield ReportRow(
                 _named(f"filter {share:.1%}, {name}", rows),
-                found.milliseconds[0],
+                point.milliseconds[0],
                 "ms",
                 admitted.milliseconds[0],
-                f"p50; recall@10 {found.recall:.4f}, p99 {found.milliseconds[1]:.2f} ms; bound: without",
+                f"p50; recall@10 {point.recall:.4f}, p99 {point.milliseconds[1]:.2f} ms; bound: without",
             )
 
 
