@@ -1,13 +1,13 @@
 """Product vectors and the index records that carry them, as many as a bench wants."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.base import Coordinates
+from schemas.base import Coordinates, FieldValue
 from schemas.catalogue import Document, Revision
 from schemas.index import IndexRecord, Passage
 from services.embedder.domain.plan import hash_content
@@ -21,6 +21,7 @@ NOISE = 0.35
 """Length of what is added to a copy's unit vector: copies are alike, as the variants of a product are."""
 
 PIECE = 50_000
+FieldsOf = Callable[[int, ShopProduct], Mapping[str, FieldValue]]
 
 
 class WrittenVector(NamedTuple):
@@ -82,12 +83,18 @@ def records(
     products: Sequence[ShopProduct],
     encoder: Encoder,
     now: datetime,
+    *,
+    fields_of: FieldsOf = lambda _, product: product.fields(),
 ) -> Iterator[Record]:
-    """Yield the messages of one partition of the index topic, as the embedder writes them."""
+    """Yield the messages of one partition of the index topic, as the embedder writes them.
+
+    `fields_of` says which attributes the product of a number has.
+    """
     partition = Partition(IndexRecord.topic, 0)
     for offset, written in enumerate(history):
         product = products[written.product % len(products)]
-        message = _message(written, offset, product, encoder, now)
+        fields = fields_of(written.product, product) if written.row is not None else {}
+        message = _message(written, offset, product, encoder, now, fields)
         if written.row is not None:
             vector = vectors[written.row].astype("<f2").tobytes()
             message = message.model_copy(update={"vectors": vector})
@@ -100,11 +107,16 @@ def name_of(product: int) -> str:
 
 
 def _message(
-    written: WrittenVector, offset: int, product: ShopProduct, encoder: Encoder, now: datetime
+    written: WrittenVector,
+    offset: int,
+    product: ShopProduct,
+    encoder: Encoder,
+    now: datetime,
+    fields: Mapping[str, FieldValue],
 ) -> IndexRecord:
-    fields, exists = product.fields(), written.row is not None
+    exists = written.row is not None
     document = Document(
-        fields=fields if exists else {},
+        fields=dict(fields),
         revisions=(Revision(line="version", version=(offset,), op="upsert" if exists else "delete"),),
         base=0,
     )

@@ -24,6 +24,7 @@ def searches(*seconds: float) -> TimedSearches:
 def by_name(**fields):
     made = {
         "applied": ApplyTiming(1000, 2.0, 1.6, 0.4),
+        "worded": ApplyTiming(600, 1.0, 0.2, 0.1),
         "flat_rate": 2000.0,
         "dense": searches(0.001, 0.002, 0.003),
         "hybrid": searches(0.004),
@@ -50,7 +51,8 @@ def test_searches_are_held_against_a_flat_scan() -> None:
 
 
 def test_the_names_that_must_stay_are_there() -> None:
-    assert {"upserts", "search p50", "search p99"} <= by_name().keys()
+    assert {"upserts", "upserts with 200 words", "search p50", "search p99"} <= by_name().keys()
+    assert by_name()["upserts with 200 words"].value == pytest.approx(3000)
 
 
 @given(st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=5, unique=True), min_size=1, max_size=6))
