@@ -43,7 +43,11 @@ def measure(
             if importlib.util.find_spec(module) is None:
                 say(f"{name} is not installed and not measured")
                 continue
-            built = _usearch(products) if name == "usearch" else _qdrant_edge(products, Path(directory))
+            try:
+                built = _usearch(products) if name == "usearch" else _qdrant_edge(products, Path(directory))
+            except ImportError as error:
+                say(f"{name} is not measured: {error}")
+                continue
             rows += _rows(name, built, questions, truth)
     return rows, truth
 

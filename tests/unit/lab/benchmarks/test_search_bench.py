@@ -126,6 +126,14 @@ def test_a_peer_that_is_not_installed_is_told(products, asked, monkeypatch):
     assert truth == [[int(row) for row in (-products.vectors @ one).argsort()[:10]] for one in asked.vectors]
 
 
+def test_a_peer_that_cannot_be_loaded_is_told_and_the_rest_goes_on(products, asked, monkeypatch):
+    monkeypatch.setattr(search_peers, "PEERS", {"usearch": "json"})
+    said: list[str] = []
+    made, _ = search_peers.measure(products, asked, say=said.append)
+    assert said[0].startswith("usearch is not measured: No module named 'usearch'")
+    assert len(made) == 1
+
+
 def test_recall_is_the_share_of_the_right_ones():
     assert search_peers.recall([[1, 2], [3, 4]], [[1, 9], [4, 3]]) == 0.75
 
