@@ -42,13 +42,18 @@ class EngineFigures:
     """One search after the other, texts asked before."""
     busy: LoadResult
     """The same from several clients at once."""
-    cpu_ms: float
-    """CPU-milliseconds of its processes a search of `busy`."""
+    cpu: Mapping[str, float]
+    """CPU-milliseconds a search of `busy`, by process."""
     others: Mapping[Kind, LoadResult]
     new: LoadResult = field(default_factory=LoadResult)
     """One after the other, texts never asked."""
     recall: float = 0.0
     """Of its dense searches, against the exact ten."""
+
+    @property
+    def cpu_ms(self) -> float:
+        """CPU-milliseconds of all its processes a search."""
+        return sum(self.cpu.values())
 
 
 def measure(
@@ -109,8 +114,9 @@ def ask(
     others = {kind: _run(f"{name}, {kind}", plan(kind, searches=OTHERS), progress) for kind in OTHER_KINDS}
     before = engine.cpu()
     busy = _run(f"{name}, {CLIENTS} clients", plan("hybrid", clients=CLIENTS, seconds=seconds), progress)
-    cpu_ms = (engine.cpu() - before) * 1000 / max(1, busy.answered)
-    return EngineFigures(known, busy, cpu_ms, others)
+    answers = max(1, busy.answered)
+    cpu = {process: (used - before[process]) * 1000 / answers for process, used in engine.cpu().items()}
+    return EngineFigures(known, busy, cpu, others)
 
 
 def _run(name: str, plan: LoadPlan, progress: Progress, *, measured: bool = True) -> LoadResult:
@@ -172,7 +178,8 @@ def _together(ours: EngineFigures, theirs: EngineFigures | None) -> Iterator[Rep
     note = f"{CLIENTS} clients, known queries, p99 {ours.busy.at(0.99):.1f} ms; bound: {against}"
     yield ReportRow("searches a second", ours.busy.rate, "1/s", bound, note)
     theirs_ms = None if theirs is None else theirs.cpu_ms
-    yield ReportRow("CPU a search", ours.cpu_ms, "ms", theirs_ms, "all workers and Redis; not the broker")
+    used = ", ".join(f"{process} {milliseconds:.1f}" for process, milliseconds in ours.cpu.items())
+    yield ReportRow("CPU a search", ours.cpu_ms, "ms", theirs_ms, f"{used}; not the broker")
     note = "its CPU a search, not in the row above"
     yield ReportRow("load generator", ours.busy.generator_ms, "ms", note=note)
 

@@ -32,8 +32,8 @@ class MeasuredEngine(Protocol):
         """Return the request that asks the known text of that number."""
         ...
 
-    def cpu(self) -> float:
-        """Return the CPU-seconds that its processes have used so far."""
+    def cpu(self) -> Mapping[str, float]:
+        """Return the CPU-seconds that its processes have used so far, by process."""
         ...
 
 
@@ -85,6 +85,6 @@ class Headrace:
         """Return a request for each text that was never asked."""
         return [post(self.address, "/search", search_body(text)) for text in self._questions.new]
 
-    def cpu(self) -> float:
-        """Return the CPU-seconds of all workers and Redis."""
-        return sum(self._gauges.now().cpu.values())
+    def cpu(self) -> Mapping[str, float]:
+        """Return the CPU-seconds of each worker and of Redis."""
+        return self._gauges.now().cpu

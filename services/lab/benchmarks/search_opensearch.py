@@ -6,7 +6,7 @@ embeds them; ours remembers them by their text.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -132,9 +132,9 @@ class OpenSearch:
         answer = self._client.post(path, content=body, headers={"Content-Type": "application/json"})
         return [hit["_id"] for hit in answer.raise_for_status().json()["hits"]["hits"]]
 
-    def cpu(self) -> float:
+    def cpu(self) -> Mapping[str, float]:
         """Return the CPU-seconds of its process."""
-        return cpu_of(self._process.pid or 0)
+        return {"OpenSearch": cpu_of(self._process.pid or 0)}
 
 
 def cpu_of(pid: int) -> float:

@@ -34,7 +34,14 @@ def load(*milliseconds: float, seconds: float = 1.0, **errors: int) -> LoadResul
 
 def figures(milliseconds: float, rate: int) -> EngineFigures:
     one = load(*[milliseconds] * 10)
-    return EngineFigures(one, load(*[milliseconds] * rate), 2.0, dict.fromkeys(KINDS[1:], one), one, 1.0)
+    return EngineFigures(
+        one,
+        load(*[milliseconds] * rate),
+        {"search": 1.5, "shards": 0.5},
+        dict.fromkeys(KINDS[1:], one),
+        one,
+        1.0,
+    )
 
 
 def by_name(made) -> dict[str, ReportRow]:
@@ -52,6 +59,7 @@ def test_opensearch_is_the_bound_where_it_was_measured_and_else_the_goal():
     assert beside["searches a second"].ratio == pytest.approx(0.25)
     alone = by_name(rows(figures(4, 100), None, [], 10))
     assert (alone["known query p50"].bound, alone["searches a second"].bound) == (5, 200)
+    assert (alone["CPU a search"].value, alone["CPU a search"].note.split(",")[0]) == (2, "search 1.5")
     assert beside["new query p50"].bound == alone["new query p50"].bound == 15
 
 
