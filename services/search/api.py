@@ -24,8 +24,9 @@ from schemas.search_api import (
 from services.search.description import ROUTES, describe
 from services.search.domain.answer import SearchAnswer
 from services.search.domain.explanation import explain
+from services.search.domain.fusion import rank_of
 from services.search.domain.record import query_record
-from services.search.engine import SearchEngine, rank_of
+from services.search.engine import SearchEngine
 from services.search.log import QueryLog
 from services.search.settings import SearchSettings
 from services.search.written import WrittenChanges

@@ -16,12 +16,13 @@ from schemas.search_api import (
 from services.search.domain.answer import SearchAnswer
 from services.search.domain.candidate import ShardAnswer, merge
 from services.search.domain.exploration import explore
-from services.search.domain.fusion import RankedCandidate, rank
+from services.search.domain.fusion import rank
 from services.search.domain.interleaving import Participation, is_shown, participation, taking_part
 from services.search.domain.query import clean
 from services.search.domain.route import NO_OWNER, Route, route
 from services.search.fields import check_filters, fields_of
 from services.search.generation import ServedGenerations
+from services.search.hydration import hydrated
 from services.search.owners import Owners
 from services.search.refusals import unavailable
 from services.search.reranker import Reranker
@@ -29,12 +30,16 @@ from services.search.scatter import scatter
 from services.search.settings import SearchSettings
 from services.search.shards import ShardClient, ShardFailure, ShardQuery, decode_vector
 from services.search.trial import ask_both, undrafted
+from services.search.words import WordCounts
 from shared.cluster.members import OwnerRecord
 from shared.errors import TransientError
 from shared.generations.fitted import FittedParameters
 from shared.http.problem import Refusal
 from shared.kafka.partitioning import partition_of
 from shared.retrieval.fusion import Tiers
+
+RANKING_SHARE = 0.9
+"""Of the time of a search, what shards may take for their candidates; the rest is for what these say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,7 @@ class SearchEngine:
         self._generations = dependencies.generations
         self._owners = dependencies.owners
         self._shards = dependencies.shards
+        self._words = WordCounts(dependencies.shards, wait=settings.hedge_after)
         self._reranker = dependencies.reranker
         self._new_id = dependencies.new_id
         self._turn = 0
@@ -234,17 +240,22 @@ class SearchEngine:
         self, query: ShardQuery, k: int, *, query_id: str, fusion: Fusion, without: str | None = None
     ) -> SearchAnswer:
         plan = await self._route(query.generation, query.fingerprint)
-        answers = await scatter(self._shards.query, plan, query, hedge_after=self._settings.hedge_after)
+        query = replace(query, statistics=await self._words.of(plan, query))
+        sooner = replace(query, deadline=_now() + query.remaining() * RANKING_SHARE)
+        answers = await scatter(self._shards.query, plan, sooner, hedge_after=self._settings.hedge_after)
         self._must_answer(query.generation, answers)
         await check_filters(self._shards, plan, query, answers=answers)
         candidates = [candidate for candidate in merge(answers) if candidate.product_id != without]
+        best = rank(candidates, k, mode=query.mode, fusion=fusion, depth=self._settings.depth)
+        ranked, answers = await hydrated(self._shards, best, query, answers=answers)
+        self._must_answer(query.generation, answers)
         return SearchAnswer(
             query_id=query_id,
             generation=query.generation,
             fingerprint=query.fingerprint,
             mode=query.mode,
             reports=[answer.report for answer in answers],
-            ranked=rank(candidates, k, mode=query.mode, fusion=fusion, depth=self._settings.depth),
+            ranked=ranked,
             vector=query.vector,
         )
 
@@ -290,12 +301,6 @@ async def _reread(
         undrafted.labels("unread").inc()
     pairs = zip(answers, rankings, strict=False)
     return [replace(answer, ranked=ranked, reranker=outcome) for answer, ranked in pairs]
-
-
-def rank_of(ranked: Sequence[RankedCandidate], product_id: str) -> int | None:
-    """Return the product's rank in an answer, from 1; None when it is not there."""
-    places = (place for place, hit in enumerate(ranked, 1) if hit.candidate.product_id == product_id)
-    return next(places, None)
 
 
 def _plain(generation: str | None) -> SimilarRequest:

@@ -1,11 +1,11 @@
-"""Speaks with the shards over HTTP, in the words of `schemas.shard_api`."""
+"""Speaks with the shards: searches in frames (`schemas.shard_frames`), all else in HTTP."""
 
 import asyncio
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import httpx
 import numpy as np
@@ -14,20 +14,31 @@ from pydantic import ValidationError
 
 from schemas.base import in_path
 from schemas.filters import Filter
-from schemas.search_api import IndexedProduct, Mode, PartitionReport, ProductExplanation
+from schemas.search_api import IndexedProduct, Mode, ProductExplanation
 from schemas.shard_api import (
     ExplainRequest,
-    PartitionAnswer,
     PartitionFields,
-    ShardQueryAnswer,
-    ShardQueryRequest,
     ShardRefusal,
     VectorAnswer,
     VectorRequest,
 )
-from services.search.domain.candidate import Candidate, ShardAnswer
+from schemas.shard_frames import (
+    CandidatesQuestion,
+    Documents,
+    DocumentsQuestion,
+    ShardCandidates,
+    StatisticsQuestion,
+    TermStatistics,
+    pack,
+    pack_filters,
+    unpack,
+)
+from services.search.candidates import answer_of
+from services.search.domain.candidate import ShardAnswer
 from shared.arrays import Vectors
 from shared.cluster.members import OwnerRecord
+from shared.frames.client import FrameClient, PeerError
+from shared.frames.protocol import Frame, FrameKind
 
 failures = Counter("headrace_search_shard_failures", "Questions that an owner did not answer", ("kind",))
 
@@ -71,21 +82,33 @@ class ShardQuery:
     filters: Sequence[Filter] = ()
     exact: bool = False
     min_offsets: Mapping[int, int] | None = None
+    statistics: TermStatistics | None = None
+
+    @property
+    def words(self) -> str | None:
+        """The text whose words are searched for."""
+        return self.text if self.mode != "dense" else None
 
     def remaining(self) -> float:
         """Return the seconds left."""
         return max(0.0, self.deadline - asyncio.get_running_loop().time())
 
-    def request(self, partitions: Sequence[int]) -> ShardQueryRequest:
+    def question(self, partitions: Sequence[int]) -> CandidatesQuestion:
         """Return the question for these partitions."""
         offsets = {key: value for key, value in (self.min_offsets or {}).items() if key in partitions}
-        return ShardQueryRequest(
-            **self._question(),
-            partitions=tuple(partitions),
-            k=self.k,
-            exact=self.exact,
-            min_offsets=offsets or None,
-            timeout_ms=max(1, int(self.remaining() * 1000 * WAIT_SHARE)),
+        return CandidatesQuestion(
+            self.generation,
+            tuple(partitions),
+            self.mode,
+            self.k,
+            max(1, int(self.remaining() * 1000 * WAIT_SHARE)),
+            self.exact,
+            self.text,
+            b"" if self.vector is None else self.vector.astype("<f4").tobytes(),
+            self.fingerprint,
+            pack_filters(tuple(self.filters)),
+            offsets,
+            self.statistics,
         )
 
     def explanation(self, product_id: str) -> ExplainRequest:
@@ -103,17 +126,31 @@ class ShardQuery:
         }
 
 
+class Frames(Protocol):
+    """Asks the process at a URL a question in a frame; raises `PeerError`."""
+
+    async def ask(self, url: str, kind: int, body: bytes) -> Frame:
+        """Return the answer."""
+        ...
+
+    async def stop(self) -> None:
+        """Let go of every connection."""
+        ...
+
+
 class ShardClient:
-    """Speaks HTTP with the owners over connections that are kept open."""
+    """Speaks with the owners over connections that are kept open."""
 
     def __init__(
         self,
         *,
         headers: Mapping[str, str] = MappingProxyType({}),
+        frames: Frames | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=256)
         self._client = httpx.AsyncClient(headers=headers, limits=limits, transport=transport, trust_env=False)
+        self._frames = frames or FrameClient(headers=headers)
 
     async def start(self) -> None:
         """Nothing to prepare: connections are made when needed."""
@@ -121,17 +158,31 @@ class ShardClient:
     async def stop(self) -> None:
         """Close the connections."""
         await self._client.aclose()
+        await self._frames.stop()
 
     async def query(self, url: str, partitions: Sequence[int], query: ShardQuery) -> list[ShardAnswer]:
         """Ask one owner for partitions of its own; raises `ShardFailure` unless all of them answer."""
-        body = query.request(partitions).model_dump_json()
-        answer = await self._ask(self._post(f"{url}/query", body), query, ShardQueryAnswer.decode)
-        if answer is None:
-            raise _failed("contract", f"{url} has no /query")
-        answers = [_answer(part, url) for part in answer.partitions]
+        question = pack(query.question(partitions))
+        answer = await self._framed(url, FrameKind.CANDIDATES, question, query=query, kind=ShardCandidates)
+        try:
+            answers = [answer_of(part, url) for part in answer.partitions]
+        except (ValueError, IndexError) as error:
+            raise _failed("contract", f"{url} answered columns of other lengths: {error}") from error
         if {answer.report.partition for answer in answers} != set(partitions):
             raise _failed("contract", f"{url} did not answer for all of {list(partitions)}")
         return answers
+
+    async def documents(
+        self, url: str, products: Mapping[int, tuple[str, ...]], query: ShardQuery
+    ) -> Documents:
+        """Return what products say, by partition; raises `ShardFailure`."""
+        question = pack(DocumentsQuestion(query.generation, dict(products)))
+        return await self._framed(url, FrameKind.DOCUMENTS, question, query=query, kind=Documents)
+
+    async def statistics(self, url: str, partitions: Sequence[int], query: ShardQuery) -> TermStatistics:
+        """Return how often the words of a query are in partitions; raises `ShardFailure`."""
+        question = pack(StatisticsQuestion(query.generation, tuple(partitions), query.words or ""))
+        return await self._framed(url, FrameKind.STATISTICS, question, query=query, kind=TermStatistics)
 
     async def product(self, owner: OwnerRecord, query: ShardQuery, product_id: str) -> IndexedProduct | None:
         """Return the product as its shard has it, or None; raises `ShardFailure`."""
@@ -162,6 +213,26 @@ class ShardClient:
             f"{owner.url}/fields", params={"generation": query.generation, "partition": partition}
         )
         return await self._ask(call, query, PartitionFields.model_validate_json)
+
+    async def _framed(
+        self, url: str, asked: FrameKind, body: bytes, *, query: ShardQuery, kind: type[Answer]
+    ) -> Answer:
+        """Return what a process answers in a frame; raises `ShardFailure`."""
+        try:
+            async with asyncio.timeout(query.remaining()):
+                frame = await self._frames.ask(url, asked, body)
+        except TimeoutError as error:
+            raise _failed("late", LATE) from error
+        except PeerError as error:
+            raise _failed("unreachable", str(error)) from error
+        if frame.kind == FrameKind.REFUSAL:
+            raise _failed("refused", _refusal(frame.body))
+        if frame.kind != FrameKind.ANSWER:
+            raise _failed("contract", frame.body.decode(errors="replace"))
+        try:
+            return unpack(frame.body, kind)
+        except ValueError as error:
+            raise _failed("contract", f"{url} answered what is not in the contract: {error}") from error
 
     def _post(self, url: str, body: str) -> Coroutine[Any, Any, httpx.Response]:
         return self._client.post(url, content=body, headers=JSON_TYPE)
@@ -212,18 +283,12 @@ def _reason(response: httpx.Response) -> str:
     return f"{refusal.reason}: {refusal.explanation}"
 
 
-def _answer(answer: PartitionAnswer, url: str) -> ShardAnswer:
-    number, epoch = answer.partition, answer.epoch
-    report = PartitionReport(
-        partition=number,
-        answered=True,
-        owner=url,
-        epoch=epoch,
-        next_offset=answer.next_offset,
-        reason=None,
-    )
-    candidates = tuple([Candidate(hit, number, epoch) for hit in answer.hits])
-    return ShardAnswer(report, candidates, documents=answer.documents, kinds=answer.kinds)
+def _refusal(body: bytes) -> str:
+    try:
+        refusal = ShardRefusal.model_validate_json(body)
+    except ValidationError:
+        return body.decode(errors="replace")
+    return f"{refusal.reason}: {refusal.explanation}"
 
 
 def encode_vector(vector: Vectors | None) -> str | None:

@@ -2,14 +2,11 @@
 
 import asyncio
 import base64
-import binascii
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from functools import partial
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-import numpy as np
 import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
@@ -23,16 +20,15 @@ from schemas.shard_api import (
     ShardHit,
     ShardQueryAnswer,
     ShardQueryRequest,
-    ShardQuestion,
     ShardRefusal,
     ShardRequest,
     VectorAnswer,
     VectorRequest,
 )
+from services.shards.asking import view_query
 from services.shards.documents import dumped, shown
 from services.shards.fields import FieldSummaries
-from services.shards.rows import Floats
-from services.shards.searching import ViewQuery
+from services.shards.searching import ViewQuery, hits_of, search, terms_of, word_statistics
 from services.shards.serving import RefusedQueryError, Serving
 from services.shards.view import View
 from shared.kafka.partitioning import partition_of
@@ -44,6 +40,20 @@ Lookup = Callable[[int], Serving | None]
 """Finds an open shard of one generation by its number."""
 
 
+class Partitioned(Protocol):
+    """A question about partitions of a generation."""
+
+    @property
+    def generation(self) -> str:
+        """Of which."""
+        ...
+
+    @property
+    def partitions(self) -> tuple[int, ...]:
+        """Which."""
+        ...
+
+
 class ShardQueryService:
     """Answers questions about the shards of a generation (`shards_of`); searching runs in `threads`."""
 
@@ -51,37 +61,48 @@ class ShardQueryService:
         self._shards_of = shards_of
         self._partitions = partitions
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="search")
-        self._fields = FieldSummaries(self._in_thread)
+        self._fields = FieldSummaries(self.in_thread)
 
     async def query(self, request: ShardQueryRequest) -> bytes:
         """Search every named partition; refuses as a whole, so that a caller knows what is missing."""
-        shards = [self._serving(request.generation, number) for number in request.partitions]
         wait = timedelta(milliseconds=request.timeout_ms)
-        wanted = request.min_offsets or {}
+        shards = await self.caught_up(request, request.min_offsets or {}, within=wait)
+        views = [shard.shard.view for shard in shards]  # of one moment: what is applied later is not seen
+        query = view_query(request, views, k=request.k, exact=request.exact)
+        counted = self.served(request.generation)
+        answers = await self.in_thread(
+            lambda: [*map(_answer, shards, views, _searched(views, query, counted=counted))]
+        )
+        return orjson.dumps(ShardQueryAnswer(partitions=answers))
+
+    async def caught_up(
+        self, question: Partitioned, wanted: Mapping[int, int], *, within: timedelta
+    ) -> list[Serving]:
+        """Return the named shards once they are at these offsets; raises `RefusedQueryError`."""
+        shards = [self.serving(question.generation, number) for number in question.partitions]
         await asyncio.gather(
-            *(shard.reached(wanted[shard.partition], wait) for shard in shards if shard.partition in wanted)
+            *(shard.reached(wanted[shard.partition], within) for shard in shards if shard.partition in wanted)
         )
         for shard in shards:
             _check_ready(shard)
-        views = [shard.shard.view for shard in shards]  # of one moment: what is applied later is not seen
-        queries = [_query(request, view, k=request.k, exact=request.exact) for view in views]
-        searches = [
-            self._in_thread(partial(_searched, view, query))
-            for view, query in zip(views, queries, strict=True)
-        ]
-        answers = zip(shards, views, await asyncio.gather(*searches), strict=True)
-        return orjson.dumps(ShardQueryAnswer(partitions=[_answer(*answer) for answer in answers]))
+        return shards
+
+    def served(self, generation: str) -> list[View]:
+        """Return what there is of a generation in this process, and may be counted."""
+        lookup = self._shards_of(generation)
+        shards = (lookup(number) for number in range(self._partitions)) if lookup is not None else ()
+        return [shard.shard.view for shard in shards if shard is not None and shard.waiting_for is None]
 
     async def product(self, product_id: str, generation: str) -> bytes | None:
         """Return the stored document with its place; None when it is not in the index."""
         serving, view = self._home(product_id, generation)
-        product = await self._in_thread(lambda: _product(serving, view, product_id))
+        product = await self.in_thread(lambda: _product(serving, view, product_id))
         return None if product is None else product.model_dump_json().encode()
 
     async def similar(self, request: VectorRequest) -> bytes | None:
         """Return the product's vector, to search with."""
         _, view = self._home(request.product_id, request.generation)
-        vector = await self._in_thread(lambda: view.vector(request.product_id))
+        vector = await self.in_thread(lambda: view.vector(request.product_id))
         if vector is None:
             return None
         encoded = base64.b64encode(vector.astype("<f4").tobytes()).decode()
@@ -91,8 +112,8 @@ class ShardQueryService:
     async def explain(self, request: ExplainRequest) -> bytes | None:
         """Return scores and ranks of one product among all of its shard, and what excludes it."""
         serving, view = self._home(request.product_id, request.generation)
-        query = _query(request, view, k=1, exact=True)
-        explanation = await self._in_thread(lambda: view.explain(request.product_id, query))
+        query = view_query(request, [view], k=1, exact=True)
+        explanation = await self.in_thread(lambda: view.explain(request.product_id, query))
         if explanation is None:
             return None
         answer = ProductExplanation(
@@ -109,27 +130,28 @@ class ShardQueryService:
 
     async def fields(self, generation: str, partition: int) -> bytes:
         """Return which attributes the products of a partition have, and how often."""
-        serving = self._serving(generation, partition)
+        serving = self.serving(generation, partition)
         _check_ready(serving)
         return (await self._fields.of(serving)).model_dump_json().encode()
 
     async def dump(self, generation: str, partition: int) -> bytes:
         """Return every living document as NDJSON, by product id."""
-        serving = self._serving(generation, partition)
+        serving = self.serving(generation, partition)
         _check_ready(serving)
         view = serving.shard.view
-        return await self._in_thread(lambda: b"".join(dumped(view)))
+        return await self.in_thread(lambda: b"".join(dumped(view)))
 
     def close(self) -> None:
         """Let the threads end."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _home(self, product_id: str, generation: str) -> tuple[Serving, View]:
-        serving = self._serving(generation, partition_of(product_id.encode(), self._partitions))
+        serving = self.serving(generation, partition_of(product_id.encode(), self._partitions))
         _check_ready(serving)
         return serving, serving.shard.view
 
-    def _serving(self, generation: str, number: int) -> Serving:
+    def serving(self, generation: str, number: int) -> Serving:
+        """Return an open shard; raises `RefusedQueryError`."""
         lookup = self._shards_of(generation)
         if lookup is None:
             raise RefusedQueryError("not.owner", f"this process does not serve generation {generation}")
@@ -138,7 +160,8 @@ class ShardQueryService:
             raise RefusedQueryError("not.owner", f"shard {number} is not served here", partition=number)
         return serving
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """Return what a thread of the searches makes of it."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
 
@@ -229,37 +252,15 @@ def _check_ready(serving: Serving) -> None:
         )
 
 
-def _query(question: ShardQuestion, view: View, *, k: int, exact: bool) -> ViewQuery:
-    vector = _vector(question.vector)
-    if vector is not None and view.fingerprint is not None and question.fingerprint != view.fingerprint:
-        raise RefusedQueryError(
-            "fingerprint.mismatch",
-            f"the query was embedded by model {question.fingerprint}, this shard holds {view.fingerprint}",
-        )
-    if vector is not None and view.dimensions is not None and vector.size != view.dimensions:
-        raise ValueError(f"the query has {vector.size} dimensions, the shard {view.dimensions}")
-    return ViewQuery(
-        vector=vector, text=question.text, k=k, mode=question.mode, filters=question.filters, exact=exact
-    )
-
-
-def _vector(encoded: str | None) -> Floats | None:
-    """Decode a query vector; raises ValueError when it is not finite float32 numbers."""
-    if encoded is None:
-        return None
-    try:
-        vector = np.frombuffer(base64.b64decode(encoded, validate=True), "<f4").astype(np.float32)
-    except binascii.Error as error:
-        raise ValueError(f"the vector is not base64: {error}") from error
-    if not vector.size or not np.isfinite(vector).all():
-        raise ValueError("the vector is empty or has a NaN or an infinity")
-    return vector
-
-
-def _searched(view: View, query: ViewQuery) -> Searched:
-    """Return the hits, and where there are none what the filters might have been about."""
-    hits = view.search(query)
-    return hits, view.kinds(query.filters) if query.filters and not hits else None
+def _searched(views: Sequence[View], query: ViewQuery, *, counted: Sequence[View]) -> list[Searched]:
+    """Return the hits of each view, and where there are none what the filters might have been about."""
+    statistics = word_statistics(counted, terms_of(query.text)) if query.text else None
+    by_view = zip(views, search(views, query, statistics), strict=True)
+    hits_by_view = [(view, hits_of(view, scores)) for view, scores in by_view]
+    return [
+        (hits, view.kinds(query.filters) if query.filters and not hits else None)
+        for view, hits in hits_by_view
+    ]
 
 
 def _answer(serving: Serving, view: View, searched: Searched) -> PartitionAnswer:

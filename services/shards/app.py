@@ -3,12 +3,15 @@
 import faiss
 
 from services.shards.api import Lookup, ShardQueryService, router
+from services.shards.framing import FrameAnswers
 from services.shards.gate import guard
 from services.shards.generation import GenerationShards, remove
 from services.shards.operations import ShardOperations
 from services.shards.settings import Settings
 from services.shards.stored import router as stored_router
 from shared.clock import SystemClock
+from shared.frames.protocol import PATH
+from shared.frames.server import FrameService
 from shared.generations.rollout_log import RolloutLog
 from shared.generations.settings import generation_settings
 from shared.generations.state import Generation
@@ -49,6 +52,8 @@ def build(settings: Settings) -> Worker:
         shards_of, partitions=settings.partitions, threads=settings.shards.search_threads
     )
     worker.api.include_router(router(answers))
+    frames = FrameService(FrameAnswers(answers).by_kind(), tokens=settings.cluster.tokens)
+    worker.api.add_api_websocket_route(PATH, frames.serve)
     worker.api.include_router(stored_router(operations.root_of))
     guard(worker.api, settings)
     for component in (Connection(redis), publisher, rollouts, generations):

@@ -10,6 +10,7 @@ from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from shared.errors import ConfigurationError
+from shared.frames.protocol import MAX_FRAME
 from shared.pauses import Pauses
 from shared.settings import EVERYWHERE
 
@@ -99,6 +100,9 @@ class HttpServer:
             log_config=None,
             access_log=False,
             lifespan="off",
+            ws="websockets-sansio",
+            ws_max_size=MAX_FRAME,
+            ws_per_message_deflate=False,
             proxy_headers=False,  # who asks is who is connected, unless a worker knows its proxies
             timeout_graceful_shutdown=5,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,

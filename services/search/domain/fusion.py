@@ -37,6 +37,12 @@ def rank(
     return sorted(ranked, key=best_first)[:k]
 
 
+def rank_of(ranked: Sequence[RankedCandidate], product_id: str) -> int | None:
+    """Return the product's rank in an answer, from 1; None when it is not there."""
+    places = (place for place, hit in enumerate(ranked, 1) if hit.candidate.product_id == product_id)
+    return next(places, None)
+
+
 def best_first(ranked: RankedCandidate) -> tuple[float, str]:
     """Return what to sort by."""
     return -ranked.score, ranked.candidate.product_id

@@ -23,12 +23,16 @@ from services.search.written import WrittenChanges
 from services.shards.api import ShardQueryService, router
 from services.shards.domain.manifest import RecoveryCriteria
 from services.shards.files import Files
+from services.shards.framing import FrameAnswers
 from services.shards.records import entry
 from services.shards.serving import Serving
 from services.shards.settings import ShardsSettings
 from services.shards.shard import Identity, Shard
 from shared.cluster.members import OwnerRecord
 from shared.errors import TransientError
+from shared.frames.client import PeerError
+from shared.frames.protocol import Frame, FrameKind
+from shared.frames.server import FrameService
 from shared.generations.fitted import FittedParameters
 from shared.generations.trial import Trial
 from shared.kafka.partitioning import partition_of
@@ -91,6 +95,7 @@ class Neighbours(httpx.AsyncBaseTransport):
 
     def __init__(self):
         self.apps = {}
+        self.frames = {}
         self.gone = set()
         self.stuck = set()
         self.release = asyncio.Event()
@@ -111,6 +116,24 @@ class Neighbours(httpx.AsyncBaseTransport):
             self.answers += 1
             self.answered.notify_all()
         return response
+
+    async def ask(self, url, kind, body):
+        """Answer a frame, as `FrameClient` does over a connection."""
+        host = httpx.URL(url).host
+        self.asked.append((host, FrameKind(kind).name.lower()))
+        if host in self.gone:
+            raise PeerError("ConnectionRefusedError: connection refused")
+        if host in self.stuck:
+            await self.release.wait()
+            raise PeerError("ConnectionClosedError: no close frame received or sent")
+        answered, answer = await self.frames[host]._answered(Frame(0, kind, body))
+        async with self.answered:
+            self.answers += 1
+            self.answered.notify_all()
+        return Frame(0, answered, answer)
+
+    async def stop(self):
+        """Nothing is open."""
 
 
 class Shop:
@@ -161,10 +184,10 @@ class Shop:
         if name not in self.network.apps:
             lookup = self.served[name].get
             app = FastAPI()
-            app.include_router(
-                router(ShardQueryService({generation: lookup}.get, partitions=PARTITIONS, threads=2))
-            )
+            answers = ShardQueryService({generation: lookup}.get, partitions=PARTITIONS, threads=2)
+            app.include_router(router(answers))
             self.network.apps[name] = app
+            self.network.frames[name] = FrameService(FrameAnswers(answers).by_kind())
         owners = self.owners if generation == "g1" else self.candidate_owners
         owners.append(
             OwnerRecord(
@@ -296,7 +319,7 @@ async def open_api(shop):
             await vectors.start()
             await vectors._loading  # the model is there
             opened.append(vectors.stop)
-        shards = ShardClient(transport=shop.network)
+        shards = ShardClient(transport=shop.network, frames=shop.network)
         ids = iter(f"q{number}" for number in range(10_000))
         dependencies = SearchDependencies(
             generations=shop,

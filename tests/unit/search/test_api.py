@@ -5,15 +5,19 @@ import json
 import re
 
 import httpx
+import msgspec
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from schemas.golden import golden
 from schemas.search import SearchQuery
 from schemas.search_api import Problem, ProductResponse, SearchResponse, WhyResponse
 from schemas.shard_api import ShardRefusal
+from schemas.shard_frames import ShardCandidates, pack, unpack
 from services.search.description import ROUTES
 from services.search.embedding import QueryVectors
+from shared.frames.protocol import FrameKind
 from shared.generations.fitted import FittedParameters
 from tests.unit.search.conftest import MODEL, PRODUCTS, home
 
@@ -132,11 +136,11 @@ async def test_a_shard_that_hangs_is_left_out_at_the_deadline(client, shop, pass
     shop.network.stuck.add("b")
     search = asyncio.ensure_future(client.post("/search", json={**RED_SHOE, "timeout_ms": 30_000}))
     async with shop.network.answered:
-        await shop.network.answered.wait_for(lambda: shop.network.answers == 1)
+        await shop.network.answered.wait_for(lambda: shop.network.answers == 2)  # of words, of candidates
     for _ in range(50):
         await asyncio.sleep(0)  # the answer that is here is read; no time passes
     assert not search.done()
-    pass_time(30)
+    pass_time(28)
     body = (await search).json()
     assert [each["answered"] for each in body["partitions"]] == [False, True]
     assert body["partitions"][0]["reason"] == "no answer within the time limit"
@@ -168,18 +172,45 @@ def answering(change):
     return wrap
 
 
-@pytest.mark.parametrize("key", ["partition", "epoch", "segment", "offset", "dense", "passage", "fields"])
-async def test_a_shard_that_calls_a_key_otherwise_is_missing_and_nothing_is_made_up(client, shop, key):
-    renamed = answering(lambda body: body.replace(f'"{key}":'.encode(), b'"renamed":'))
-    shop.network.apps["a"] = renamed(shop.network.apps["a"])
+class Framed:
+    """A shard whose answers in frames are changed."""
+
+    def __init__(self, frames, change):
+        self._frames = frames
+        self._change = change
+
+    async def _answered(self, frame):
+        kind, body = await self._frames._answered(frame)
+        return kind, self._change(body) if frame.kind == FrameKind.CANDIDATES else body
+
+
+@pytest.mark.parametrize("column", ["product_ids", "dense", "lexical", "passages", "parts", "offsets"])
+async def test_a_shard_whose_columns_do_not_fit_is_missing_and_nothing_is_made_up(client, shop, column):
+    def shorter(body):
+        answer = unpack(body, ShardCandidates)
+        cut = [replace(part, **{column: getattr(part, column)[:-8]}) for part in answer.partitions]
+        return pack(ShardCandidates(tuple(cut)))
+
+    shop.network.frames["a"] = Framed(shop.network.frames["a"], shorter)
     answer = await client.post("/search", json=RED_SHOE)
     assert answer.status_code == 503
-    assert f"{key}: Field required" in answer.json()["detail"]
+    assert "answered columns of other lengths" in answer.json()["detail"]
 
 
-async def test_a_key_that_only_newer_shards_have_is_ignored(client, shop):
-    newer = answering(lambda body: body.replace(b'"epoch":', b'"added_in_2031":[1],"epoch":'))
-    shop.network.apps["a"] = newer(shop.network.apps["a"])
+@pytest.mark.parametrize("body", [b"", b"\xc0", b"{}"])
+async def test_a_shard_that_answers_something_else_is_missing(client, shop, body):
+    shop.network.frames["a"] = Framed(shop.network.frames["a"], lambda _: body)
+    answer = await client.post("/search", json=RED_SHOE)
+    assert answer.status_code == 503
+    assert "answered what is not in the contract" in answer.json()["detail"]
+
+
+async def test_what_only_newer_shards_say_is_ignored(client, shop):
+    def more(body):
+        [partitions] = msgspec.msgpack.decode(body)
+        return msgspec.msgpack.encode([[[*part, "added in 2031"] for part in partitions], "and more"])
+
+    shop.network.frames["a"] = Framed(shop.network.frames["a"], more)
     assert not (await client.post("/search", json=RED_SHOE)).json()["partial"]
 
 

@@ -259,7 +259,7 @@ async def test_a_candidate_that_is_not_read_in_time_is_left_out(shop, reranker, 
     budget = timedelta(seconds=30)
     shop.reranker._settings = RerankerSettings(weight=0.0, depth=2, budget=budget)
     ask = await open_trial()
-    question = {**INTERLEAVED, "text": "shoe", "mode": "hybrid", "k": 2}
+    question = {**INTERLEAVED, "text": "red sock", "mode": "hybrid", "k": 2}
     live, before = await ask(question, generation="g1", log=False), undrafted()
     loop, score, readings = asyncio.get_running_loop(), reranker.score, []
 
