@@ -19,7 +19,7 @@ from services.shards.codes import CodeCandidates, Codes
 from services.shards.rows import Floats, Halves, Integers
 from services.shards.vector_kernels import best_rows, rows_of, score_rows
 
-FILTERED_DEPTH = 2
+FILTERED_DEPTH = 1.5
 """How much deeper a filtered search looks: its neighbours lie closer together."""
 FILTERED = 0.9
 """A mask with less of the rows than this is a filter; with more, it leaves out the dead."""
@@ -27,6 +27,8 @@ EXACT = 0.01
 """A mask with so little of the rows is scanned."""
 MASKED_ROWS = 12
 """One exact row costs as much as comparing so many codes under a mask."""
+LOOK = 1500
+"""So many exact rows cost what a look at codes costs, whatever it finds."""
 SPREAD = 3.5
 """Standard deviations of what codes are wrong by, that the last candidate must lie below the last answer."""
 SECOND = 4
@@ -112,12 +114,12 @@ class DenseSearch:
     def _needed(self, k: int) -> int:
         """Return how many candidates are looked at for `k` answers."""
         admitted = self._part.admission.depth * (FILTERED_DEPTH if self._filtered else 1)
-        return admitted + self._part.admission.deeper * max(0, k - K)
+        return int(admitted) + self._part.admission.deeper * max(0, k - K)
 
     def _dear(self, codes: Codes, depth: int) -> bool:
         """Whether scoring all that may be answers costs less than comparing codes."""
         looked = int(codes.sizes.mean() * self._part.admission.probes)
-        return self.selected <= depth + looked // (MASKED_ROWS if self._filtered else SCAN_ROWS)
+        return self.selected <= LOOK + depth + looked // (MASKED_ROWS if self._filtered else SCAN_ROWS)
 
     def _scan(self) -> None:
         rows = np.arange(len(self._part.vectors)) if self._mask is None else rows_of(self._mask)
