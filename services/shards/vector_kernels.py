@@ -1,15 +1,17 @@
 """Compiled loops over vectors: exact scores of rows, and the best of them. None holds the interpreter's lock.
 
 Each is compiled for one signature when this module is first imported (and cached beside it), so that no
-search waits for a compiler. Arrays that are read may be read-only.
+search waits for a compiler. Arrays that are read may be read-only. What is cached is known by the time of
+this file alone: touch it when `half_dot` changes.
 """
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numpy.typing import NDArray
 
 from services.shards.half_dot import half_dot, prefetch
 from services.shards.rows import Floats, Halves, Integers
+from shared.compiled import compiled, compiled_for
 
 AHEAD = 6
 """How many rows before its turn a row is asked of the memory: rows lie apart, no processor guesses them."""
@@ -20,9 +22,7 @@ _SCORES = types.Array(types.float32, 1, "C", readonly=True)
 _BITS = types.Array(types.uint16, 2, "C", readonly=True)
 
 
-@njit(  # type: ignore[untyped-decorator]  # numba has no types
-    types.void(_BITS, _ROWS, _SCORES, types.float32[::1]), nogil=True, cache=True
-)
+@compiled_for(types.void(_BITS, _ROWS, _SCORES, types.float32[::1]))
 def _score(  # noqa: PLR0917 - compiled code takes places, not names
     bits: NDArray[np.uint16], rows: Integers, query: Floats, scores: Floats
 ) -> None:
@@ -36,7 +36,7 @@ def _score(  # noqa: PLR0917 - compiled code takes places, not names
         scores[place] = half_dot(start + rows[place] * width, query_at, dimensions)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]  # numba has no types
+@compiled
 def _worse(scores: Floats, one: int, other: int) -> bool:
     """Whether a place comes after another; rows ascend, so of equal scores the earlier place is better."""
     if scores[one] != scores[other]:
@@ -44,7 +44,7 @@ def _worse(scores: Floats, one: int, other: int) -> bool:
     return one > other
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]  # numba has no types
+@compiled
 def _sink(heap: Integers, size: int, scores: Floats) -> None:
     """Let the root sink to its place in a heap whose root is the worst."""
     parent = 0
@@ -60,7 +60,7 @@ def _sink(heap: Integers, size: int, scores: Floats) -> None:
         parent = child
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]  # numba has no types
+@compiled
 def _rise(heap: Integers, place: int, scores: Floats) -> None:
     """Let the last rise to its place."""
     while place > 0:
@@ -71,7 +71,7 @@ def _rise(heap: Integers, place: int, scores: Floats) -> None:
         place = parent
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]  # numba has no types
+@compiled
 def _gather(scores: Floats, k: int, heap: Integers) -> int:
     """Put the places of the `k` best into a heap, the worst of them at its root; return how many."""
     size = 0
@@ -86,9 +86,7 @@ def _gather(scores: Floats, k: int, heap: Integers) -> int:
     return size
 
 
-@njit(  # type: ignore[untyped-decorator]  # numba has no types
-    types.int64(_SCORES, types.int64, types.int64[::1]), nogil=True, cache=True
-)
+@compiled_for(types.int64(_SCORES, types.int64, types.int64[::1]))
 def _select(scores: Floats, k: int, chosen: Integers) -> int:
     """Put the places of the `k` best into `chosen`, best first, then as many of their ties as have room."""
     if k <= 0 or scores.shape[0] == 0:
@@ -128,9 +126,7 @@ def best_rows(rows: Integers, scores: Floats, k: int, *, ties: int) -> tuple[Int
     return rows[chosen], scores[chosen]
 
 
-@njit(  # type: ignore[untyped-decorator]  # numba has no types
-    types.int64(types.Array(types.uint8, 1, "C", readonly=True), types.int64[::1]), nogil=True, cache=True
-)
+@compiled_for(types.int64(types.Array(types.uint8, 1, "C", readonly=True), types.int64[::1]))
 def _collect(mask: NDArray[np.uint8], rows: Integers) -> int:
     size = 0
     for row in range(mask.shape[0]):
