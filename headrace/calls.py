@@ -48,6 +48,7 @@ class SimilarOptions(TypedDict, total=False):
     generation: str | None
     exact: bool
     min_offsets: Mapping[int, int] | None
+    written: Mapping[int, int] | None
     timeout_ms: int | None
     fields: Sequence[str] | None
 

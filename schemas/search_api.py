@@ -63,6 +63,9 @@ class _AnyRequest(RequestPart):
     """Scan every vector instead of the index."""
     min_offsets: dict[Count, Offset] | None = None
     """{partition of index.records: offset} that the answer must have seen."""
+    written: Annotated[dict[Count, Offset], Field(min_length=1, max_length=MAX_K)] | None = None
+    """{partition of catalogue.changes: the offset behind what was written there} that the answer must have
+    seen: waits as `POST /written` does, for most of `timeout_ms`, and is 504 when that is not enough."""
     timeout_ms: Annotated[int, Field(ge=1, le=MAX_TIMEOUT_MS)] | None = None
     fields: Annotated[tuple[FieldName, ...], Field(max_length=100)] | None = None
     """Attributes to return with each hit; absent: all."""

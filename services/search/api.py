@@ -70,7 +70,7 @@ class SearchApi:
     async def search(self, request: SearchRequest) -> Response:
         """Search by text: `dense` (meaning), `lexical` (words) or `hybrid` (both, the default)."""
         began = perf_counter()
-        answer = await self._engine.search(request)
+        answer = await self._engine.search(await self._written.seen(request))
         milliseconds = (perf_counter() - began) * 1000
         if request.log and self._settings.log_queries:
             now = self._clock.now()
@@ -94,7 +94,7 @@ class SearchApi:
     async def similar(self, request: SimilarRequest) -> Response:
         """Find the products nearest to a product, or to a text."""
         began = perf_counter()
-        answer = await self._engine.similar(request)
+        answer = await self._engine.similar(await self._written.seen(request))
         milliseconds = (perf_counter() - began) * 1000
         return _answered("similar", answer, milliseconds=milliseconds, fields=request.fields)
 

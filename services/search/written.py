@@ -3,24 +3,24 @@
 What a producer knows of its message is where it lies in the changes; what a shard knows is how far it is in
 the index. Between them is the embedder, whose state says how far it is: a change below that offset is
 published to the index, or changes nothing. So: wait for the embedder, ask where the index ends now, wait for
-the shard.
+the shard. A search that names what was written does the last step itself: its `min_offsets` are these ends.
 """
 
 import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from redis.asyncio import Redis
 
 from schemas.catalogue import ProductChange
-from schemas.search_api import SearchableRequest, SearchableResponse
+from schemas.search_api import SearchableRequest, SearchableResponse, SearchRequest, SimilarRequest
 from schemas.topics import index_records
 from services.search.domain.route import Route, route
 from services.search.engine import SearchDependencies
 from services.search.refusals import unavailable
 from services.search.scatter import scatter
-from services.search.shards import ShardQuery
+from services.search.shards import WAIT_SHARE, ShardQuery
 from shared.errors import TransientError
 from shared.generations.homes import read_applied
 from shared.http.problem import Refusal
@@ -29,6 +29,7 @@ from shared.records import Partition
 
 POLL = timedelta(milliseconds=25)
 ANY_TEXT = "-"
+Asked = TypeVar("Asked", SearchRequest, SimilarRequest)
 
 
 class CatalogueProgress(Protocol):
@@ -95,6 +96,32 @@ class WrittenChanges:
             min_offsets=wait.ends,
         )
 
+    async def seen(self, request: Asked) -> Asked:
+        """Return the search with `min_offsets` behind what was `written`, and the time that is left for it.
+
+        The offsets are of one generation: the one that answers now is asked, also when another goes live
+        meanwhile. Raises `Refusal`: 504 when the index does not have it within its share of the time.
+        """
+        if request.written is None:
+            return request
+        clock, generation = asyncio.get_running_loop().time, self._generations.choose(request.generation)
+        limit = request.timeout_ms / 1000 if request.timeout_ms else self._timeout.total_seconds()
+        deadline = clock() + limit
+        wait = _Wait(generation, request.written, deadline)
+        try:
+            async with asyncio.timeout(limit * WAIT_SHARE):
+                await self._partitions(wait)
+                await self._indexed(wait)
+        except TimeoutError:
+            raise _not_yet(wait.waiting_for) from None
+        except TransientError as error:
+            raise unavailable(str(error)) from error
+        known = request.min_offsets or {}
+        ends = {number: max(known.get(number, 0), end) for number, end in wait.ends.items()}
+        left = max(1, int((deadline - clock()) * 1000))
+        asked = {"generation": generation, "min_offsets": {**known, **ends}, "timeout_ms": left}
+        return request.model_copy(update=asked)
+
     async def _partitions(self, wait: "_Wait") -> int:
         """Return how many the index has; raises `Refusal` when a change lies where no product is at home."""
         partitions = (await self._route(wait.generation)).partitions
@@ -111,17 +138,21 @@ class WrittenChanges:
         return partitions
 
     async def _wait(self, wait: "_Wait") -> None:
+        await self._indexed(wait)
+        while (reason := await self._unserved(wait)) is not None:
+            wait.waiting_for = reason
+            self._owners.forget(wait.generation)
+            await asyncio.sleep(POLL.total_seconds())
+        wait.waiting_for = None
+
+    async def _indexed(self, wait: "_Wait") -> None:
+        """Return when all of it is in the index, and `wait.ends` says where."""
         for number, offset in wait.offsets.items():
             while ((applied := await self._progress.applied(wait.generation, number)) or 0) < offset:
                 wait.waiting_for = f"the embedder is at {applied or 0} of {offset} in partition {number}"
                 await asyncio.sleep(POLL.total_seconds())
         wait.waiting_for = "the broker does not say where the index ends"
         wait.ends = {number: await self._progress.end(wait.generation, number) for number in wait.offsets}
-        while (reason := await self._unserved(wait)) is not None:
-            wait.waiting_for = reason
-            self._owners.forget(wait.generation)
-            await asyncio.sleep(POLL.total_seconds())
-        wait.waiting_for = None
 
     async def _unserved(self, wait: "_Wait") -> str | None:
         """Return what keeps a shard from having seen the ends; None: all have."""
@@ -157,3 +188,12 @@ class _Wait:
         self.deadline = deadline
         self.ends: dict[int, int] = {}
         self.waiting_for: str | None = "nothing was asked yet"
+
+
+def _not_yet(waiting_for: str | None) -> Refusal:
+    return Refusal(
+        504,
+        "timeout",
+        f"what was written is not in the index yet: {waiting_for}",
+        fix="ask again, or give a larger `timeout_ms`",
+    )

@@ -22,10 +22,11 @@ class Participation:
 def is_shown(request: SearchRequest) -> bool:
     """Whether a shopper sees the answer of the live generation to this.
 
-    What names a generation or is not logged is a probe, and so is what waits for `min_offsets`: these are
-    places in the log of one generation.
+    What names a generation or is not logged is a probe, and so is what waits for `min_offsets` or what was
+    `written`: these are, or become, places in the log of one generation.
     """
-    return request.log and request.generation is None and request.min_offsets is None
+    waits = request.min_offsets is not None or request.written is not None
+    return request.log and request.generation is None and not waits
 
 
 def participation(trial: Trial | None, request: SearchRequest, *, generation: str) -> Participation | None:

@@ -21,7 +21,7 @@ KINDS = {
 }
 ANSWERS = {name: kind for name, kind in KINDS.items() if not issubclass(kind, search_api.RequestPart)}
 OPTIONAL = {"search_api.Problem": {".errors"}}
-FREE = {"fields", "versions", "min_offsets", "kinds", "offsets"}
+FREE = {"fields", "versions", "min_offsets", "kinds", "offsets", "written"}
 """Objects whose keys are the shop's own, or numbers."""
 EVERY = pytest.mark.parametrize("name", KINDS)
 

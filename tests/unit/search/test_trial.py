@@ -132,8 +132,9 @@ async def test_the_rest_is_answered_by_the_live_generation_and_logged_as_such(as
         {**INTERLEAVED, "generation": "g1"},
         {**INTERLEAVED, "log": False},
         {**INTERLEAVED, "min_offsets": {"0": 1}},
+        {**INTERLEAVED, "written": {"0": 0}},
     ],
-    ids=["nobody's", "of a generation", "a probe", "after an offset"],
+    ids=["nobody's", "of a generation", "a probe", "after an offset", "after what was written"],
 )
 async def test_what_no_shopper_sees_of_the_live_generation_takes_no_part(ask, shop, question):
     answer = await ask(question)

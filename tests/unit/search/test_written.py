@@ -107,3 +107,62 @@ async def test_who_waits_takes_no_place_from_who_searches(open_api, shop, monkey
 async def test_tokens_guard_it(open_api):
     client = await open_api(tokens=["secret"])
     assert (await client.post("/written", json={"offsets": {"0": 1}})).status_code == 401
+
+
+@pytest.mark.parametrize("question", [("/search", {"text": "red shoe"}), ("/similar", {"product_id": "p1"})])
+async def test_a_search_waits_for_what_was_written(open_api, shop, question):
+    client, (path, body) = await open_api(), question
+    shop.embedded[0] = 6
+    searching = asyncio.create_task(client.post(path, json={**body, "written": {"0": 7}}))
+    late = await client.post(path, json={**body, "written": {"0": 7}, "timeout_ms": 60})
+    assert (late.status_code, late.json()["title"]) == (504, "timeout")
+    assert "the embedder is at 6 of 7 in partition 0" in late.json()["detail"]
+    shop.embedded[0] = 7
+    answer = (await searching).json()
+    assert not answer["partial"]
+    assert answer["hits"]
+
+
+async def test_a_shard_that_lacks_what_was_written_is_missing_from_the_search(open_api, shop, monkeypatch):
+    client = await open_api()
+    shop.embedded[0] = 1
+    end = shop.served["a"][0].next_offset
+
+    async def more(generation, home):
+        return end + 1
+
+    monkeypatch.setattr(shop, "end", more)
+    body = {"text": "red shoe", "written": {"0": 1}, "min_offsets": {"0": 1}, "timeout_ms": 2000}
+    answer = (await client.post("/search", json=body)).json()
+    assert [part["answered"] for part in answer["partitions"]] == [False, True]
+    assert f"has applied up to {end}, not {end + 1}" in answer["partitions"][0]["reason"]
+
+
+async def test_offsets_that_a_search_names_itself_still_count_beside_what_was_written(open_api, shop):
+    client = await open_api()
+    shop.embedded[0] = 1
+    reached = {number: shard.next_offset for number, shard in shop.served["a"].items()}
+    body = {"text": "red shoe", "written": {"0": 1}, "timeout_ms": 500}
+    beyond = [{0: reached[0] + 1}, {1: reached[1] + 1}]
+    answers = [(await client.post("/search", json={**body, "min_offsets": each})).json() for each in beyond]
+    answered = [[part["answered"] for part in answer["partitions"]] for answer in answers]
+    assert answered == [[False, True], [True, False]]
+
+
+async def test_a_search_cannot_have_seen_what_lies_where_no_product_is_at_home(open_api):
+    client = await open_api()
+    answer = await client.post("/search", json={"text": "red shoe", "written": {"2": 1}})
+    assert (answer.status_code, answer.json()["title"]) == (422, "partition.unknown")
+
+
+async def test_only_a_search_that_names_what_was_written_needs_redis(open_api, shop, monkeypatch):
+    client = await open_api()
+
+    async def away(generation, home):
+        raise TransientError("no Redis answers")
+
+    monkeypatch.setattr(shop, "applied", away)
+    body = {"text": "red shoe"}
+    assert (await client.post("/search", json=body)).status_code == 200
+    answer = await client.post("/search", json={**body, "written": {"0": 1}})
+    assert (answer.status_code, answer.json()["title"]) == (503, "index.unavailable")
