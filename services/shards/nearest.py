@@ -46,7 +46,7 @@ def nearest_rows(part: PartView, vector: Floats, k: int, *, allowed: Mask, exact
 
 
 def _best_of_rows(part: PartView, rows: Integers, vector: Floats) -> RowScores:
-    return _best_passages(part.rows.places[rows].astype(np.int64), inner_products(part, rows, vector), rows)
+    return _best_passages_of(part, rows, inner_products(part, rows, vector))
 
 
 def _by_codes(part: PartView, search: DenseSearch, k: int) -> RowScores:
@@ -54,7 +54,7 @@ def _by_codes(part: PartView, search: DenseSearch, k: int) -> RowScores:
     wanted = k
     while True:
         rows, scores = search.best(wanted)
-        best = _best_passages(part.rows.places[rows].astype(np.int64), scores, rows)
+        best = _best_passages_of(part, rows, scores)
         if len(best.places) >= k or wanted >= search.selected:
             return best
         wanted *= DEEPER
@@ -62,6 +62,8 @@ def _by_codes(part: PartView, search: DenseSearch, k: int) -> RowScores:
 
 def scores_of_rows(part: PartView, vector: Floats, places: Integers) -> RowScores:
     """Return the best passage of each of these products."""
+    if part.rows.single:
+        return RowScores(places, inner_products(part, places, vector), places)
     starts, ends = part.rows.starts[places], part.rows.starts[places + 1]
     counts = ends - starts
     rows = np.repeat(starts - np.cumsum(counts) + counts, counts) + np.arange(int(counts.sum()))
@@ -76,6 +78,13 @@ def scores_of_rows(part: PartView, vector: Floats, places: Integers) -> RowScore
 def inner_products(part: PartView, rows: Integers, vector: Floats) -> Floats:
     """Return the inner product of each of these rows with the vector."""
     return score_rows(part.rows.vectors, rows, vector)
+
+
+def _best_passages_of(part: PartView, rows: Integers, scores: Floats) -> RowScores:
+    """Return of each product the best of these rows."""
+    if part.rows.single:
+        return RowScores(rows, scores, rows)
+    return _best_passages(part.rows.places[rows].astype(np.int64), scores, rows)
 
 
 def _best_passages(owners: Integers, scores: Floats, rows: Integers) -> RowScores:
