@@ -192,7 +192,8 @@ def _answered(
 ) -> Response:
     searches.labels(endpoint, "partial" if answer.partial else "whole").inc()
     seconds.labels(endpoint, answer.trial.arm if answer.trial else "").observe(milliseconds / 1000)
-    return _json(answer.response(took_ms=milliseconds, fields=fields))
+    body = answer.body(took_ms=milliseconds, fields=fields)
+    return Response(body, media_type="application/json")
 
 
 def _json(answer: BaseModel) -> Response:

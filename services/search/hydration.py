@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import orjson
 from prometheus_client import Counter
 
 from services.search.domain.candidate import ShardAnswer
@@ -52,8 +51,7 @@ async def hydrated(
 
 def with_fields(one: RankedCandidate, document: bytes) -> RankedCandidate:
     """Return a ranked product with what it says."""
-    hit = replace(one.candidate.hit, fields=orjson.loads(document))
-    return replace(one, candidate=one.candidate._replace(hit=hit))
+    return replace(one, candidate=one.candidate._replace(document=document))
 
 
 async def _documents(

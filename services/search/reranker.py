@@ -97,7 +97,7 @@ class Reranker:
         """Append to `read` the scores of each ranking's best hits; works in the thread."""
         scores: dict[str, float] = {}
         for ranked in rankings:
-            best = {hit.candidate.product_id: hit.candidate.hit.fields for hit in ranked[: self.depth]}
+            best = {hit.candidate.product_id: hit.candidate.fields for hit in ranked[: self.depth]}
             new = {product_id: fields for product_id, fields in best.items() if product_id not in scores}
             texts = [build_text(fields, self._settings.text) for fields in new.values()]
             scores.update(zip(new, model.score(query, texts) if texts else (), strict=True))

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import orjson
+
 from schemas.fields import FieldKind
-from schemas.search_api import PartitionReport
+from schemas.search_api import Fields, PartitionReport
 from schemas.shard_api import ShardHit
 
 
@@ -15,6 +17,14 @@ class Candidate(NamedTuple):
     hit: ShardHit
     partition: int
     epoch: int
+    document: bytes = b"{}"
+    """What the product says, in JSON: goes into the answer as it came, and is read only where it must be."""
+
+    @property
+    def fields(self) -> Fields:
+        """Return what the product says, read anew each time."""
+        fields: Fields = orjson.loads(self.document)
+        return fields
 
     @property
     def product_id(self) -> str:
