@@ -130,6 +130,19 @@ class ClusterSettings(Section):
         return {"Authorization": f"Bearer {secret}"} if secret else {}
 
 
+class HttpSettings(Section):
+    """What connections to a worker's port may cost."""
+
+    connections: Annotated[int, Field(ge=8, le=100_000)] = 1000
+    """Open at once, and at most half of the files that the process may open; for one more the longest idle
+    one is closed, of the address that has most."""
+    per_client: Annotated[int, Field(ge=0, le=100_000)] = 256
+    """Of them at most so many of one address; 0: as many as there may be."""
+    request_within: Annotated[Duration, Field(gt=timedelta())] = timedelta(seconds=10)
+    """So long the head of a request may take to come, from when the connection is made or goes on; and so
+    long whoever asked may read nothing of an answer."""
+
+
 class LogSettings(Section):
     """What is logged, and how it looks."""
 
@@ -224,6 +237,7 @@ class Settings(BaseSettings):
     """Host by which the commands reach a worker, `{worker}` standing for its name; empty: `host`, or this
     machine when `host` is every address."""
     cluster: ClusterSettings = ClusterSettings()
+    http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
     model: ModelSettings = ModelSettings()
     generations: GenerationSettings = GenerationSettings()

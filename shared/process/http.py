@@ -1,8 +1,10 @@
 """A worker's own port: `/metrics`, `/livez`, `/readyz`, and whatever API the worker adds."""
 
 import asyncio
+import resource
 import socket
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import structlog
 import uvicorn
@@ -11,8 +13,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from shared.errors import ConfigurationError
 from shared.frames.protocol import MAX_FRAME
+from shared.http.connections import ConnectionTable, GuardedProtocol
 from shared.pauses import Pauses
-from shared.settings import EVERYWHERE
+from shared.settings import EVERYWHERE, HttpSettings
 
 log = structlog.get_logger()
 
@@ -56,11 +59,27 @@ def _reachable(host: str) -> str:
         return socket.gethostname()
 
 
+def within_files(settings: HttpSettings) -> HttpSettings:
+    """Return the settings with no more connections than half of the files that this process may open."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = settings.connections if files == resource.RLIM_INFINITY else max(8, files // 2)
+    return settings.model_copy(update={"connections": min(settings.connections, most)})
+
+
 class HttpServer:
     """Serves one FastAPI app on `host:port` inside the running event loop; port 0 takes a free one."""
 
-    def __init__(self, api: FastAPI, *, host: str, port: int, advertise: str = "") -> None:
+    def __init__(
+        self,
+        api: FastAPI,
+        *,
+        host: str,
+        port: int,
+        advertise: str = "",
+        settings: HttpSettings = HttpSettings(),  # noqa: B008 - it is frozen
+    ) -> None:
         self._api = api
+        self._connections = ConnectionTable(within_files(settings))
         self._host = host
         self._advertised = advertise or _reachable(host)
         self._port = port
@@ -97,6 +116,7 @@ class HttpServer:
         listener = self._socket or self.bind()
         config = uvicorn.Config(
             self._api,
+            http=partial(GuardedProtocol, table=self._connections),  # type: ignore[arg-type]  # it is called
             log_config=None,
             access_log=False,
             lifespan="off",

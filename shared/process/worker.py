@@ -52,7 +52,9 @@ class Worker:
         self.settings = settings
         self.instance = settings.member
         self.api = FastAPI(title=f"Headrace {name}", docs_url=None, redoc_url=None)
-        self.server = HttpServer(self.api, host=settings.host, port=port, advertise=settings.advertise)
+        self.server = HttpServer(
+            self.api, host=settings.host, port=port, advertise=settings.advertise, settings=settings.http
+        )
         self.commands = Commands(name)
         alerts = PauseAlerts(settings, name, pauses, clock=SystemClock())
         first = (self.server, alerts, CommandStart(settings, self.commands))

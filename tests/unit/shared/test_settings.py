@@ -16,6 +16,7 @@ from shared.errors import ConfigurationError
 from shared.settings import (
     ClusterSettings,
     GenerationSettings,
+    HttpSettings,
     LogSettings,
     ModelSettings,
     Settings,
@@ -37,6 +38,7 @@ WORKERS = (
 SECTIONS = {
     "cluster": ClusterSettings,
     "generations": GenerationSettings,
+    "http": HttpSettings,
     "log": LogSettings,
     "model": ModelSettings,
 }
