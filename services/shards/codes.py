@@ -123,6 +123,7 @@ def make_codes(vectors: Halves, lists: int = 1) -> Codes:
     parts = parts_of(dimensions)
     if parts is None or rows < max(SMALLEST, lists):
         raise ValueError(f"{rows} rows of {dimensions} dimensions get no codes")
+    faiss.omp_set_num_threads(1)  # of this thread: the other cores are for searches, and sums have one order
     quantizer = faiss.IndexFlatIP(dimensions)
     quantizer.add(_centroids(vectors, lists))
     index = faiss.IndexIVFPQFastScan(quantizer, dimensions, lists, parts, 4, faiss.METRIC_INNER_PRODUCT)
