@@ -19,7 +19,7 @@ from services.shards.codes import CodeCandidates, Codes
 from services.shards.rows import Floats, Halves, Integers
 from services.shards.vector_kernels import best_rows, rows_of, score_rows
 
-FILTERED_DEPTH = 1.5
+FILTERED_DEPTH = 2
 """How much deeper a filtered search looks: its neighbours lie closer together."""
 FILTERED = 0.9
 """A mask with less of the rows than this is a filter; with more, it leaves out the dead."""
@@ -27,8 +27,10 @@ EXACT = 0.01
 """A mask with so little of the rows is scanned."""
 MASKED_ROWS = 12
 """One exact row costs as much as comparing so many codes under a mask."""
-LOOK = 1500
-"""So many exact rows cost what a look at codes costs, whatever it finds."""
+HOPE = 1.25
+"""So many times as much a scan must cost, for another look at codes to be worth its chance."""
+LOOK = 4500
+"""So many exact rows cost what a look at codes costs, however few there are."""
 SPREAD = 3.5
 """Standard deviations of what codes are wrong by, that the last candidate must lie below the last answer."""
 SECOND = 4
@@ -114,12 +116,16 @@ class DenseSearch:
     def _needed(self, k: int) -> int:
         """Return how many candidates are looked at for `k` answers."""
         admitted = self._part.admission.depth * (FILTERED_DEPTH if self._filtered else 1)
-        return int(admitted) + self._part.admission.deeper * max(0, k - K)
+        return admitted + self._part.admission.deeper * max(0, k - K)
 
     def _dear(self, codes: Codes, depth: int) -> bool:
         """Whether scoring all that may be answers costs less than comparing codes."""
+        return self.selected <= self._cost(codes, depth)
+
+    def _cost(self, codes: Codes, depth: int) -> int:
+        """Return as many exact rows as cost what a look at the codes costs."""
         looked = int(codes.sizes.mean() * self._part.admission.probes)
-        return self.selected <= LOOK + depth + looked // (MASKED_ROWS if self._filtered else SCAN_ROWS)
+        return LOOK + depth + looked // (MASKED_ROWS if self._filtered else SCAN_ROWS)
 
     def _scan(self) -> None:
         rows = np.arange(len(self._part.vectors)) if self._mask is None else rows_of(self._mask)
@@ -142,9 +148,17 @@ class DenseSearch:
             rest = codes.candidates(self._query, depth, lists[probes : probes + more], bits=bits)
             candidates = self._keep(candidates.joined(rest))
         if self._filtered and self._indistinct(k, candidates):
-            candidates = codes.candidates(self._query, depth * SECOND, lists[: probes + more], bits=bits)
-            if self._indistinct(k, self._keep(candidates)):
-                self._scan()
+            self._look_again(codes, k, depth * SECOND, lists=lists[: probes + more], bits=bits)
+
+    def _look_again(
+        self, codes: Codes, k: int, depth: int, *, lists: Integers, bits: NDArray[np.uint8] | None
+    ) -> None:
+        """Look deeper once, where that costs clearly less than a scan, which may be needed all the same."""
+        if self.selected > HOPE * self._cost(codes, depth):
+            candidates = codes.candidates(self._query, depth, lists, bits=bits)
+            if not self._indistinct(k, self._keep(candidates)):
+                return
+        self._scan()
 
     def _keep(self, candidates: CodeCandidates) -> CodeCandidates:
         self._rows = candidates.rows
