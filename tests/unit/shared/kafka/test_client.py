@@ -22,7 +22,7 @@ from shared.records import Outgoing
 from shared.settings import KafkaSecurity, Settings
 
 PAIR = Path(__file__).with_name("localhost.pem")
-SASL = {"sasl_mechanism": "SCRAM-SHA-512", "username": "shop", "password": "secret"}
+SASL = {"sasl_mechanism": "SCRAM-SHA-512", "username": "shop", "password": "open-sesame"}
 
 
 def secured(**security: object) -> Settings:
@@ -48,7 +48,7 @@ def test_sasl_gives_the_mechanism_and_the_secret_to_the_client_alone():
     assert [arguments[f"sasl_{name}"] for name in ("mechanism", "plain_username", "plain_password")] == [
         *SASL.values()
     ]
-    assert "secret" not in f"{settings!r} {settings} {settings.model_dump_json()}"
+    assert "open-sesame" not in f"{settings!r} {settings} {settings.model_dump_json()}"
 
 
 def test_an_unknown_mechanism_is_refused():

@@ -135,10 +135,10 @@ def test_a_file_that_is_no_authority_is_named(tmp_path):
 
 def test_settings_come_from_the_environment_and_keep_the_password_to_themselves(monkeypatch):
     monkeypatch.setenv("HEADRACE_REGISTRY__URL", "https://one:8081/, https://two:8081")
-    monkeypatch.setenv("HEADRACE_REGISTRY__PASSWORD", "secret")
+    monkeypatch.setenv("HEADRACE_REGISTRY__PASSWORD", "open-sesame")
     settings = Settings.load()
     assert settings.registry.addresses == ("https://one:8081", "https://two:8081")
-    assert "secret" not in repr(settings)
+    assert "open-sesame" not in repr(settings)
 
 
 async def test_a_registry_that_says_nothing_is_not_waited_for_long(monkeypatch):
