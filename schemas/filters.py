@@ -7,7 +7,7 @@ matches when one of its values does) is decided by the shards.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from schemas.base import Scalar, Value
 
@@ -15,6 +15,23 @@ MAX_FILTERS = 32
 MAX_VALUES = 1000
 FieldName = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 BOUNDS = ("gte", "gt", "lte", "lt")
+
+
+def _is_text(value: Scalar) -> Scalar:
+    """Refuse half a character: JSON can say one, a lone surrogate, and nothing can be sent on that has it."""
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError("a text with a lone surrogate is no text") from None
+    return value
+
+
+def _quoted(name: object) -> str:
+    return str(name).encode(errors="backslashreplace").decode()
+
+
+Comparable = Annotated[Scalar, AfterValidator(_is_text)]
 
 
 class _Condition(Value):
@@ -33,7 +50,7 @@ class _Condition(Value):
             one_of = "one of " if len(cls.takes) > 1 else ""
             if all(given.get(name) is None for name in cls.takes):
                 raise ValueError(f"the filter `{given.get('op')}` needs {one_of}{needed}")
-            if more := sorted(str(name) for name in given.keys() - {"op", "field", *cls.takes}):
+            if more := sorted(_quoted(name) for name in given.keys() - {"op", "field", *cls.takes}):
                 raise ValueError(
                     f"the filter `{given.get('op')}` takes only {needed}, not `{'`, `'.join(more)}`"
                 )
@@ -46,7 +63,7 @@ class TermFilter(_Condition):
     takes = ("value",)
 
     op: Literal["term"]
-    value: Scalar
+    value: Comparable
 
 
 class InFilter(_Condition):
@@ -55,14 +72,14 @@ class InFilter(_Condition):
     takes = ("values",)
 
     op: Literal["in"]
-    values: Annotated[tuple[Scalar, ...], Field(max_length=MAX_VALUES)]
+    values: Annotated[tuple[Comparable, ...], Field(max_length=MAX_VALUES)]
 
 
 def _is_none(bound: object) -> bool:
     return bound is None
 
 
-Bound = Annotated[Scalar | None, Field(exclude_if=_is_none)]
+Bound = Annotated[Comparable | None, Field(exclude_if=_is_none)]
 
 
 class RangeFilter(_Condition):

@@ -15,6 +15,8 @@ from shared.errors import TransientError
 BUSY = 429
 REFUSALS = (400, 422)
 """Statuses by which search takes a text for no query; by any other it refuses whoever asks."""
+NOT_SERVED = "generation.unknown"
+"""The refusal of a generation: it is no fault of a query."""
 PATIENCE = 3
 """Times a canary is asked again when search is busy."""
 PAUSE = timedelta(milliseconds=250)
@@ -109,7 +111,8 @@ class SearchProbe:
             try:
                 return await self._ask_when_busy_again(text, options)
             except SearchRefusedError as refusal:
-                kind = CanaryRefusedError if refusal.status in REFUSALS else SearchFailedError
+                of_query = refusal.status in REFUSALS and refusal.reason != NOT_SERVED
+                kind = CanaryRefusedError if of_query else SearchFailedError
                 raise kind(refusal.detail[:MAX_REASON]) from refusal
             except SearchUnavailableError as error:
                 status = f"HTTP {error.status}: " if error.status else ""

@@ -64,6 +64,7 @@ class Search:
     """What other generations answer; absent: the same."""
     partial: bool = False
     status: int = 200
+    code: str = "refused"
     busy: int = 0
     hang: bool = False
     release: asyncio.Event = field(default_factory=asyncio.Event)
@@ -94,7 +95,7 @@ class Search:
             return Refusal(429, "overloaded", "busy", fix="ask again").response()
         await asyncio.sleep(0)
         if self.status != 200:
-            return Refusal(self.status, "refused", "as told", fix="tell otherwise").response()
+            return Refusal(self.status, self.code, "as told", fix="tell otherwise").response()
         products = self.products_of.get(asked.generation, self.products)
         hits = products.get(asked.text, [])[: asked.k]
         return Response(self.said(asked.generation, hits).model_dump_json(), media_type="application/json")

@@ -199,6 +199,13 @@ async def test_a_canary_that_search_refuses_is_told_by_its_name(shop, search):
     assert shop.turns()[-1] == ("canary-refused:g1:shoe", "resolved")
 
 
+async def test_a_generation_that_search_does_not_serve_is_no_fault_of_a_canary(shop, search):
+    await shop.look(times=3)
+    search.status, search.code = 422, "generation.unknown"
+    await shop.look(times=3)
+    assert shop.turns() == [("search-unreachable:g1", "firing")]
+
+
 async def test_a_partial_answer_judges_no_canary(shop, search):
     await shop.look(times=3)
     search.partial, search.products["red shoe"] = True, []

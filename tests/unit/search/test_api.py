@@ -411,6 +411,23 @@ async def test_a_page_may_ask_whether_it_may_before_it_says_its_token(open_api):
     assert refused.headers["access-control-allow-origin"] == "https://shop.example"
 
 
+@pytest.mark.parametrize(
+    "condition",
+    [
+        b'{"field":"title","op":"term","value":"\\ud800"}',
+        b'{"field":"title","op":"in","values":["shoe","\\udfff shoe"]}',
+        b'{"field":"title","op":"range","gt":"\\ud800"}',
+        b'{"field":"title","op":"term","value":"shoe","\\ud800":1}',
+        b'{"field":"\\ud800","op":"term","value":"shoe"}',
+    ],
+)
+async def test_half_a_character_in_a_filter_is_the_callers_error(client, condition):
+    body = b'{"text":"shoe","filters":[' + condition + b"]}"
+    answer = await client.post("/search", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["title"]) == (422, "request.invalid")
+    assert answer.json()["errors"][0]["where"].startswith("filters.0")
+
+
 REFUSED = {
     400: (
         "POST",
