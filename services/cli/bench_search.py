@@ -55,6 +55,7 @@ def search(
 ) -> None:
     """Measure POST /search, beside FAISS, usearch, qdrant-edge and OpenSearch (OPENSEARCH_HOME).
 
+    Exit 1 when a search that was measured was not answered whole.
     With --rate it is a load test: searches arrive whether or not those before them were answered. Exit 1
     when 99 % take longer than --p99, when any fails, or a price change is not seen.
     """
@@ -95,7 +96,10 @@ def _compare(products: int, seconds: float, data: Path | None, broker: Rung | No
                 stack, catalogue, products=products, seconds=seconds, progress=progress
             )
         peers, theirs = measured.compare(indexed, asked, seconds=seconds, progress=progress)
-    show("search", list(measured.rows(ours, theirs, peers, len(indexed.ids))), as_json=as_json)
+    broken = measured.broken(ours)
+    rows = list(measured.rows(ours, theirs, peers, len(indexed.ids)))
+    show("search", rows, as_json=as_json, verdict=broken or [HELD])
+    raise typer.Exit(bool(broken))
 
 
 def _running(url: str, texts: list[str]) -> "LoadTarget":

@@ -1,5 +1,6 @@
 """`headrace bench search`: POST /search of a whole installation, beside libraries and OpenSearch."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -109,7 +110,7 @@ def ask(
         )
 
     warm_up = plan("hybrid", clients=CLIENTS, seconds=WARM_SECONDS)
-    _run(f"{name}, warm-up", warm_up, progress, measured=False)
+    _run(f"{name}, warm-up", warm_up, progress)
     known = _run(f"{name}, known queries", plan("hybrid", searches=KNOWN), progress)
     others = {kind: _run(f"{name}, {kind}", plan(kind, searches=OTHERS), progress) for kind in OTHER_KINDS}
     before = engine.cpu()
@@ -119,18 +120,15 @@ def ask(
     return EngineFigures(known, busy, cpu, others)
 
 
-def _run(name: str, plan: LoadPlan, progress: Progress, *, measured: bool = True) -> LoadResult:
-    """Run one load; raises `FatalError` when an answer was not whole: its time would say nothing.
-
-    While nothing is measured it is only said: the first searches may wait for what is compiled or loaded.
-    """
+def _run(name: str, plan: LoadPlan, progress: Progress) -> LoadResult:
+    """Run one load, and say what was refused; raises `FatalError` when nothing was answered."""
     bar = progress.add_task(name, total=plan.searches or None)
     result = run(plan, lambda portion: progress.advance(bar, len(portion.latencies)))
     progress.update(bar, total=len(result.latencies), completed=len(result.latencies))
     if result.failed:
         kinds = ", ".join(f"{number} times {error}" for error, number in result.errors.items())
         sentence = f"{name}: {kinds}, of {result.answered} searches"
-        if measured:
+        if not result.latencies:
             raise FatalError(sentence)
         progress.console.print(sentence)
     return result
@@ -144,6 +142,16 @@ def _recall(url: str, products: IndexedProducts, asked: Questions) -> float:
     flat = products.vectors @ asked.vectors.T
     truth = [[int(row) for row in (-flat[:, number]).argsort()[:10]] for number in range(len(asked.known))]
     return recall(truth, [[places[hit.product_id] for hit in hits] for hits in answers])
+
+
+def broken(ours: EngineFigures) -> list[str]:
+    """Return a sentence when searches that were measured were not answered whole; none: all were."""
+    results = (ours.known, ours.new, ours.busy, *ours.others.values())
+    errors = sum((result.errors for result in results), Counter[str]())
+    if not errors:
+        return []
+    kinds = ", ".join(f"{number} times {error}" for error, number in errors.most_common())
+    return [f"{errors.total()} of {sum(result.answered for result in results)} searches failed: {kinds}"]
 
 
 def rows(

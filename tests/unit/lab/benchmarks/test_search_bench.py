@@ -12,6 +12,7 @@ from services.lab.benchmarks.load_run import LoadResult
 from services.lab.benchmarks.load_test import LoadObjective, broken
 from services.lab.benchmarks.load_test import rows as load_rows
 from services.lab.benchmarks.search import EngineFigures, rows
+from services.lab.benchmarks.search import broken as search_broken
 from services.lab.benchmarks.search_engines import SHARES, Kind, search_body
 from services.lab.benchmarks.search_material import IndexedProducts, Questions, questions
 from services.lab.benchmarks.search_opensearch import bulk, mapping, query
@@ -61,6 +62,13 @@ def test_opensearch_is_the_bound_where_it_was_measured_and_else_the_goal():
     assert (alone["known query p50"].bound, alone["searches a second"].bound) == (5, 200)
     assert (alone["CPU a search"].value, alone["CPU a search"].note.split(",")[0]) == (2, "search 1.5")
     assert beside["new query p50"].bound == alone["new query p50"].bound == 15
+
+
+def test_searches_that_failed_are_counted_and_said():
+    good, bad = figures(4, 100), figures(4, 100)
+    bad.busy.errors.update({"503": 6})
+    assert search_broken(good) == []
+    assert search_broken(bad) == ["6 of 166 searches failed: 6 times 503"]
 
 
 @pytest.fixture
