@@ -6,10 +6,11 @@ from importlib.resources import files
 from time import perf_counter
 from typing import Annotated
 
-from fastapi import FastAPI, Path, Query
+from fastapi import FastAPI, Path, Query, Request
 from prometheus_client import Counter, Histogram
 from pydantic import BaseModel
 from starlette.responses import HTMLResponse, Response
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from schemas.base import GenerationName, ProductId
 from schemas.search_api import (
@@ -29,8 +30,8 @@ from services.search.domain.record import query_record
 from services.search.engine import SearchEngine
 from services.search.log import QueryLog
 from services.search.settings import SearchSettings
-from services.search.written import WrittenChanges
-from shared.http.gate import Gate, RequestLimits
+from services.search.written import Asked, WrittenChanges
+from shared.http.gate import Gate, RequestLimits, place_of
 from shared.http.origins import CrossOrigin
 from shared.http.problem import problems
 from shared.ports import Clock
@@ -43,9 +44,7 @@ seconds = Histogram(
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
 )
 MINUTE = timedelta(minutes=1)
-GUARDED = ("/search", "/similar", "/why", "/product/", "/fields")
-WAITING = ("/written",)
-"""Whoever waits there takes no place from who searches."""
+GUARDED = ("/search", "/similar", "/why", "/product/", "/fields", "/written")
 
 
 class SearchApi:
@@ -67,10 +66,10 @@ class SearchApi:
         self._clock = clock
         self._minute_began, self._vectors_logged = clock.now(), 0
 
-    async def search(self, request: SearchRequest) -> Response:
+    async def search(self, request: SearchRequest, http: Request) -> Response:
         """Search by text: `dense` (meaning), `lexical` (words) or `hybrid` (both, the default)."""
         began = perf_counter()
-        answer = await self._engine.search(await self._written.seen(request))
+        answer = await self._engine.search(await self._seen(request, http))
         milliseconds = (perf_counter() - began) * 1000
         if request.log and self._settings.log_queries:
             now = self._clock.now()
@@ -91,10 +90,10 @@ class SearchApi:
         self._vectors_logged += 1
         return self._vectors_logged <= self._settings.log_vectors
 
-    async def similar(self, request: SimilarRequest) -> Response:
+    async def similar(self, request: SimilarRequest, http: Request) -> Response:
         """Find the products nearest to a product, or to a text."""
         began = perf_counter()
-        answer = await self._engine.similar(await self._written.seen(request))
+        answer = await self._engine.similar(await self._seen(request, http))
         milliseconds = (perf_counter() - began) * 1000
         return _answered("similar", answer, milliseconds=milliseconds, fields=request.fields)
 
@@ -144,9 +143,18 @@ class SearchApi:
         """Return a product as the index has it, with the versions of its fields and where it lies."""
         return _json(await self._engine.product(product_id, generation))
 
-    async def searchable(self, request: SearchableRequest) -> Response:
+    async def searchable(self, request: SearchableRequest, http: Request) -> Response:
         """Wait until what was written to the catalogue's changes, up to these offsets, is in every answer."""
-        return _json(await self._written.wait(request))
+        with place_of(http).waiting():
+            answer = await self._written.wait(request)
+        return _json(answer)
+
+    async def _seen(self, request: Asked, http: Request) -> Asked:
+        """Return the search that the shards are ready for; until then it takes no place from others."""
+        if request.written is None and not request.min_offsets:
+            return request
+        with place_of(http).waiting():
+            return await self._written.seen(request)
 
     async def fields(self, generation: Annotated[GenerationName | None, Query()] = None) -> Response:
         """List every attribute that a product has: how often, with what values, what filters can use.
@@ -180,11 +188,15 @@ def mount(api: FastAPI, routes: SearchApi, settings: SearchSettings, *, host: st
         max_body=settings.max_body,
         smaller="send a shorter query or fewer filters",
         tokens=settings.tokens,
+        waiting=settings.waiting,
+        per_client=settings.per_client,
+        body_within=settings.body_within,
     )
     api.add_middleware(Gate, limits=limits)
-    api.add_middleware(Gate, limits=replace(limits, paths=WAITING))
-    # Outside the gates: a browser asks whether it may before it says with which token.
+    # Outside the gate: a browser asks whether it may before it says with which token.
     api.add_middleware(CrossOrigin, origins=settings.origins, host=host, paths=GUARDED)
+    if settings.proxies:
+        api.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.proxies))
 
 
 def _answered(

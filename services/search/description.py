@@ -28,12 +28,13 @@ PROBLEMS = {
     400: "The body cannot be read as text",
     401: "A bearer token is missing",
     404: "There is no such product",
+    408: "The body came too slowly",
     413: "The body is too large",
     422: "The request does not fit; `errors` says where",
-    429: "Too many requests in hand; ask again after `Retry-After` seconds",
+    429: "Too many requests in hand, or of one address; ask again after `Retry-After` seconds",
     500: "The search service failed; its log says why",
     503: "No shard could answer, or no model is loaded yet; ask again after `Retry-After` seconds",
-    504: "The query was not embedded in time",
+    504: "The query was not embedded in time, or what was `written` is not in the index yet",
 }
 HEADERS = {
     401: {"WWW-Authenticate": {"description": "`Bearer`", "schema": {"type": "string"}}},
@@ -66,26 +67,26 @@ ROUTES = {
         "/search",
         "POST",
         SearchResponse,
-        (400, 401, 413, 422, 429, 500, 503, 504),
+        (400, 401, 408, 413, 422, 429, 500, 503, 504),
         SearchRequest,
     ),
     "similar": ApiRoute(
         "/similar",
         "POST",
         SearchResponse,
-        (400, 401, 404, 413, 422, 429, 500, 503, 504),
+        (400, 401, 404, 408, 413, 422, 429, 500, 503, 504),
         SimilarRequest,
     ),
-    "why": ApiRoute("/why", "GET", WhyResponse, (401, 413, 422, 429, 500, 503, 504)),
+    "why": ApiRoute("/why", "GET", WhyResponse, (401, 408, 413, 422, 429, 500, 503, 504)),
     "product": ApiRoute(
-        "/product/{product_id:path}", "GET", ProductResponse, (401, 404, 413, 422, 429, 500, 503)
+        "/product/{product_id:path}", "GET", ProductResponse, (401, 404, 408, 413, 422, 429, 500, 503)
     ),
-    "fields": ApiRoute("/fields", "GET", FieldsResponse, (401, 413, 422, 429, 500, 503)),
+    "fields": ApiRoute("/fields", "GET", FieldsResponse, (401, 408, 413, 422, 429, 500, 503)),
     "searchable": ApiRoute(
         "/written",
         "POST",
         SearchableResponse,
-        (400, 401, 413, 422, 429, 500, 503),
+        (400, 401, 408, 413, 422, 429, 500, 503),
         SearchableRequest,
     ),
 }

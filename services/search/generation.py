@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from services.search.embedding import QueryVectors
+from services.search.refusals import unknown_generation
 from shared.generations.fitted import FittedParameters, fitted_parameters
 from shared.generations.rollout_log import RolloutLog
 from shared.generations.supervisor import GenerationSupervisor
@@ -34,8 +35,11 @@ class ServedGenerations:
         """Return the requested generation, else the live one.
 
         While the live one's model is still being loaded here, it is the one before, if that can answer.
+        Raises `Refusal` for a name that is of none, or of one that is retired.
         """
         generations = self._rollouts.generations
+        if requested is not None and generations.live is not None and requested not in generations.served:
+            raise unknown_generation(requested, sorted(generations.served))
         live, previous = requested or generations.live or "", generations.previous
         if requested is None and previous and self.missing(live) and not self.missing(previous):
             return previous

@@ -41,7 +41,16 @@ class SearchSettings(FusionSettings):
     """Origins of the shop's pages that may search from the browser, such as https://shop.example; a worker
     that listens on the loopback also answers pages of this machine."""
     concurrency: Annotated[int, Field(ge=1, le=10_000)] = 64
-    """Requests in hand at once; more are answered 429."""
+    """Requests that are worked on at once; more are answered 429."""
+    waiting: Annotated[int, Field(ge=1, le=100_000)] = 256
+    """Requests that wait at once, for offsets that they are to have seen; more are answered 429."""
+    per_client: Annotated[int, Field(ge=0, le=100_000)] = 128
+    """Of both, and of those whose body is still coming, at most so many of one address; 0: as many as there
+    may be."""
+    proxies: tuple[str, ...] = ()
+    """Addresses and networks of reverse proxies in front: their `X-Forwarded-For` says who a client is."""
+    body_within: Duration = timedelta(seconds=10)
+    """So long a body may take to come; what is slower is answered 408."""
     max_body: Annotated[int, Field(ge=1024)] = 64 * 1024
     """Bytes of a request's body; more are answered 413."""
     timeout: Duration = timedelta(seconds=2)

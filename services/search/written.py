@@ -29,6 +29,8 @@ from shared.records import Partition
 
 POLL = timedelta(milliseconds=25)
 ANY_TEXT = "-"
+HURRY_MS = 500
+"""What a search gets that has waited in vain: enough to say which partitions are behind."""
 Asked = TypeVar("Asked", SearchRequest, SimilarRequest)
 
 
@@ -102,25 +104,31 @@ class WrittenChanges:
         The offsets are of one generation: the one that answers now is asked, also when another goes live
         meanwhile. Raises `Refusal`: 504 when the index does not have it within its share of the time.
         """
-        if request.written is None:
-            return request
         clock, generation = asyncio.get_running_loop().time, self._generations.choose(request.generation)
         limit = request.timeout_ms / 1000 if request.timeout_ms else self._timeout.total_seconds()
         deadline = clock() + limit
-        wait = _Wait(generation, request.written, deadline)
+        wait = _Wait(generation, request.written or {}, deadline)
+        known, is_there = request.min_offsets or {}, False
         try:
             async with asyncio.timeout(limit * WAIT_SHARE):
-                await self._partitions(wait)
-                await self._indexed(wait)
+                if request.written is not None:
+                    await self._partitions(wait)
+                    await self._indexed(wait)
+                wait.is_indexed = True
+                wait.ends = {
+                    **known,
+                    **{number: max(known.get(number, 0), end) for number, end in wait.ends.items()},
+                }
+                is_there = await self._unserved(wait) is None
         except TimeoutError:
-            raise _not_yet(wait.waiting_for) from None
+            if not wait.is_indexed:
+                raise _not_yet(wait.waiting_for) from None
         except TransientError as error:
             raise unavailable(str(error)) from error
-        known = request.min_offsets or {}
-        ends = {number: max(known.get(number, 0), end) for number, end in wait.ends.items()}
         left = max(1, int((deadline - clock()) * 1000))
-        asked = {"generation": generation, "min_offsets": {**known, **ends}, "timeout_ms": left}
-        return request.model_copy(update=asked)
+        asked = {"min_offsets": wait.ends, "timeout_ms": left if is_there else min(left, HURRY_MS)}
+        named = {"generation": generation} if request.written is not None else {}
+        return request.model_copy(update={**asked, **named})
 
     async def _partitions(self, wait: "_Wait") -> int:
         """Return how many the index has; raises `Refusal` when a change lies where no product is at home."""
@@ -187,6 +195,7 @@ class _Wait:
         self.offsets = offsets
         self.deadline = deadline
         self.ends: dict[int, int] = {}
+        self.is_indexed = False
         self.waiting_for: str | None = "nothing was asked yet"
 
 

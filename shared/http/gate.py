@@ -3,8 +3,9 @@
 import asyncio
 import hmac
 from collections import Counter, deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from pydantic import SecretStr
@@ -13,6 +14,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.http.problem import Refusal
 
+PLACE = "headrace.place"
+"""Where the gate leaves the request's place, in the scope."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestLimits:
@@ -20,17 +24,89 @@ class RequestLimits:
 
     paths: tuple[str, ...]
     concurrency: int
-    """Requests in hand at once."""
+    """Requests that are worked on at once."""
     max_body: int
     """Bytes."""
     smaller: str
     """What to do about a body that is too large."""
     tokens: Sequence[SecretStr] = ()
     """None: everybody may ask."""
+    waiting: int = 0
+    """Requests that wait for something at once (`RequestPlace.waiting`): they are not counted as worked on,
+    nor are those whose body is still coming. 0: both count."""
     per_client: int = 0
-    """Requests in hand at once of one address; 0: as many as there may be."""
+    """Requests of one address at once, whatever they do; 0: as many as there may be."""
     body_within: timedelta | None = None
     """So long a body may take to come; None: as long as it likes."""
+
+
+@dataclass(slots=True)
+class _Taken:
+    """How many requests there are, by what they do and by the address that they come from."""
+
+    working: int = 0
+    waiting: int = 0
+    by_client: Counter[str] = field(default_factory=Counter)
+
+
+class RequestPlace:
+    """The place of one request: raises `Refusal` (429) where there is none left for what it is to do."""
+
+    def __init__(self, taken: _Taken, limits: RequestLimits, client: str) -> None:
+        self._taken = taken
+        self._limits = limits
+        self._client = client
+        self._working = False
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Count the request until it is answered."""
+        limit, by_client = self._limits.per_client, self._taken.by_client
+        if limit and by_client[self._client] >= limit:
+            raise overloaded(f"{limit} requests of this address are in hand already")
+        by_client[self._client] += 1
+        try:
+            yield
+        finally:
+            self._rest()
+            by_client.subtract((self._client,))
+            if not by_client[self._client]:  # addresses come without end
+                del by_client[self._client]
+
+    def work(self) -> None:
+        """Count the request as worked on, from now on."""
+        if not self._working:
+            if self._taken.working >= self._limits.concurrency:
+                raise overloaded(f"{self._taken.working} requests are in hand already")
+            self._taken.working += 1
+            self._working = True
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count the request as one that waits, and then as worked on again."""
+        limit = self._limits.waiting
+        if not limit:
+            yield
+            return
+        if self._taken.waiting >= limit:
+            raise overloaded(f"{limit} requests wait already")
+        self._rest()
+        self._taken.waiting += 1
+        try:
+            yield
+        finally:
+            self._taken.waiting -= 1
+        self.work()
+
+    def _rest(self) -> None:
+        self._taken.working -= self._working
+        self._working = False
+
+
+def place_of(request: Request) -> RequestPlace:
+    """Return the place of a request that has come through the gate."""
+    place: RequestPlace = request.scope[PLACE]
+    return place
 
 
 class Gate:
@@ -42,8 +118,7 @@ class Gate:
     def __init__(self, app: ASGIApp, limits: RequestLimits) -> None:
         self._app = app
         self._limits = limits
-        self._in_hand: Counter[str] = Counter()
-        """By address."""
+        self._taken = _Taken()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection (ASGI)."""
@@ -51,30 +126,26 @@ class Gate:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        client = request.client.host if request.client else ""
+        place = RequestPlace(self._taken, self._limits, request.client.host if request.client else "")
         body = _Body(receive)
         try:
-            self._admit(request, client)
-            self._in_hand[client] += 1
-            try:
+            self._admit(request)
+            with place.held():
+                if not self._limits.waiting:
+                    place.work()
                 await self._read(body)
-                await self._app(scope, body, send)
-            finally:
-                self._in_hand -= Counter((client,))  # what is at zero goes: addresses come without end
+                place.work()
+                await self._app({**scope, PLACE: place}, body, send)
         except Refusal as refusal:
             await refusal.response()(scope, receive, send)
 
-    def _admit(self, request: Request, client: str) -> None:
+    def _admit(self, request: Request) -> None:
         limits = self._limits
         if not authorised(request.headers.get("authorization", ""), limits.tokens):
             raise no_token("this API wants a bearer token")
         declared = request.headers.get("content-length", "0")
         if declared.isascii() and declared.isdigit() and int(declared) > limits.max_body:
             raise too_large(limits)
-        if self._in_hand.total() >= limits.concurrency:
-            raise overloaded(f"{self._in_hand.total()} requests are in hand already")
-        if limits.per_client and self._in_hand[client] >= limits.per_client:
-            raise overloaded(f"{limits.per_client} requests of this address are in hand already")
 
     async def _read(self, body: "_Body") -> None:
         within = self._limits.body_within

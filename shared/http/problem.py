@@ -56,7 +56,13 @@ async def on_http_error(_: Request, error: Exception) -> Response:
     """Answer what the framework itself refuses: no such path, no such method, a body that is no text."""
     if not isinstance(error, HTTPException):
         raise error
-    refusal = Refusal(error.status_code, "request.refused", str(error.detail), fix=READ_THE_DESCRIPTION)
+    refusal = Refusal(
+        error.status_code,
+        "request.refused",
+        str(error.detail),
+        fix=READ_THE_DESCRIPTION,
+        headers=error.headers,  # of a method that there is not: which there are
+    )
     return refusal.response()
 
 

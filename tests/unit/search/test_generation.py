@@ -11,6 +11,7 @@ from services.monitor.drift.domain.signals import MODEL_SIGNALS
 from services.search.generation import ServedGenerations
 from shared.generations.fitted import FITTED_ON, FittedParameters
 from shared.generations.state import Ledger
+from shared.http.problem import Refusal
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 MODEL = Model(
@@ -67,10 +68,21 @@ PROMOTED = (
 def test_the_live_generation_answers_unless_another_is_asked_for():
     world = World()
     found = ServedGenerations(world, world, {})
-    assert (found.choose(None), found.choose("g9")) == ("g1", "g9")
+    assert (found.choose(None), found.choose("g1")) == ("g1", "g1")
     assert found.missing() == "no model of generation g1 is loaded"
     world.running["g1"] = Encoder()
     assert found.missing() is None
+
+
+def test_a_generation_that_there_is_not_is_the_clients_error_and_those_there_are_are_named():
+    world = World(*PROMOTED, ("retire", "g1", "done"))
+    found = ServedGenerations(world, world, {})
+    for name in ("g1", "g9"):
+        with pytest.raises(Refusal, match=f"no generation {name}") as refused:
+            found.choose(name)
+        assert (refused.value.status, refused.value.code) == (422, "generation.unknown")
+        assert "g2" in refused.value.fix
+    assert found.choose("g2") == "g2"
 
 
 def test_until_the_new_models_encoder_is_loaded_the_generation_before_answers():

@@ -88,7 +88,7 @@ async def test_a_redis_that_is_away_is_told(open_api, shop, monkeypatch):
 
 
 async def test_who_waits_takes_no_place_from_who_searches(open_api, shop, monkeypatch):
-    client, asked, go_on = await open_api(concurrency=1), asyncio.Event(), asyncio.Event()
+    client, asked, go_on = await open_api(concurrency=1, waiting=1), asyncio.Event(), asyncio.Event()
 
     async def applied(generation, home):
         asked.set()
