@@ -24,7 +24,7 @@ from shared.streaming.context import BatchLimits
 from shared.streaming.loop import PartitionLoop, Subscription
 
 BATCH = BatchLimits(messages=1000)
-"""A commit of the text index costs tens of milliseconds, however little is in it."""
+"""Of one product there is one change in a batch, whatever was said of it before."""
 
 
 class Topic:

@@ -17,7 +17,7 @@ class TextSettings(Section):
     """As how many words of the body a word of the title counts."""
 
     def part_of(self, attribute: str) -> Literal["title", "body"]:
-        """Return the field of the text index that an attribute's text goes to."""
+        """Return as which of the two an attribute's words count."""
         return "title" if attribute in self.title_fields else "body"
 
 
