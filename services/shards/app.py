@@ -11,6 +11,7 @@ from services.shards.generation import GenerationShards, remove
 from services.shards.operations import ShardOperations
 from services.shards.settings import Settings
 from services.shards.stored import router as stored_router
+from services.shards.warm_up import warm_up
 from shared.clock import SystemClock
 from shared.frames.protocol import PATH
 from shared.frames.server import FrameService
@@ -25,13 +26,14 @@ from shared.state.redis import Connection, connect
 
 NAME = "shards"
 SWITCH_SECONDS = 0.0005
-"""So long a thread that applies records keeps the interpreter from one that searches: a tenth of the usual."""
+"""So long a thread that applies records keeps the interpreter from one that searches."""
 
 
 def build(settings: Settings) -> Worker:
     """Return the worker, ready to run."""
     faiss.omp_set_num_threads(1)  # searches run side by side in threads of their own
     sys.setswitchinterval(SWITCH_SECONDS)
+    warm_up(settings.shards.lexical)
     worker = Worker(NAME, settings, port=settings.shards.port)
     rollouts, redis, publisher = RolloutLog(settings), connect(settings), KafkaPublisher(settings)
 
