@@ -15,7 +15,8 @@ log = structlog.get_logger()
 
 
 PATIENCE = timedelta(milliseconds=200)
-"""So long a search waits for a newer list than the one there is: a Redis may hang for half a minute."""
+"""So long searches wait for a newer list than the one there is, all together: a Redis may hang for half a
+minute, and then only the first of them pays."""
 
 
 class Owners:
@@ -31,20 +32,29 @@ class Owners:
         self._namespace = namespace
         self._ttl = ttl.total_seconds()
         self._lists: dict[str, tuple[float, list[OwnerRecord]]] = {}
-        self._readings: dict[str, asyncio.Task[list[OwnerRecord]]] = {}
+        self._readings: dict[str, tuple[float, asyncio.Task[list[OwnerRecord]]]] = {}
+        """When each was begun, and what it will have read."""
 
     async def of(self, generation: str) -> list[OwnerRecord]:
         """Return the owners; raises `TransientError` when Redis is away and nothing is cached yet."""
         read_at, owners = self._lists.get(generation, (float("-inf"), []))
         if self._now() - read_at < self._ttl:
             return owners
-        reading = self._readings.get(generation)
-        if reading is None or reading.done():
-            reading = self._readings[generation] = asyncio.create_task(self._read(generation))
-        if generation in self._lists:
-            await asyncio.wait([reading], timeout=PATIENCE.total_seconds())
-            return reading.result() if reading.done() else self._lists[generation][1]
-        return await asyncio.shield(reading)
+        began, reading = self._reading(generation)
+        if generation not in self._lists:
+            return await asyncio.shield(reading)
+        left = began + PATIENCE.total_seconds() - self._now()
+        if left > 0:
+            await asyncio.wait([reading], timeout=left)
+        return reading.result() if reading.done() else self._lists[generation][1]
+
+    def _reading(self, generation: str) -> tuple[float, asyncio.Task[list[OwnerRecord]]]:
+        """Return the reading that goes on, else one that begins."""
+        known = self._readings.get(generation)
+        if known is None or known[1].done():
+            known = self._now(), asyncio.create_task(self._read(generation))
+            self._readings[generation] = known
+        return known
 
     def forget(self, generation: str) -> None:
         """Read the list again before its next use: an owner did not do what the list promised."""

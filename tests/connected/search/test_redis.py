@@ -1,5 +1,7 @@
 """Who serves: what search reads from a real Redis, and what it does without it."""
 
+import os
+import signal
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -93,6 +95,21 @@ async def test_while_redis_is_away_the_last_owners_are_used(redis, namespace, ow
     assert len(await owners.of("g1")) == 1
     with pytest.raises(TransientError):
         await owners.of("g2")
+
+
+async def test_while_redis_hangs_only_the_first_search_waits_for_it(redis, namespace):
+    await OwnerRegistry(redis, namespace, "g1").announce(owner("http://a"), LONG)
+    owners = Owners(redis, namespace, ttl=ALWAYS)
+    last = await owners.of("g1")
+    process = (await redis.info("server"))["process_id"]
+    os.kill(process, signal.SIGSTOP)
+    try:
+        assert await owners.of("g1") == last, "it has waited, as long as it may"
+        with pytest.raises(StopIteration) as returned:
+            owners.of("g1").send(None)  # this one waits for nothing
+        assert returned.value.value == last
+    finally:
+        os.kill(process, signal.SIGCONT)
 
 
 async def test_a_search_that_starts_while_redis_takes_no_writes_asks_whoever_owned_last(redis, namespace):
