@@ -74,9 +74,10 @@ class Contents:
     def held(self, product_id: str) -> Held | None:
         """Return where a product lives; None: it does not."""
         address = self._addresses.get(product_id)
-        if address is None:
+        part = None if address is None else self._parts.get(address >> PLACES)
+        if address is None or part is None:
             return None
-        return Held(self._parts[address >> PLACES].view, address & (1 << PLACES) - 1)
+        return Held(part.view, address & (1 << PLACES) - 1)
 
     def check(self, entries: Sequence[ShardEntry]) -> None:
         """Raise `FingerprintError` for another model's record, `PoisonError` for other dimensions."""

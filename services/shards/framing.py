@@ -24,6 +24,7 @@ from services.shards.api import ShardQueryService
 from services.shards.asking import check_vector
 from services.shards.searching import ShardScores, ViewQuery, search, terms_of, word_statistics
 from services.shards.serving import RefusedQueryError, Serving
+from services.shards.shard import Shard
 from services.shards.view import View
 from shared.frames.protocol import FrameKind
 from shared.frames.server import Answering, FrameRefusal
@@ -90,14 +91,13 @@ class FrameAnswers:
     async def documents(self, body: bytes) -> bytes:
         """Return what products say."""
         question = unpack(body, DocumentsQuestion)
-        views = {
-            number: self._shards.serving(question.generation, number).shard.view
-            for number in question.products
+        shards = {
+            number: self._shards.serving(question.generation, number).shard for number in question.products
         }
 
         def read() -> bytes:
             products = question.products.items()
-            return pack(Documents({number: _documents(views[number], ids) for number, ids in products}))
+            return pack(Documents({number: _documents(shards[number], ids) for number, ids in products}))
 
         return await self._shards.in_thread(read)
 
@@ -155,6 +155,6 @@ def _answer(serving: Serving, view: View, scores: ShardScores) -> PartitionCandi
     )
 
 
-def _documents(view: View, product_ids: Sequence[str]) -> tuple[bytes, ...]:
-    places = map(view.place, product_ids)
+def _documents(shard: Shard, product_ids: Sequence[str]) -> tuple[bytes, ...]:
+    places = map(shard.place, product_ids)
     return tuple([b"" if place is None else place.part.fields(place.number) for place in places])

@@ -35,7 +35,7 @@ from services.shards.store import (
     RefusedError,
     ShardStore,
 )
-from services.shards.view import View
+from services.shards.view import ProductPlace, View
 from shared.metrics import stage
 from shared.records import Applied
 
@@ -113,6 +113,13 @@ class Shard:
     def view(self) -> View:
         """The shard as of the last applied batch."""
         return self._view
+
+    def place(self, product_id: str) -> ProductPlace | None:
+        """Return where a product is now; None: it does not live. Any thread may ask."""
+        held = self._contents.held(product_id)
+        if held is not None and held.part.live[held.place]:
+            return ProductPlace(held.part, held.place)
+        return self._view.place(product_id)  # perhaps it is being moved this moment
 
     @property
     def unsaved(self) -> bool:

@@ -85,3 +85,32 @@ def test_a_search_that_began_goes_on_in_its_own_moment(place):
     assert {(hit.product_id, hit.fields["turn"]) for hit in hits} == {(f"p{n}", 0) for n in range(PRODUCTS)}
     shard.close()
     assert len(before.search(ViewQuery(vector=NORTH, k=20, mode="dense"))) == PRODUCTS
+
+
+def test_what_a_product_says_is_found_at_every_moment_while_it_is_overwritten_and_moved(place):
+    shard = opened(place, seal_rows=32)
+    shard.apply(log(*written(0)), PRODUCTS)
+    done, missed, turns = threading.Event(), [], [0]
+
+    def read():
+        while not done.is_set():
+            found = shard.place("p3")
+            if found is None:
+                missed.append(turns[-1])
+            else:
+                turns.append(found.part.parsed_fields(found.number)["turn"])
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for turn in range(1, ROUNDS):
+        start = turn * PRODUCTS
+        shard.apply(log(*written(turn), start=start), start + PRODUCTS)
+        if turn % 5 == 0:
+            shard.checkpoint(NOW)
+            shard.merge()
+    done.set()
+    reader.join()
+    assert not missed
+    assert turns == sorted(turns)
+    assert shard.place("nobody") is None
+    shard.close()
