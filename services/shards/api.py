@@ -78,7 +78,12 @@ class ShardQueryService:
     async def caught_up(
         self, question: Partitioned, wanted: Mapping[int, int], *, within: timedelta
     ) -> list[Serving]:
-        """Return the named shards once they are at these offsets; raises `RefusedQueryError`."""
+        """Return the named shards once they are at these offsets; raises `RefusedQueryError`.
+
+        Raises `ValueError` where a partition is named twice: a thousand times is a thousand searches.
+        """
+        if len(set(question.partitions)) < len(question.partitions):
+            raise ValueError("a partition is named twice")
         shards = [self.serving(question.generation, number) for number in question.partitions]
         await asyncio.gather(
             *(shard.reached(wanted[shard.partition], within) for shard in shards if shard.partition in wanted)

@@ -97,6 +97,7 @@ async def test_a_question_that_is_for_another_is_refused_with_how_far_the_shard_
         {"vector": coded([])},
         {"vector": coded([float("nan")] * 5)},
         {"k": 0},
+        {"partitions": [0] * 1024},
         {"mode": "magic"},
         {"filters": [{"field": "a", "op": "range"}]},
     ],
