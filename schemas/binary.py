@@ -8,7 +8,7 @@ are, passages and appends are lists, times are msgpack's own timestamps.
 Decoded by msgspec into the layouts of this module, which check what the models check.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from math import isfinite
 from typing import Annotated, Any, ClassVar
@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import asdict
 
-from schemas.base import MAX_VERSION, FieldValue, Scalar, is_product_id
+from schemas.base import MAX_VERSION, FieldValue, is_product_id
 from schemas.catalogue import Document
 
 MARK = 0xC1
@@ -148,12 +148,10 @@ def _check(product_id: str, document: Document) -> None:
 
 
 def _is_finite(fields: Mapping[str, FieldValue]) -> bool:
-    return all(
-        type(number) is not float or isfinite(number)
-        for value in fields.values()
-        for number in _scalars(value)
-    )
-
-
-def _scalars(value: FieldValue) -> Iterable[Scalar | None]:
-    return value if isinstance(value, tuple) else (value,)
+    for value in fields.values():  # a generator over all of it takes three times as long
+        if type(value) is float:
+            if not isfinite(value):
+                return False
+        elif type(value) is tuple and not all(isfinite(number) for number in value if type(number) is float):
+            return False
+    return True
