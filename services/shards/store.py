@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import orjson
 import structlog
 from pydantic import ValidationError
 
@@ -83,6 +84,11 @@ class ShardStore:
         digest, _, body = data.partition(b"\n")
         if hashlib.sha256(body).hexdigest().encode() != digest:
             raise RefusedError(f"manifest {manifest_name} is not what was written (SHA-256 differs)")
+        engine = _engine(body)
+        if engine != ENGINE:
+            raise OutdatedError(
+                f"manifest {manifest_name} was written as {engine}, this release writes {ENGINE}"
+            )
         try:
             return ShardManifest.model_validate_json(body)
         except ValidationError as error:
@@ -94,8 +100,6 @@ class ShardStore:
         reason = refusal(manifest, engine=ENGINE, recovery=recovery)
         faults = (fault(self.root, file) for file in manifest.files())
         reason = reason or next((problem for problem in faults if problem is not None), None)
-        if manifest.engine != ENGINE:
-            raise OutdatedError(reason)
         if reason is not None:
             raise RefusedError(reason)
         return manifest
@@ -164,6 +168,14 @@ class ShardStore:
     def _names(self) -> Iterator[tuple[int, int]]:
         for kind in (MANIFESTS, *FOLDERS):
             yield from (name for _, name in _ours(self.root / kind))
+
+
+def _engine(body: bytes) -> str:
+    """Return as what the files of a manifest were written, whatever else it says."""
+    try:
+        return str(orjson.loads(body)["engine"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return ENGINE  # it is none, as whoever reads it will say
 
 
 def _named(readable: list[tuple[str, ShardManifest]], stay: set[str]) -> set[str]:

@@ -56,7 +56,8 @@ def write(stack: Stack, raw: bytes) -> None:
 
 
 def verified(stack: Stack) -> VerificationResult:
-    shared = stack.settings.model_dump(include={"kafka", "redis", "topic_prefix", "namespace", "partitions"})
+    names = {"kafka", "redis", "topic_prefix", "namespace", "partitions", "cluster"}
+    shared = {name: getattr(stack.settings, name) for name in names}
     return asyncio.run(verify_index(EmbedderSettings(**shared), timedelta(seconds=90)))
 
 

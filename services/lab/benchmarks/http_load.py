@@ -196,13 +196,12 @@ class HttpLoad:
     def _schedule(self) -> Iterator[float | None]:
         """Yield when each search is due, then None for ever."""
         plan = self._plan
-        draw, due = random.Random(plan.seed), self._began  # noqa: S311 - arrivals, not secrets
+        draw, due = random.Random(plan.seed), 0.0  # noqa: S311 - arrivals, not secrets
         for number in count():
-            due += draw.expovariate(plan.rate) if plan.poisson else 0.0
-            at = due if plan.poisson else self._began + number / plan.rate
-            if at - self._began >= plan.seconds:
+            due = due + draw.expovariate(plan.rate) if plan.poisson else number / plan.rate
+            if due >= plan.seconds:
                 break
-            yield at
+            yield self._began + due
         while True:
             yield None
 
